@@ -1,0 +1,47 @@
+/* From a decoded module to machine code: what any compiler behind this line takes and gives.
+ *
+ * Two tiers share it. Compilers use x64, wasm and vm.h only: they never call the runtime, they emit references to rows of builtins.def. */
+#ifndef WR_COMPILE_COMPILE_H
+#define WR_COMPILE_COMPILE_H
+
+#include "wasm/module.h"
+#include "wasmrt/vm.h"
+
+/* What code depends on besides the module; recorded in the artifact and compared when it is loaded. */
+typedef struct WrTunables {
+    uint64_t cpu_features;        /* x64/cpu.h bits that code may use */
+    uint64_t memory_reservation;  /* bytes of address space of a guarded 32-bit memory: 4 GiB */
+    uint64_t memory_guard_bytes;  /* after the reservation; folded offset + access size stay below it */
+    uint8_t guarded_memories;     /* 0: every access is checked explicitly against VMMemoryDef.length_bytes */
+    uint8_t signals_based_traps;  /* 0: no ud2, no faults: explicit checks that call builtin TRAP (implies checked memories) */
+    uint8_t interruptible;        /* loop headers compare rsp with the interrupt word */
+    uint8_t consume_fuel;
+    uint8_t nan_canonicalization;
+    uint8_t debug_checks;         /* verify register-allocation invariants and zero-extension in emitted code */
+    uint8_t reserved[2];
+} WrTunables;
+
+typedef struct FunctionLoc { uint32_t start, length; } FunctionLoc; /* relative to the text of its object */
+typedef struct TrapRow { uint32_t code_offset; uint32_t trap_code; } TrapRow;
+typedef struct AddrRow { uint32_t code_offset; uint32_t wasm_offset; } AddrRow;
+
+/* Machine code of one module, position independent, calls inside it resolved. */
+typedef struct CompiledModule {
+    uint8_t *text; uint32_t text_bytes;        /* functions, then entry stubs and trampolines; 16-byte aligned starts */
+    FunctionLoc *funcs; uint32_t num_funcs;    /* wasm_call of each defined function */
+    FunctionLoc *array_calls; uint32_t num_array_calls; /* array_call of each escaped function, by escape index */
+    FunctionLoc *host_calls; uint32_t num_host_calls;   /* wasm-to-array trampoline per type of the module (by type index), for imports given by the host; length 0: type is not a func type */
+    TrapRow *traps; uint32_t num_traps;        /* sorted by offset */
+    AddrRow *addrs; uint32_t num_addrs;        /* sorted: a row holds from its offset to the next; wasm_offset UINT32_MAX = no place */
+} CompiledModule;
+
+/* Validates every body and compiles it. threads: 0 = as many as cores; small modules use one whatever is asked. Needs no lock of any kind. */
+bool wr_compile_module(const WasmModule *module, const WrTunables *tunables, uint32_t threads, CompiledModule **out_compiled, WrError *error);
+/* Validates every body without emitting code. */
+bool wr_validate_module(const WasmModule *module, WrError *error);
+void wr_compiled_module_free(CompiledModule *compiled);
+
+/* Where a module's parts lie in its VMContext; the one computation of it. */
+void wr_vm_offsets(const WasmModule *module, VMOffsets *out_offsets);
+
+#endif

@@ -1,0 +1,91 @@
+/* A decoded core module: flat arrays of plain records, each text or blob an (offset, length) into `bytes`.
+ *
+ * The same struct describes a module that was just decoded (bytes = the wasm file) and one that lies in an artifact (bytes = its meta blob, without
+ * code bodies; data segments are in the image's DATA section): see meta.h. Immutable once wr_module_decode returned. The decoder checks sections,
+ * limits and index spaces; function bodies are validated by wr_func_validate, called by the compiler's first pass per function, in parallel. */
+#ifndef WR_WASM_MODULE_H
+#define WR_WASM_MODULE_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+#include "wasm/types.h"
+
+typedef struct WasmSpan { uint32_t offset, length; } WasmSpan; /* into WasmModule.bytes */
+
+typedef struct WasmFuncType { uint32_t params, num_params, results, num_results; } WasmFuncType; /* starts into WasmModule.valtypes */
+typedef enum WasmTypeKind { WASM_TYPE_FUNC, WASM_TYPE_STRUCT, WASM_TYPE_ARRAY } WasmTypeKind;
+typedef struct WasmTypeDef {
+    uint8_t kind;       /* WasmTypeKind */
+    uint8_t is_final;
+    uint16_t reserved;
+    uint32_t supertype; /* UINT32_MAX: none */
+    uint32_t rec_group; /* index of its recursion group */
+    WasmFuncType func;  /* for structs/arrays: fields in params.. (later) */
+} WasmTypeDef;
+typedef struct WasmRecGroup { uint32_t first_type, num_types; } WasmRecGroup;
+
+typedef enum WasmExternKind { WASM_EXTERN_FUNC, WASM_EXTERN_TABLE, WASM_EXTERN_MEMORY, WASM_EXTERN_GLOBAL, WASM_EXTERN_TAG } WasmExternKind;
+
+#define WASM_LIMITS_HAS_MAX 1u
+#define WASM_LIMITS_SHARED 2u
+#define WASM_LIMITS_64 4u
+typedef struct WasmLimits { uint64_t min, max; uint8_t flags; uint8_t page_size_log2; /* memories: 16 */ uint16_t reserved; uint32_t reserved2; } WasmLimits;
+
+/* A constant expression: its bytes, with the common one-instruction forms already folded, so that instantiation is a loop without decoding. */
+typedef enum WasmConstKind { WASM_CONST_BITS, WASM_CONST_GLOBAL, WASM_CONST_REF_NULL, WASM_CONST_REF_FUNC, WASM_CONST_EXPR } WasmConstKind;
+typedef struct WasmConst {
+    uint32_t kind;      /* WasmConstKind */
+    ValType type;
+    uint64_t bits[2];   /* BITS: the value; GLOBAL, REF_FUNC: the index in bits[0] */
+    WasmSpan expr;      /* EXPR: instructions without `end`: evaluated by a small stack machine (extended constants) */
+} WasmConst;
+
+typedef struct WasmImport { WasmSpan module, name; uint32_t kind, index; /* into its index space */ } WasmImport;
+typedef struct WasmExport { WasmSpan name; uint32_t kind, index; } WasmExport;
+typedef struct WasmTable { ValType element; uint32_t has_init; WasmLimits limits; WasmConst init; } WasmTable;
+typedef struct WasmMemory { WasmLimits limits; } WasmMemory;
+typedef struct WasmGlobal { ValType type; uint32_t is_mutable; WasmConst init; /* defined globals only */ } WasmGlobal;
+typedef struct WasmTag { uint32_t type_index; } WasmTag;
+typedef enum WasmSegmentMode { WASM_SEGMENT_PASSIVE, WASM_SEGMENT_ACTIVE, WASM_SEGMENT_DECLARED } WasmSegmentMode;
+typedef struct WasmElem { uint32_t mode, table; ValType type; uint32_t first_item, num_items; /* into elem_items */ WasmConst offset; } WasmElem;
+typedef struct WasmData { uint32_t mode, memory; WasmConst offset; WasmSpan bytes; } WasmData; /* span into WasmModule.data_bytes */
+typedef struct WasmFunc { uint32_t type_index; WasmSpan body; /* defined: locals and code, `end` included; imports: empty */ uint32_t escape_index; /* into func_refs, UINT32_MAX: its address is never taken */ } WasmFunc;
+typedef struct WasmFuncName { uint32_t func; WasmSpan name; } WasmFuncName;
+typedef struct WasmCustom { WasmSpan name, bytes; } WasmCustom;
+
+typedef struct WasmModule {
+    const uint8_t *bytes; size_t num_bytes;           /* borrowed; outlives the module */
+    const uint8_t *data_bytes; size_t num_data_bytes; /* where WasmData.bytes point: = bytes when decoded */
+    uint64_t features;                                /* WASM_FEATURE_* that were enabled */
+#define WASM_ARRAY(type, name) type *name; uint32_t num_##name;
+    WASM_ARRAY(ValType, valtypes)
+    WASM_ARRAY(WasmTypeDef, types)
+    WASM_ARRAY(WasmRecGroup, rec_groups)
+    WASM_ARRAY(WasmImport, imports)
+    WASM_ARRAY(WasmExport, exports)
+    WASM_ARRAY(WasmFunc, funcs)       /* imported first, in every index space */
+    WASM_ARRAY(WasmTable, tables)
+    WASM_ARRAY(WasmMemory, memories)
+    WASM_ARRAY(WasmGlobal, globals)
+    WASM_ARRAY(WasmTag, tags)
+    WASM_ARRAY(WasmElem, elems)
+    WASM_ARRAY(WasmConst, elem_items)
+    WASM_ARRAY(WasmData, datas)
+    WASM_ARRAY(WasmFuncName, func_names)
+    WASM_ARRAY(WasmCustom, customs)
+#undef WASM_ARRAY
+    uint32_t num_imported_funcs, num_imported_tables, num_imported_memories, num_imported_globals, num_imported_tags;
+    uint32_t num_escaped_funcs; /* exported, in an element segment, in a ref.func of a constant, or declared */
+    uint32_t start_func;        /* UINT32_MAX: none */
+    WasmSpan module_name;
+    WasmSpan code_section;
+    void *arena;                /* owns the arrays */
+} WasmModule;
+
+/* One row a proposal: WASM_FEATURE(NAME, bit, config attribute, on by default) in include/wasmrt/features.def. */
+/* Decodes and checks everything but function bodies. `bytes` is borrowed. On failure *out_module is untouched. */
+bool wr_module_decode(const uint8_t *bytes, size_t num_bytes, uint64_t features, WasmModule **out_module, WrError *error);
+void wr_module_free(WasmModule *module);
+
+#endif

@@ -1,0 +1,143 @@
+/* Layouts that machine code reads, and nothing else.
+ *
+ * Everything here is shared between the compilers (which emit loads of these offsets) and the runtime (which fills them in). A change here is a
+ * change of the artifact format. Who owns what: a VMStoreContext belongs to its store; a VMContext to its instance; a VMMemoryDef/VMTableDef to the
+ * memory or table that defines it, and importers point at it. All of it is private to one thread at a time, except `stack_limit`, which the ticker
+ * thread may overwrite with WR_INTERRUPTED. */
+#ifndef WASMRT_VM_H
+#define WASMRT_VM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One value in an array call: 16 bytes, little endian, upper bits of narrower values undefined. */
+typedef union ValRaw {
+    int32_t i32;
+    int64_t i64;
+    uint32_t f32; /* bits */
+    uint64_t f64; /* bits */
+    uint8_t v128[16];
+    void *ref; /* VMFuncRef *, or an externref word (0 is null) */
+} ValRaw;
+
+typedef struct VMContext VMContext; /* any vmctx: starts with VMContextHeader */
+
+/* Returns false when the guest trapped or a host exception is pending: the reason is in the VMStoreContext. */
+typedef bool (*VMArrayCall)(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);
+
+typedef struct VMFuncRef {
+    VMArrayCall array_call;
+    const void *wasm_call; /* SysV registers, see ARCHITECTURE 4; NULL where nothing compiled can call it */
+    uint32_t type_index;   /* engine-wide id of the function type */
+    uint32_t reserved;
+    VMContext *vmctx;
+} VMFuncRef;
+
+/* On the frame of an entry trampoline, linked from VMStoreContext.last_entry; `rsp` points at it when a landing pad starts. */
+typedef struct VMEntryRecord {
+    const void *landing_pc;      /* jumped to with rsp = this record; restores callee-saved registers and returns false */
+    struct VMEntryRecord *prev;  /* the entry this one is nested in */
+    void *prev_exit_fp;          /* VMStoreContext.exit_fp at entry, restored on the way out */
+    ValRaw *values;
+    void *entry_fp;              /* rbp of the entry trampoline: a frame walk ends where it meets this */
+} VMEntryRecord;
+
+#define WR_INTERRUPTED UINTPTR_MAX
+
+typedef struct VMStoreContext {
+    uintptr_t stack_limit;       /* rsp below it: slow path. WR_INTERRUPTED asks for the slow path */
+    VMEntryRecord *last_entry;   /* NULL while no guest code runs */
+    void *exit_fp;               /* rbp of the host-call trampoline that left wasm last; its caller's pc is at exit_fp[1] */
+    int64_t fuel;                /* remaining; code subtracts and takes the slow path below zero */
+    uintptr_t real_stack_limit;  /* what stack_limit is put back to after an interrupt */
+    uint32_t trap_code;          /* valid after an array call returned false */
+    uint32_t reserved;
+    uintptr_t trap_pc;           /* pc of the trapping instruction, or return address of the builtin call that trapped; 0: not in wasm */
+    uintptr_t trap_fp;           /* rbp of the frame that trapped */
+    uintptr_t trap_address;      /* faulting address of a memory fault */
+    void *host;                  /* borrowed: the store object of the embedder */
+} VMStoreContext;
+
+typedef struct VMContextHeader {
+    uint32_t magic;
+    uint32_t reserved;
+    VMStoreContext *store;
+    const void *const *builtins; /* WR_BUILTIN_* */
+    const uint32_t *type_ids;    /* module type index -> engine-wide id */
+    void *instance;              /* the runtime's record of this context */
+    uint64_t reserved2;
+} VMContextHeader;
+
+#define WR_VMCTX_MAGIC_CORE 0x65726f63u      /* "core" */
+#define WR_VMCTX_MAGIC_HOST 0x74736f68u      /* "host" */
+#define WR_VMCTX_MAGIC_COMPONENT 0x706d6f63u /* "comp" */
+
+/* vmctx of a function that the host implements: compiled code reaches it through a wasm-to-array trampoline, which spills its arguments to an array
+ * and calls `call`. A component's lowerings and resource intrinsics are such contexts too (an array of them inside the component instance). */
+typedef struct VMHostContext {
+    VMContextHeader header;
+    VMArrayCall call;   /* gets this context as callee */
+    void *data;         /* borrowed, for `call` */
+    void *data2;
+    uint64_t index;
+} VMHostContext;
+
+typedef struct VMMemoryDef {
+    uint8_t *base;       /* never moves */
+    size_t length_bytes; /* current; atomic when shared */
+} VMMemoryDef;
+
+typedef struct VMTableDef {
+    void **elements;     /* VMFuncRef * or externref words; may move on growth */
+    uint64_t length;
+} VMTableDef;
+
+typedef struct VMMemoryImport { /* one per memory of the module, imported or defined */
+    uint8_t *base;
+    VMMemoryDef *def;
+} VMMemoryImport;
+
+typedef struct VMFuncImport { /* one per imported function */
+    const void *wasm_call;
+    VMContext *vmctx;
+    VMFuncRef *func_ref;
+} VMFuncImport;
+
+typedef struct VMGlobalDef { /* 16-byte aligned */
+    ValRaw value;
+} VMGlobalDef;
+
+/* A VMContext of a core instance is a VMContextHeader followed by these arrays, in this order; wr_vm_offsets() computes where each starts. */
+typedef struct VMOffsets {
+    uint32_t memories;        /* VMMemoryImport[num_memories], right after the header */
+    uint32_t tables;          /* VMTableDef *[num_tables] */
+    uint32_t imported_globals;/* VMGlobalDef *[num_imported_globals] */
+    uint32_t func_imports;    /* VMFuncImport[num_imported_funcs] */
+    uint32_t globals;         /* VMGlobalDef[num_defined_globals], 16-byte aligned */
+    uint32_t func_refs;       /* VMFuncRef[num_escaped_funcs]: defined functions whose address can be taken, in order of function index */
+    uint32_t size;            /* bytes of the whole context */
+} VMOffsets;
+
+#define WR_OFFSET(type, field) ((int32_t)offsetof(type, field))
+
+_Static_assert(sizeof(ValRaw) == 16, "array slots are 16 bytes");
+_Static_assert(sizeof(VMFuncRef) == 32, "VMFuncRef is read by machine code");
+_Static_assert(sizeof(VMContextHeader) == 48, "memories start at 48");
+_Static_assert(offsetof(VMContextHeader, store) == 8, "every vmctx has its store at 8");
+_Static_assert(offsetof(VMStoreContext, stack_limit) == 0, "the interrupt word comes first");
+
+enum {
+#define BUILTIN(name, ret, params, doc) WR_BUILTIN_##name,
+#include "builtins.def"
+#undef BUILTIN
+    WR_BUILTIN_COUNT
+};
+
+enum {
+#define TRAP(name, number, message) TRAP_##name = number,
+#include "traps.def"
+#undef TRAP
+};
+
+#endif
