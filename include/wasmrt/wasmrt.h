@@ -1,0 +1,134 @@
+/* The C API of wasmrt: what Cython and C programs see of libwasmrt.so.
+ *
+ * Conventions: functions return false or NULL on failure and fill a WrError (pass the address of a zeroed one). Objects are reference counted or owned
+ * by a store, as each comment says. Nothing here takes the GIL or knows Python, except through the hooks at the end. A store and what it owns is used
+ * by one thread at a time; engine-wide objects (type registry, code) by any. */
+#ifndef WASMRT_H
+#define WASMRT_H
+
+#include "base/error.h"
+#include "code/image.h"
+#include "wasmrt/api.h"
+#include "wasmrt/vm.h"
+
+/* ---- modules and compiling: see wasm/module.h, compile/compile.h, code/image.h ------------------------------------------------------------- */
+
+WR_API bool wr_cpu_features(uint64_t *out_host, uint64_t *out_baseline);
+
+/* CodeMemory: a sealed image, shared by components, modules and instances. */
+WR_API void wr_code_retain(CodeMemory *code);
+WR_API void wr_code_release(CodeMemory *code);
+WR_API const uint8_t *wr_code_bytes(const CodeMemory *code, size_t *out_num_bytes);              /* the ELF image: what serialize() returns */
+WR_API void wr_code_text_range(const CodeMemory *code, uintptr_t *out_start, uintptr_t *out_end);
+WR_API const uint8_t *wr_code_section(const CodeMemory *code, uint32_t section, size_t *out_num_bytes); /* SECTION rows by order */
+WR_API uint32_t wr_code_kind(const CodeMemory *code);
+WR_API uint32_t wr_code_num_modules(const CodeMemory *code);
+WR_API const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index);          /* view into META; never NULL for a valid index */
+WR_API bool wr_code_trampoline(const CodeMemory *code, uint32_t trampoline_index, const void **out_wasm_call, VMArrayCall *out_array_call);
+/* Place of a pc: false when it lies in no image. func_index UINT32_MAX: a trampoline. */
+typedef struct WrCodePlace { const CodeMemory *code; uint32_t module_index, func_index; uint64_t func_offset, module_offset; } WrCodePlace;
+WR_API bool wr_code_find(uintptr_t pc, WrCodePlace *out_place);
+
+/* ---- engine-wide: types --------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct WrTypeRegistry WrTypeRegistry; /* reference counted; canonicalizes whole recursion groups */
+WR_API WrTypeRegistry *wr_types_new(void);
+WR_API void wr_types_retain(WrTypeRegistry *registry);
+WR_API void wr_types_release(WrTypeRegistry *registry);
+/* Ids of all types of a module, by type index; the array lives as long as the registry (interned per module call; freed by wr_types_unregister). */
+WR_API bool wr_types_register_module(WrTypeRegistry *registry, const WasmModule *module, const uint32_t **out_ids, WrError *error);
+WR_API bool wr_types_register_func(WrTypeRegistry *registry, const ValType *params, uint32_t num_params, const ValType *results, uint32_t num_results, uint32_t *out_id, WrError *error);
+/* Signature of an id; pointers live as long as the registry. Concrete heap types in it are engine-wide ids. */
+WR_API bool wr_types_func(const WrTypeRegistry *registry, uint32_t id, const ValType **out_params, uint32_t *out_num_params, const ValType **out_results, uint32_t *out_num_results);
+/* The wasm-to-array and entry trampolines of a signature from the engine-wide page (made once per signature, before it returns; W^X). */
+WR_API bool wr_types_trampolines(WrTypeRegistry *registry, uint32_t id, const void **out_host_wasm_call, VMArrayCall *out_entry, WrError *error);
+
+/* ---- stores and entering guest code --------------------------------------------------------------------------------------------------------- */
+
+typedef struct WrStore WrStore; /* owns instances, tables, globals; begins with its VMStoreContext, whose memory is never unmapped (the ticker may touch it) */
+typedef struct WrLimits { uint64_t memory_bytes, table_elements; uint32_t instances, tables, memories; uint32_t reserved; } WrLimits; /* all ones: none */
+WR_API WrStore *wr_store_new(WrTypeRegistry *registry, size_t max_wasm_stack, void *host, WrError *error);
+WR_API void wr_store_free(WrStore *store); /* not while it runs; memories with buffer exports stay until released */
+WR_API void wr_store_set_limits(WrStore *store, const WrLimits *limits);
+WR_API VMStoreContext *wr_store_context(WrStore *store);
+
+/* Every call into guest code sits between enter and leave, on the thread's stack, nested as calls nest. The outermost one claims the store for the
+ * thread, sets the stack limit from the thread's real bounds and shows the store to the ticker; nested ones keep the limit. */
+typedef struct WrEntry { void *previous; uintptr_t reserved[3]; } WrEntry;
+typedef enum WrEnterResult { WR_ENTER_OK, WR_ENTER_BUSY /* another thread runs this store */, WR_ENTER_NO_STACK /* too little left to start */ } WrEnterResult;
+WR_API WrEnterResult wr_store_enter(WrStore *store, WrEntry *entry);
+WR_API void wr_store_leave(WrStore *store, WrEntry *entry);
+WR_API bool wr_store_running(const WrStore *store);
+
+/* Records a trap from host code (canonical ABI violations, ...); the host function then returns false. */
+WR_API void wr_store_trap(WrStore *store, uint32_t trap_code);
+
+/* The wasm frames at the last trap or, while a host function runs, under it: innermost first. Valid until the next entry. */
+typedef struct WrFrame { uintptr_t pc; WrCodePlace place; } WrFrame;
+WR_API size_t wr_store_backtrace(WrStore *store, WrFrame *out_frames, size_t capacity);
+WR_API const char *wr_trap_message(uint32_t trap_code);
+
+/* ---- instances and what they hold ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct WrInstance WrInstance; /* all owned by the store */
+typedef struct WrMemory WrMemory;     /* reference counted besides: buffers outlive the store */
+typedef struct WrTable WrTable;
+typedef struct WrGlobal WrGlobal;
+typedef struct WrTag WrTag;
+typedef struct WrExtern { uint32_t kind; /* WasmExternKind */ uint32_t reserved; union { VMFuncRef *func; WrTable *table; WrMemory *memory; WrGlobal *global; WrTag *tag; }; } WrExtern;
+
+/* Makes an instance: checks import types (WR_ERROR_LINK names the import, expected and found), allocates, evaluates constants, copies active segments
+ * (an out-of-bounds one is WR_ERROR_TRAP, with what was written before it kept). The start function is not called: call wr_instance_start's func. */
+WR_API bool wr_instance_new(WrStore *store, CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, const WrExtern *imports, size_t num_imports, WrInstance **out_instance, WrError *error);
+WR_API VMFuncRef *wr_instance_start(WrInstance *instance); /* NULL: none */
+WR_API bool wr_instance_export(WrInstance *instance, const char *name, size_t name_length, WrExtern *out_extern);
+WR_API bool wr_instance_export_by_index(WrInstance *instance, uint32_t export_index, WrExtern *out_extern);
+WR_API VMContext *wr_instance_vmctx(WrInstance *instance);
+
+WR_API WrMemory *wr_memory_new(WrStore *store, const WasmLimits *limits, const WrTunables *tunables, WrError *error);
+WR_API VMMemoryDef *wr_memory_def(WrMemory *memory);
+WR_API const WasmLimits *wr_memory_type(const WrMemory *memory);
+WR_API int64_t wr_memory_grow(WrMemory *memory, uint64_t delta_pages); /* old size in pages or -1 */
+WR_API void wr_memory_retain(WrMemory *memory);  /* for buffers */
+WR_API void wr_memory_release(WrMemory *memory);
+WR_API WrTable *wr_table_new(WrStore *store, ValType element, const WasmLimits *limits, void *init, WrError *error);
+WR_API VMTableDef *wr_table_def(WrTable *table);
+WR_API void wr_table_type(const WrTable *table, ValType *out_element, WasmLimits *out_limits);
+WR_API int64_t wr_table_grow(WrTable *table, uint64_t delta, void *init);
+WR_API WrGlobal *wr_global_new(WrStore *store, ValType type, bool is_mutable, const ValRaw *value, WrError *error);
+WR_API VMGlobalDef *wr_global_def(WrGlobal *global);
+WR_API void wr_global_type(const WrGlobal *global, ValType *out_type, bool *out_mutable);
+/* A function the host implements; owned by the store. `call` gets the VMHostContext as callee. */
+WR_API VMFuncRef *wr_host_func_new(WrStore *store, uint32_t type_id, VMArrayCall call, void *data, WrError *error);
+
+/* externref words: the store keeps `object` (the embedder's pointer) until it is freed; the same object gives the same word. 0 is null. */
+WR_API uint64_t wr_externref_new(WrStore *store, void *object, bool *out_is_new);
+WR_API void *wr_externref_get(WrStore *store, uint64_t word);
+
+/* ---- component handle tables (canonical ABI: one per component instance) --------------------------------------------------------------------- */
+
+typedef struct WrHandleTable WrHandleTable;
+enum { WR_HANDLE_FREE, WR_HANDLE_OWN, WR_HANDLE_BORROW };
+typedef struct WrHandle { uint32_t kind; uint32_t num_lends; uint64_t resource_type; /* id of the runtime resource type */ uint64_t rep; uint64_t scope; /* borrow: the task */ } WrHandle;
+WR_API WrHandleTable *wr_handles_new(void);
+WR_API void wr_handles_free(WrHandleTable *table);
+WR_API uint32_t wr_handles_add(WrHandleTable *table, const WrHandle *handle); /* index from 1, freed ones reused last in first out; 0: table is full or no memory */
+WR_API WrHandle *wr_handles_get(WrHandleTable *table, uint32_t index);         /* NULL: unknown; valid until the next add */
+WR_API bool wr_handles_remove(WrHandleTable *table, uint32_t index);
+
+/* ---- hooks of the embedder ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct WrHooks {
+    /* Slow path of the interrupt check, on the guest's thread, with the guest's frames below: 0 go on; else a trap (wr_store_trap was called) or a
+     * host exception is pending. */
+    int (*interrupt)(WrStore *store, void *host);
+    void (*before_block)(WrStore *store, void *host); /* around bulk operations over 1 MiB: may release the GIL */
+    void (*after_block)(WrStore *store, void *host);
+} WrHooks;
+WR_API void wr_set_hooks(const WrHooks *hooks);
+/* Installs the signal handlers (once per process; chains to the handlers before). Called by the first engine with signals_based_traps. */
+WR_API bool wr_signals_install(WrError *error);
+/* Asks every store that runs guest code now to take the slow path (used by timeouts and tests; the ticker does it by itself). */
+WR_API void wr_interrupt_all(void);
+
+#endif
