@@ -1,0 +1,1 @@
+"""Tools of the build and of the test suite; not installed."""

@@ -1,0 +1,1 @@
+"""The Cython side of the native library `libwasmrt.so`; only `wasmrt.runtime` imports it (`_native.wasm` excepted)."""
