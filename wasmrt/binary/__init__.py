@@ -1,0 +1,1 @@
+"""Decodes the sections of a component binary to plain records that know their byte offsets."""

@@ -1,0 +1,1 @@
+"""Validates a component and flattens it into the linear list of what its instantiation does."""

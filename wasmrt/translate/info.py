@@ -1,0 +1,337 @@
+"""What the translator hands on: a component as a linear program.
+
+The nesting of the binary is gone. `Component.initializers` is run from first to last and every reference in it points
+backwards into flat, typed index spaces, so that instantiation is a loop without look-ups by name:
+
+* core instances get a RuntimeInstanceIndex in the order of their InstantiateModule* initializers;
+* component instances (the root is 0) exist only as flags and handle tables: RuntimeComponentInstanceIndex;
+* everything a core module can import is a CoreDef: an export of an earlier core instance, a trampoline (machine code
+  of the component's own image that ends in the host), or the flags of a component instance;
+* options of lifts and lowers are extracted once (ExtractMemory, ...) into runtime slots that trampolines share.
+
+All records are msgspec Structs, array-like and tagged: `msgspec.msgpack` round-trips them. Types are not inlined but
+referred to by TypeIndex into the `ComponentTypes` (type_table.py) that comes with a component.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NewType, Union
+
+import msgspec
+
+from wasmrt.spec.core_types import CoreFuncType
+from wasmrt.spec.types import ResourceIndex
+
+StaticModuleIndex = NewType("StaticModuleIndex", int)
+RuntimeInstanceIndex = NewType("RuntimeInstanceIndex", int)
+RuntimeComponentInstanceIndex = NewType("RuntimeComponentInstanceIndex", int)
+ImportIndex = NewType("ImportIndex", int)
+RuntimeImportIndex = NewType("RuntimeImportIndex", int)
+ExportIndex = NewType("ExportIndex", int)
+TrampolineIndex = NewType("TrampolineIndex", int)
+LoweredIndex = NewType("LoweredIndex", int)
+OptionsIndex = NewType("OptionsIndex", int)
+RuntimeMemoryIndex = NewType("RuntimeMemoryIndex", int)
+RuntimeTableIndex = NewType("RuntimeTableIndex", int)
+RuntimeReallocIndex = NewType("RuntimeReallocIndex", int)
+RuntimeCallbackIndex = NewType("RuntimeCallbackIndex", int)
+RuntimePostReturnIndex = NewType("RuntimePostReturnIndex", int)
+DefinedResourceIndex = NewType("DefinedResourceIndex", int)
+TypeIndex = NewType("TypeIndex", int)
+
+ROOT_INSTANCE = RuntimeComponentInstanceIndex(0)
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """Base of the records below."""
+
+
+class CoreKind(enum.IntEnum):
+    """Kinds of core externs, numbered as in csrc/wasm/module.h."""
+
+    FUNC = 0
+    TABLE = 1
+    MEMORY = 2
+    GLOBAL = 3
+    TAG = 4
+
+
+class StringEncoding(enum.IntEnum):
+    UTF8 = 0
+    UTF16 = 1
+    LATIN1_UTF16 = 2
+
+
+# --- what a core module can be given, and what a lift refers to ------------------------------------------------
+
+
+class CoreExport(Record, tag="export"):
+    """An export of a core instance: by `index` in the index space of its kind, or, when the instance's module is only
+    known at run time (an imported one), by `name` alone with index -1."""
+
+    instance: RuntimeInstanceIndex
+    kind: CoreKind
+    name: str
+    index: int = -1
+
+
+class InstanceFlags(Record, tag="flags"):
+    """The flags global (may_enter, may_leave) of a component instance, for fused adapters."""
+
+    instance: RuntimeComponentInstanceIndex
+
+
+class CoreTrampoline(Record, tag="trampoline"):
+    index: TrampolineIndex
+
+
+CoreDef = Union[CoreExport, InstanceFlags, CoreTrampoline]
+
+
+# --- initializers ----------------------------------------------------------------------------------------------
+
+
+class InstantiateModuleStatic(Record, tag="static"):
+    """Instantiates a module of this binary; `args` in the order of its imports."""
+
+    index: RuntimeInstanceIndex
+    module: StaticModuleIndex
+    args: list[CoreDef]
+    component_instance: RuntimeComponentInstanceIndex
+
+
+class InstantiateModuleImport(Record, tag="import"):
+    """Instantiates a module that was imported; `args` by (module, name), in the order of the module type's imports."""
+
+    index: RuntimeInstanceIndex
+    module: RuntimeImportIndex
+    args: list[tuple[str, str, CoreDef]]
+    component_instance: RuntimeComponentInstanceIndex
+
+
+class LowerImport(Record, tag="lower"):
+    """Makes the host function context of a lowered import; its trampoline is the `TrampolineLowerImport` with the same
+    LoweredIndex."""
+
+    index: LoweredIndex
+    import_: RuntimeImportIndex
+
+
+class ExtractMemory(Record, tag="memory"):
+    index: RuntimeMemoryIndex
+    export: CoreExport
+
+
+class ExtractTable(Record, tag="table"):
+    index: RuntimeTableIndex
+    export: CoreExport
+
+
+class ExtractRealloc(Record, tag="realloc"):
+    index: RuntimeReallocIndex
+    func: CoreDef
+
+
+class ExtractCallback(Record, tag="callback"):
+    index: RuntimeCallbackIndex
+    func: CoreDef
+
+
+class ExtractPostReturn(Record, tag="post-return"):
+    index: RuntimePostReturnIndex
+    func: CoreDef
+
+
+class Resource(Record, tag="resource"):
+    """Makes a fresh resource type, with its destructor."""
+
+    index: DefinedResourceIndex
+    rep: int
+    dtor: CoreDef | None
+    instance: RuntimeComponentInstanceIndex
+
+
+GlobalInitializer = Union[
+    InstantiateModuleStatic,
+    InstantiateModuleImport,
+    LowerImport,
+    ExtractMemory,
+    ExtractTable,
+    ExtractRealloc,
+    ExtractCallback,
+    ExtractPostReturn,
+    Resource,
+]
+
+
+# --- canonical options and trampolines -------------------------------------------------------------------------
+
+
+class CanonicalOptions(Record):
+    """Options of one lift, lower or built-in. `core_type` is the signature of the core function."""
+
+    instance: RuntimeComponentInstanceIndex
+    string_encoding: StringEncoding
+    core_type: CoreFuncType
+    memory: RuntimeMemoryIndex | None = None
+    realloc: RuntimeReallocIndex | None = None
+    callback: RuntimeCallbackIndex | None = None
+    post_return: RuntimePostReturnIndex | None = None
+    async_: bool = False
+    memory_64: bool = False
+
+
+class TrampolineLowerImport(Record, tag="lower"):
+    """Lowered import: core arguments are lifted, the host function is called, its results lowered."""
+
+    index: LoweredIndex
+    lower_func: CoreFuncType
+    ty: TypeIndex
+    options: OptionsIndex
+
+
+class ResourceNew(Record, tag="resource.new"):
+    instance: RuntimeComponentInstanceIndex
+    resource: ResourceIndex
+    signature: CoreFuncType
+
+
+class ResourceRep(Record, tag="resource.rep"):
+    instance: RuntimeComponentInstanceIndex
+    resource: ResourceIndex
+    signature: CoreFuncType
+
+
+class ResourceDrop(Record, tag="resource.drop"):
+    instance: RuntimeComponentInstanceIndex
+    resource: ResourceIndex
+    signature: CoreFuncType
+
+
+Trampoline = Union[TrampolineLowerImport, ResourceNew, ResourceRep, ResourceDrop]
+
+
+def trampoline_signature(trampoline: Trampoline) -> CoreFuncType:
+    """The core signature that the trampoline's machine code has."""
+    if isinstance(trampoline, TrampolineLowerImport):
+        return trampoline.lower_func
+    return trampoline.signature
+
+
+# --- exports ---------------------------------------------------------------------------------------------------
+
+
+class ExportLiftedFunction(Record, tag="lifted"):
+    ty: TypeIndex
+    func: CoreDef
+    options: OptionsIndex
+
+
+class ExportImportedFunction(Record, tag="imported"):
+    """A function that the component imports and exports again as it is."""
+
+    ty: TypeIndex
+    import_: RuntimeImportIndex
+
+
+class ExportModuleStatic(Record, tag="module"):
+    ty: TypeIndex
+    index: StaticModuleIndex
+
+
+class ExportModuleImport(Record, tag="module-import"):
+    ty: TypeIndex
+    import_: RuntimeImportIndex
+
+
+class ExportInstance(Record, tag="instance"):
+    ty: TypeIndex
+    exports: list[tuple[str, ExportIndex]]
+
+
+class ExportType(Record, tag="type"):
+    ty: TypeIndex
+
+
+class ExportResource(Record, tag="resource"):
+    resource: ResourceIndex
+
+
+Export = Union[
+    ExportLiftedFunction,
+    ExportImportedFunction,
+    ExportModuleStatic,
+    ExportModuleImport,
+    ExportInstance,
+    ExportType,
+    ExportResource,
+]
+
+
+# --- the component ---------------------------------------------------------------------------------------------
+
+
+class RuntimeImport(Record):
+    """What is taken from the host: the import's index, and the names to follow through nested instances."""
+
+    import_: ImportIndex
+    path: tuple[str, ...]
+
+
+class Component(msgspec.Struct, array_like=True):
+    """One component binary, flattened. Lists are indexed by the index type their comment names."""
+
+    ty: TypeIndex  # the whole component's ComponentType, resources as ResourceIndex
+    import_types: list[tuple[str, TypeIndex]]  # ImportIndex
+    imports: list[RuntimeImport]  # RuntimeImportIndex
+    exports: list[tuple[str, ExportIndex]]  # of the root, in order
+    export_items: list[Export]  # ExportIndex
+    initializers: list[GlobalInitializer]
+    trampolines: list[Trampoline]  # TrampolineIndex
+    options: list[CanonicalOptions]  # OptionsIndex
+    num_lowerings: int
+    num_runtime_memories: int
+    num_runtime_tables: int
+    num_runtime_reallocs: int
+    num_runtime_callbacks: int
+    num_runtime_post_returns: int
+    num_runtime_instances: int
+    num_runtime_component_instances: int
+    imported_resources: list[RuntimeImportIndex]  # ResourceIndex
+    defined_resource_instances: list[RuntimeComponentInstanceIndex]  # DefinedResourceIndex
+    resource_names: list[str]  # ResourceIndex: the name it was imported or exported under, else ""
+
+    @property
+    def num_resources(self) -> int:
+        return len(self.imported_resources) + len(self.defined_resource_instances)
+
+    def resource_index(self, index: DefinedResourceIndex) -> ResourceIndex:
+        """Defined resources come after the imported ones."""
+        return ResourceIndex(len(self.imported_resources) + index)
+
+    def defined_resource_index(self, index: ResourceIndex) -> DefinedResourceIndex | None:
+        defined = index - len(self.imported_resources)
+        return DefinedResourceIndex(defined) if defined >= 0 else None
+
+
+class FunctionLoc(Record):
+    """A function's place in the image's text section."""
+
+    start: int
+    length: int
+
+
+class AllCallFunc(Record):
+    """The two entry points of one trampoline."""
+
+    array_call: FunctionLoc
+    wasm_call: FunctionLoc
+
+
+class CompiledComponentInfo(msgspec.Struct, array_like=True):
+    """A component together with where its compiled trampolines lie."""
+
+    component: Component
+    trampolines: list[AllCallFunc]  # TrampolineIndex
+    resource_drop: FunctionLoc | None = None  # wasm_call for destructors that the host implements
