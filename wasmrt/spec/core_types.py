@@ -4,8 +4,6 @@ side uses (`wr_valtype` in include/wasmrt/wasmrt.h): {kind, nullable, heap type 
 
 from __future__ import annotations
 
-from typing import Union
-
 import msgspec
 
 from .valtypes import VALTYPE_F32, VALTYPE_F64, VALTYPE_I32, VALTYPE_I64, valtype_str
@@ -69,7 +67,7 @@ class TagType(msgspec.Struct, frozen=True, tag="tag"):
     signature: CoreFuncType
 
 
-CoreExternType = Union[CoreFuncType, TableType, MemoryType, GlobalType, TagType]
+CoreExternType = CoreFuncType | TableType | MemoryType | GlobalType | TagType
 
 CORE_KIND_NAMES = {CoreFuncType: "func", TableType: "table", MemoryType: "memory", GlobalType: "global", TagType: "tag"}
 

@@ -14,7 +14,7 @@ not instantiated, an `AbstractResource`. Whoever instantiates replaces them by i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NewType, Union
+from typing import Any, NewType
 
 import msgspec
 
@@ -237,35 +237,35 @@ class BorrowType(ValType, frozen=True, tag="borrow"):
         return f"borrow<{resource_str(self.ty)}>"
 
 
-AnyValType = Union[
-    Bool,
-    U8,
-    U16,
-    U32,
-    U64,
-    S8,
-    S16,
-    S32,
-    S64,
-    F32,
-    F64,
-    Char,
-    String,
-    ErrorContext,
-    ListType,
-    MapType,
-    RecordType,
-    TupleType,
-    VariantType,
-    EnumType,
-    OptionType,
-    ResultType,
-    FlagsType,
-    StreamType,
-    FutureType,
-    OwnType,
-    BorrowType,
-]
+AnyValType = (
+    Bool
+    | U8
+    | U16
+    | U32
+    | U64
+    | S8
+    | S16
+    | S32
+    | S64
+    | F32
+    | F64
+    | Char
+    | String
+    | ErrorContext
+    | ListType
+    | MapType
+    | RecordType
+    | TupleType
+    | VariantType
+    | EnumType
+    | OptionType
+    | ResultType
+    | FlagsType
+    | StreamType
+    | FutureType
+    | OwnType
+    | BorrowType
+)
 
 PRIMITIVES: tuple[AnyValType, ...] = (
     Bool(),
@@ -341,14 +341,14 @@ class ResourceItem(msgspec.Struct, frozen=True, tag="resource"):
 class TypeItem(msgspec.Struct, frozen=True, cache_hash=True, tag="type"):
     """An imported or exported type that is no resource."""
 
-    ty: Union[AnyValType, FuncType, ComponentInstanceType, ComponentType]
+    ty: AnyValType | FuncType | ComponentInstanceType | ComponentType
 
     def __str__(self) -> str:
         return f"type {self.ty}"
 
 
-CoreItem = Union[CoreFuncType, TableType, MemoryType, GlobalType, TagType]
-ComponentItem = Union[FuncType, CoreFuncType, ModuleType, ComponentType, ComponentInstanceType, ResourceItem, TypeItem]
+CoreItem = CoreFuncType | TableType | MemoryType | GlobalType | TagType
+ComponentItem = FuncType | CoreFuncType | ModuleType | ComponentType | ComponentInstanceType | ResourceItem | TypeItem
 
 
 def resource_str(resource: Any) -> str:

@@ -16,7 +16,7 @@ referred to by TypeIndex into the `ComponentTypes` (type_table.py) that comes wi
 from __future__ import annotations
 
 import enum
-from typing import NewType, Union
+from typing import NewType
 
 import msgspec
 
@@ -66,7 +66,7 @@ class StringEncoding(enum.IntEnum):
 # --- what a core module can be given, and what a lift refers to ------------------------------------------------
 
 
-class CoreExport(Record, tag="export"):
+class CoreExport(Record, frozen=True, tag="export"):
     """An export of a core instance: by `index` in the index space of its kind, or, when the instance's module is only
     known at run time (an imported one), by `name` alone with index -1."""
 
@@ -76,23 +76,23 @@ class CoreExport(Record, tag="export"):
     index: int = -1
 
 
-class InstanceFlags(Record, tag="flags"):
+class InstanceFlags(Record, frozen=True, tag="flags"):
     """The flags global (may_enter, may_leave) of a component instance, for fused adapters."""
 
     instance: RuntimeComponentInstanceIndex
 
 
-class CoreTrampoline(Record, tag="trampoline"):
+class CoreTrampoline(Record, frozen=True, tag="trampoline"):
     index: TrampolineIndex
 
 
-CoreDef = Union[CoreExport, InstanceFlags, CoreTrampoline]
+CoreDef = CoreExport | InstanceFlags | CoreTrampoline
 
 
 # --- initializers ----------------------------------------------------------------------------------------------
 
 
-class InstantiateModuleStatic(Record, tag="static"):
+class InstantiateModuleStatic(Record, frozen=True, tag="static"):
     """Instantiates a module of this binary; `args` in the order of its imports."""
 
     index: RuntimeInstanceIndex
@@ -101,7 +101,7 @@ class InstantiateModuleStatic(Record, tag="static"):
     component_instance: RuntimeComponentInstanceIndex
 
 
-class InstantiateModuleImport(Record, tag="import"):
+class InstantiateModuleImport(Record, frozen=True, tag="import"):
     """Instantiates a module that was imported; `args` by (module, name), in the order of the module type's imports."""
 
     index: RuntimeInstanceIndex
@@ -110,7 +110,7 @@ class InstantiateModuleImport(Record, tag="import"):
     component_instance: RuntimeComponentInstanceIndex
 
 
-class LowerImport(Record, tag="lower"):
+class LowerImport(Record, frozen=True, tag="lower"):
     """Makes the host function context of a lowered import; its trampoline is the `TrampolineLowerImport` with the same
     LoweredIndex."""
 
@@ -118,32 +118,32 @@ class LowerImport(Record, tag="lower"):
     import_: RuntimeImportIndex
 
 
-class ExtractMemory(Record, tag="memory"):
+class ExtractMemory(Record, frozen=True, tag="memory"):
     index: RuntimeMemoryIndex
     export: CoreExport
 
 
-class ExtractTable(Record, tag="table"):
+class ExtractTable(Record, frozen=True, tag="table"):
     index: RuntimeTableIndex
     export: CoreExport
 
 
-class ExtractRealloc(Record, tag="realloc"):
+class ExtractRealloc(Record, frozen=True, tag="realloc"):
     index: RuntimeReallocIndex
     func: CoreDef
 
 
-class ExtractCallback(Record, tag="callback"):
+class ExtractCallback(Record, frozen=True, tag="callback"):
     index: RuntimeCallbackIndex
     func: CoreDef
 
 
-class ExtractPostReturn(Record, tag="post-return"):
+class ExtractPostReturn(Record, frozen=True, tag="post-return"):
     index: RuntimePostReturnIndex
     func: CoreDef
 
 
-class Resource(Record, tag="resource"):
+class Resource(Record, frozen=True, tag="resource"):
     """Makes a fresh resource type, with its destructor."""
 
     index: DefinedResourceIndex
@@ -152,23 +152,23 @@ class Resource(Record, tag="resource"):
     instance: RuntimeComponentInstanceIndex
 
 
-GlobalInitializer = Union[
-    InstantiateModuleStatic,
-    InstantiateModuleImport,
-    LowerImport,
-    ExtractMemory,
-    ExtractTable,
-    ExtractRealloc,
-    ExtractCallback,
-    ExtractPostReturn,
-    Resource,
-]
+GlobalInitializer = (
+    InstantiateModuleStatic
+    | InstantiateModuleImport
+    | LowerImport
+    | ExtractMemory
+    | ExtractTable
+    | ExtractRealloc
+    | ExtractCallback
+    | ExtractPostReturn
+    | Resource
+)
 
 
 # --- canonical options and trampolines -------------------------------------------------------------------------
 
 
-class CanonicalOptions(Record):
+class CanonicalOptions(Record, frozen=True):
     """Options of one lift, lower or built-in. `core_type` is the signature of the core function."""
 
     instance: RuntimeComponentInstanceIndex
@@ -182,7 +182,7 @@ class CanonicalOptions(Record):
     memory_64: bool = False
 
 
-class TrampolineLowerImport(Record, tag="lower"):
+class TrampolineLowerImport(Record, frozen=True, tag="lower"):
     """Lowered import: core arguments are lifted, the host function is called, its results lowered."""
 
     index: LoweredIndex
@@ -191,25 +191,25 @@ class TrampolineLowerImport(Record, tag="lower"):
     options: OptionsIndex
 
 
-class ResourceNew(Record, tag="resource.new"):
+class ResourceNew(Record, frozen=True, tag="resource.new"):
     instance: RuntimeComponentInstanceIndex
     resource: ResourceIndex
     signature: CoreFuncType
 
 
-class ResourceRep(Record, tag="resource.rep"):
+class ResourceRep(Record, frozen=True, tag="resource.rep"):
     instance: RuntimeComponentInstanceIndex
     resource: ResourceIndex
     signature: CoreFuncType
 
 
-class ResourceDrop(Record, tag="resource.drop"):
+class ResourceDrop(Record, frozen=True, tag="resource.drop"):
     instance: RuntimeComponentInstanceIndex
     resource: ResourceIndex
     signature: CoreFuncType
 
 
-Trampoline = Union[TrampolineLowerImport, ResourceNew, ResourceRep, ResourceDrop]
+Trampoline = TrampolineLowerImport | ResourceNew | ResourceRep | ResourceDrop
 
 
 def trampoline_signature(trampoline: Trampoline) -> CoreFuncType:
@@ -222,57 +222,57 @@ def trampoline_signature(trampoline: Trampoline) -> CoreFuncType:
 # --- exports ---------------------------------------------------------------------------------------------------
 
 
-class ExportLiftedFunction(Record, tag="lifted"):
+class ExportLiftedFunction(Record, frozen=True, tag="lifted"):
     ty: TypeIndex
     func: CoreDef
     options: OptionsIndex
 
 
-class ExportImportedFunction(Record, tag="imported"):
+class ExportImportedFunction(Record, frozen=True, tag="imported"):
     """A function that the component imports and exports again as it is."""
 
     ty: TypeIndex
     import_: RuntimeImportIndex
 
 
-class ExportModuleStatic(Record, tag="module"):
+class ExportModuleStatic(Record, frozen=True, tag="module"):
     ty: TypeIndex
     index: StaticModuleIndex
 
 
-class ExportModuleImport(Record, tag="module-import"):
+class ExportModuleImport(Record, frozen=True, tag="module-import"):
     ty: TypeIndex
     import_: RuntimeImportIndex
 
 
-class ExportInstance(Record, tag="instance"):
+class ExportInstance(Record, frozen=True, tag="instance"):
     ty: TypeIndex
     exports: list[tuple[str, ExportIndex]]
 
 
-class ExportType(Record, tag="type"):
+class ExportType(Record, frozen=True, tag="type"):
     ty: TypeIndex
 
 
-class ExportResource(Record, tag="resource"):
+class ExportResource(Record, frozen=True, tag="resource"):
     resource: ResourceIndex
 
 
-Export = Union[
-    ExportLiftedFunction,
-    ExportImportedFunction,
-    ExportModuleStatic,
-    ExportModuleImport,
-    ExportInstance,
-    ExportType,
-    ExportResource,
-]
+Export = (
+    ExportLiftedFunction
+    | ExportImportedFunction
+    | ExportModuleStatic
+    | ExportModuleImport
+    | ExportInstance
+    | ExportType
+    | ExportResource
+)
 
 
 # --- the component ---------------------------------------------------------------------------------------------
 
 
-class RuntimeImport(Record):
+class RuntimeImport(Record, frozen=True):
     """What is taken from the host: the import's index, and the names to follow through nested instances."""
 
     import_: ImportIndex
@@ -315,14 +315,14 @@ class Component(msgspec.Struct, array_like=True):
         return DefinedResourceIndex(defined) if defined >= 0 else None
 
 
-class FunctionLoc(Record):
+class FunctionLoc(Record, frozen=True):
     """A function's place in the image's text section."""
 
     start: int
     length: int
 
 
-class AllCallFunc(Record):
+class AllCallFunc(Record, frozen=True):
     """The two entry points of one trampoline."""
 
     array_call: FunctionLoc

@@ -8,14 +8,14 @@ types that nobody looks at.
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any
 
 from wasmrt.spec import types as t
 from wasmrt.spec.core_types import CoreFuncType, GlobalType, MemoryType, TableType, TagType
 
 from .info import TypeIndex
 
-AnyType = Union[t.AnyValType, t.ComponentItem, TableType, MemoryType, GlobalType, TagType]
+AnyType = t.AnyValType | t.ComponentItem | TableType | MemoryType | GlobalType | TagType
 Row = list[Any]
 
 _PRIMITIVES: dict[str, t.AnyValType] = {str(ty): ty for ty in t.PRIMITIVES}
