@@ -1,0 +1,295 @@
+# cython: language_level=3
+"""The C API of libwasmrt.so (include/wasmrt/wasmrt.h) as Cython sees it. Names and meanings are the header's."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+
+cdef extern from "wasmrt/vm.h" nogil:
+    ctypedef union ValRaw:
+        int32_t i32
+        int64_t i64
+        uint32_t f32
+        uint64_t f64
+        uint8_t v128[16]
+        void *ref
+
+    ctypedef struct VMContext:
+        pass
+    ctypedef bint (*VMArrayCall)(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity) noexcept nogil
+    ctypedef struct VMFuncRef:
+        VMArrayCall array_call
+        const void *wasm_call
+        uint32_t type_index
+        VMContext *vmctx
+    ctypedef struct VMEntryRecord:
+        pass
+    ctypedef struct VMStoreContext:
+        uintptr_t stack_limit
+        VMEntryRecord *last_entry
+        void *exit_fp
+        int64_t fuel
+        uintptr_t real_stack_limit
+        uint32_t trap_code
+        uintptr_t trap_pc
+        uintptr_t trap_fp
+        uintptr_t trap_address
+        void *host
+    ctypedef struct VMContextHeader:
+        uint32_t magic
+        VMStoreContext *store
+        const void *const *builtins
+        const uint32_t *type_ids
+        void *instance
+    ctypedef struct VMHostContext:
+        VMContextHeader header
+        VMArrayCall call
+        void *data
+        void *data2
+        uint64_t index
+    ctypedef struct VMMemoryDef:
+        uint8_t *base
+        size_t length_bytes
+    ctypedef struct VMTableDef:
+        void **elements
+        uint64_t length
+    ctypedef struct VMGlobalDef:
+        ValRaw value
+    const uint32_t WR_VMCTX_MAGIC_CORE
+    const uint32_t WR_VMCTX_MAGIC_HOST
+    const uint32_t WR_VMCTX_MAGIC_COMPONENT
+    const uint32_t TRAP_STACK_OVERFLOW
+    const uint32_t TRAP_INTERRUPT
+    const uint32_t TRAP_OUT_OF_FUEL
+    const uint32_t TRAP_CANNOT_ENTER_COMPONENT
+    const uint32_t TRAP_CANNOT_LEAVE_COMPONENT
+    const uint32_t TRAP_INVALID_CHAR
+    const uint32_t TRAP_STRING_OUT_OF_BOUNDS
+    const uint32_t TRAP_LIST_OUT_OF_BOUNDS
+    const uint32_t TRAP_INVALID_DISCRIMINANT
+    const uint32_t TRAP_UNALIGNED_POINTER
+    const uint32_t TRAP_CANONICAL_ABI
+    const uint32_t TRAP_HANDLE
+    const uint32_t TRAP_REALLOC
+    const uint32_t TRAP_LINKED_AS_TRAP
+    const uint32_t TRAP_HOST
+
+cdef extern from "base/error.h" nogil:
+    ctypedef enum WrErrorKind:
+        WR_ERROR_NONE
+        WR_ERROR_DECODE
+        WR_ERROR_VALIDATION
+        WR_ERROR_LIMIT
+        WR_ERROR_UNSUPPORTED
+        WR_ERROR_LINK
+        WR_ERROR_ARTIFACT
+        WR_ERROR_MEMORY
+        WR_ERROR_TRAP
+    const uint32_t WR_NO_FUNC
+    const uint64_t WR_NO_OFFSET
+    ctypedef struct WrError:
+        WrErrorKind kind
+        uint32_t func_index
+        uint64_t offset
+        char message[256]
+
+cdef extern from "wasm/types.h" nogil:
+    ctypedef uint32_t ValType
+    const uint32_t WR_KIND_I32
+    const uint32_t WR_KIND_I64
+    const uint32_t WR_KIND_F32
+    const uint32_t WR_KIND_F64
+    const uint32_t WR_KIND_V128
+    const uint32_t WR_KIND_REF
+    const uint32_t WR_HEAP_FUNC
+    const uint32_t WR_HEAP_EXTERN
+    const uint32_t WR_VALTYPE_I32
+    const uint32_t WR_VALTYPE_I64
+    const uint32_t WR_VALTYPE_F32
+    const uint32_t WR_VALTYPE_F64
+    const uint32_t WR_VALTYPE_V128
+    const uint32_t WR_VALTYPE_FUNCREF
+    const uint32_t WR_VALTYPE_EXTERNREF
+    uint32_t wr_vt_kind(ValType t)
+    uint32_t wr_vt_heap(ValType t)
+    bint wr_vt_concrete(ValType t)
+
+cdef extern from "wasm/module.h" nogil:
+    ctypedef struct WasmModule:
+        pass
+    ctypedef struct WasmLimits:
+        uint64_t min
+        uint64_t max
+        uint8_t flags
+        uint8_t page_size_log2
+    const uint32_t WASM_LIMITS_HAS_MAX
+    const uint32_t WASM_LIMITS_SHARED
+    const uint32_t WASM_LIMITS_64
+    const uint32_t WASM_EXTERN_FUNC
+    const uint32_t WASM_EXTERN_TABLE
+    const uint32_t WASM_EXTERN_MEMORY
+    const uint32_t WASM_EXTERN_GLOBAL
+    const uint32_t WASM_EXTERN_TAG
+    bint wr_module_decode(const uint8_t *bytes, size_t num_bytes, uint64_t features, WasmModule **out_module, WrError *error)
+    void wr_module_free(WasmModule *module)
+
+cdef extern from "compile/compile.h" nogil:
+    ctypedef struct WrTunables:
+        uint64_t cpu_features
+        uint64_t memory_reservation
+        uint64_t memory_guard_bytes
+        uint8_t guarded_memories
+        uint8_t signals_based_traps
+        uint8_t interruptible
+        uint8_t consume_fuel
+        uint8_t nan_canonicalization
+        uint8_t debug_checks
+    ctypedef struct CompiledModule:
+        uint32_t text_bytes
+    bint wr_compile_module(const WasmModule *module, const WrTunables *tunables, uint32_t threads, CompiledModule **out_compiled, WrError *error)
+    bint wr_validate_module(const WasmModule *module, WrError *error)
+    void wr_compiled_module_free(CompiledModule *compiled)
+
+cdef extern from "code/image.h" nogil:
+    const uint32_t WR_IMAGE_MODULE
+    const uint32_t WR_IMAGE_COMPONENT
+    ctypedef struct CodeMemory "CodeMemory":
+        pass
+    ctypedef struct WrTrampolineRequest:
+        const ValType *params
+        uint32_t num_params
+        const ValType *results
+        uint32_t num_results
+    ctypedef struct WrImageInput:
+        uint32_t kind
+        const WrTunables *tunables
+        uint64_t wasm_features
+        const WasmModule *const *modules
+        const CompiledModule *const *compiled
+        uint32_t num_modules
+        const WrTrampolineRequest *trampolines
+        uint32_t num_trampolines
+        const uint8_t *info
+        size_t num_info_bytes
+    bint wr_image_build(const WrImageInput *input, CodeMemory **out_code, WrError *error)
+    bint wr_image_load(const uint8_t *bytes, size_t num_bytes, bint copy, void (*release)(void *owner) noexcept nogil, void *owner, CodeMemory **out_code, WrError *error)
+    uint32_t wr_image_detect(const uint8_t *bytes, size_t num_bytes)
+
+cdef extern from "wasmrt/wasmrt.h" nogil:
+    bint wr_cpu_features(uint64_t *out_host, uint64_t *out_baseline)
+    void wr_code_retain(CodeMemory *code)
+    void wr_code_release(CodeMemory *code)
+    const uint8_t *wr_code_bytes(const CodeMemory *code, size_t *out_num_bytes)
+    void wr_code_text_range(const CodeMemory *code, uintptr_t *out_start, uintptr_t *out_end)
+    const uint8_t *wr_code_section(const CodeMemory *code, uint32_t section, size_t *out_num_bytes)
+    uint32_t wr_code_kind(const CodeMemory *code)
+    uint32_t wr_code_num_modules(const CodeMemory *code)
+    const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index)
+    bint wr_code_trampoline(const CodeMemory *code, uint32_t trampoline_index, const void **out_wasm_call, VMArrayCall *out_array_call)
+    ctypedef struct WrCodePlace:
+        const CodeMemory *code
+        uint32_t module_index
+        uint32_t func_index
+        uint64_t func_offset
+        uint64_t module_offset
+    bint wr_code_find(uintptr_t pc, WrCodePlace *out_place)
+
+    ctypedef struct WrTypeRegistry:
+        pass
+    WrTypeRegistry *wr_types_new()
+    void wr_types_retain(WrTypeRegistry *registry)
+    void wr_types_release(WrTypeRegistry *registry)
+    bint wr_types_register_module(WrTypeRegistry *registry, const WasmModule *module, const uint32_t **out_ids, WrError *error)
+    bint wr_types_register_func(WrTypeRegistry *registry, const ValType *params, uint32_t num_params, const ValType *results, uint32_t num_results, uint32_t *out_id, WrError *error)
+    bint wr_types_func(const WrTypeRegistry *registry, uint32_t id, const ValType **out_params, uint32_t *out_num_params, const ValType **out_results, uint32_t *out_num_results)
+    bint wr_types_trampolines(WrTypeRegistry *registry, uint32_t id, const void **out_host_wasm_call, VMArrayCall *out_entry, WrError *error)
+
+    ctypedef struct WrStore:
+        pass
+    ctypedef struct WrLimits:
+        uint64_t memory_bytes
+        uint64_t table_elements
+        uint32_t instances
+        uint32_t tables
+        uint32_t memories
+    WrStore *wr_store_new(WrTypeRegistry *registry, size_t max_wasm_stack, void *host, WrError *error)
+    void wr_store_free(WrStore *store)
+    void wr_store_set_limits(WrStore *store, const WrLimits *limits)
+    VMStoreContext *wr_store_context(WrStore *store)
+    ctypedef struct WrEntry:
+        void *previous
+    ctypedef enum WrEnterResult:
+        WR_ENTER_OK
+        WR_ENTER_BUSY
+        WR_ENTER_NO_STACK
+    WrEnterResult wr_store_enter(WrStore *store, WrEntry *entry)
+    void wr_store_leave(WrStore *store, WrEntry *entry)
+    bint wr_store_running(const WrStore *store)
+    void wr_store_trap(WrStore *store, uint32_t trap_code)
+    ctypedef struct WrFrame:
+        uintptr_t pc
+        WrCodePlace place
+    size_t wr_store_backtrace(WrStore *store, WrFrame *out_frames, size_t capacity)
+    const char *wr_trap_message(uint32_t trap_code)
+
+    ctypedef struct WrInstance:
+        pass
+    ctypedef struct WrMemory:
+        pass
+    ctypedef struct WrTable:
+        pass
+    ctypedef struct WrGlobal:
+        pass
+    ctypedef struct WrTag:
+        pass
+    ctypedef struct WrExtern:
+        uint32_t kind
+        VMFuncRef *func
+        WrTable *table
+        WrMemory *memory
+        WrGlobal *global_ "global"
+        WrTag *tag
+    bint wr_instance_new(WrStore *store, CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, const WrExtern *imports, size_t num_imports, WrInstance **out_instance, WrError *error)
+    VMFuncRef *wr_instance_start(WrInstance *instance)
+    bint wr_instance_export(WrInstance *instance, const char *name, size_t name_length, WrExtern *out_extern)
+    bint wr_instance_export_by_index(WrInstance *instance, uint32_t export_index, WrExtern *out_extern)
+    VMContext *wr_instance_vmctx(WrInstance *instance)
+    WrMemory *wr_memory_new(WrStore *store, const WasmLimits *limits, const WrTunables *tunables, WrError *error)
+    VMMemoryDef *wr_memory_def(WrMemory *memory)
+    const WasmLimits *wr_memory_type(const WrMemory *memory)
+    int64_t wr_memory_grow(WrMemory *memory, uint64_t delta_pages)
+    void wr_memory_retain(WrMemory *memory)
+    void wr_memory_release(WrMemory *memory)
+    WrTable *wr_table_new(WrStore *store, ValType element, const WasmLimits *limits, void *init, WrError *error)
+    VMTableDef *wr_table_def(WrTable *table)
+    void wr_table_type(const WrTable *table, ValType *out_element, WasmLimits *out_limits)
+    int64_t wr_table_grow(WrTable *table, uint64_t delta, void *init)
+    WrGlobal *wr_global_new(WrStore *store, ValType type, bint is_mutable, const ValRaw *value, WrError *error)
+    VMGlobalDef *wr_global_def(WrGlobal *global_)
+    void wr_global_type(const WrGlobal *global_, ValType *out_type, bint *out_mutable)
+    VMFuncRef *wr_host_func_new(WrStore *store, uint32_t type_id, VMArrayCall call, void *data, WrError *error)
+    uint64_t wr_externref_new(WrStore *store, void *object, bint *out_is_new)
+    void *wr_externref_get(WrStore *store, uint64_t word)
+
+    ctypedef struct WrHandleTable:
+        pass
+    const uint32_t WR_HANDLE_FREE
+    const uint32_t WR_HANDLE_OWN
+    const uint32_t WR_HANDLE_BORROW
+    ctypedef struct WrHandle:
+        uint32_t kind
+        uint32_t num_lends
+        uint64_t resource_type
+        uint64_t rep
+        uint64_t scope
+    WrHandleTable *wr_handles_new()
+    void wr_handles_free(WrHandleTable *table)
+    uint32_t wr_handles_add(WrHandleTable *table, const WrHandle *handle)
+    WrHandle *wr_handles_get(WrHandleTable *table, uint32_t index)
+    bint wr_handles_remove(WrHandleTable *table, uint32_t index)
+
+    ctypedef struct WrHooks:
+        int (*interrupt)(WrStore *store, void *host) noexcept nogil
+        void (*before_block)(WrStore *store, void *host) noexcept nogil
+        void (*after_block)(WrStore *store, void *host) noexcept nogil
+    void wr_set_hooks(const WrHooks *hooks)
+    bint wr_signals_install(WrError *error)
+    void wr_interrupt_all()
