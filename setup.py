@@ -25,7 +25,7 @@ class BuildNative(build_ext):
 
     def run(self) -> None:
         native_build.check_host()
-        objects = Path(self.build_temp).resolve() / "csrc"
+        objects = ROOT / "build" / "release" / "obj"
         # setuptools builds in build_lib and copies to the source tree afterwards for an editable install
         folders = [Path(self.build_lib) / NATIVE]
         if self.inplace or getattr(self, "editable_mode", False):
