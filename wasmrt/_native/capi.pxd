@@ -3,6 +3,9 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 
+cdef extern from "<stdbool.h>" nogil:
+    ctypedef unsigned char c_bool "bool"  # where a pointer or a function type must match C exactly
+
 cdef extern from "wasmrt/vm.h" nogil:
     ctypedef union ValRaw:
         int32_t i32
@@ -14,7 +17,7 @@ cdef extern from "wasmrt/vm.h" nogil:
 
     ctypedef struct VMContext:
         pass
-    ctypedef bint (*VMArrayCall)(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity) noexcept nogil
+    ctypedef c_bool (*VMArrayCall)(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity) noexcept nogil
     ctypedef struct VMFuncRef:
         VMArrayCall array_call
         const void *wasm_call
@@ -264,9 +267,9 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     int64_t wr_table_grow(WrTable *table, uint64_t delta, void *init)
     WrGlobal *wr_global_new(WrStore *store, ValType type, bint is_mutable, const ValRaw *value, WrError *error)
     VMGlobalDef *wr_global_def(WrGlobal *global_)
-    void wr_global_type(const WrGlobal *global_, ValType *out_type, bint *out_mutable)
+    void wr_global_type(const WrGlobal *global_, ValType *out_type, c_bool *out_mutable)
     VMFuncRef *wr_host_func_new(WrStore *store, uint32_t type_id, VMArrayCall call, void *data, WrError *error)
-    uint64_t wr_externref_new(WrStore *store, void *object, bint *out_is_new)
+    uint64_t wr_externref_new(WrStore *store, void *object, c_bool *out_is_new)
     void *wr_externref_get(WrStore *store, uint64_t word)
 
     ctypedef struct WrHandleTable:
