@@ -11,7 +11,7 @@ typedef enum WrErrorKind {
     WR_ERROR_DECODE,      /* the bytes are not a module */
     WR_ERROR_VALIDATION,  /* they are, but not a valid one */
     WR_ERROR_LIMIT,       /* an implementation limit; the message names it */
-    WR_ERROR_UNSUPPORTED, /* valid, but of a feature that this engine does not have or has switched off */
+    WR_ERROR_UNSUPPORTED, /* valid, but this engine does not have the feature yet (one that Config has off is VALIDATION) */
     WR_ERROR_LINK,        /* imports do not match */
     WR_ERROR_ARTIFACT,    /* an image that cannot be used */
     WR_ERROR_MEMORY,      /* the system refused memory */
