@@ -59,7 +59,7 @@ def extensions() -> list[Extension]:
         Extension(
             f"wasmrt._native.{source.stem}",
             [str(source)],
-            include_dirs=["include"],
+            include_dirs=["include", "csrc"],
             libraries=["wasmrt"],
             extra_compile_args=[*native_build.base_flags(), "-Wno-unused-function"],
             extra_link_args=["-Wl,-rpath,$ORIGIN", "-Wl,--enable-new-dtags", "-pthread"],

@@ -1,0 +1,705 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
+"""Owns the C objects that everything else hangs on: type registry, code memory, stores; and the way in and out of guest code.
+
+* Every call of guest code is `Store.enter`, an array call, `Store.leave`. What went wrong is raised by `Store.raise_pending`: the exception that a host
+  function left in `Store.pending`, else a Trap with the frames that C recorded.
+* Guest code starts with the GIL held. The interrupt hook lets it go after the first tick (about a millisecond); a host function takes it back
+  (`gil_acquire`, only a load and a compare when it was never let go), and so does the outermost return. The saved thread state lives in the
+  store's StoreHost, which C reaches without Python.
+* Nothing here runs guest code from a deallocator: dropped handles are queued on `Store.drop_queue` and run at the next entry.
+"""
+
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+cimport wasmrt._native.capi as c
+
+import threading
+
+from wasmrt import errors
+from wasmrt.errors import (
+    ArtifactError,
+    DecodeError,
+    Frame,
+    LimitError,
+    LinkError,
+    Trap,
+    UnsupportedError,
+    ValidationError,
+    WasmError,
+)
+
+cdef extern from "Python.h":
+    PyThreadState *PyEval_SaveThread() nogil
+    void PyEval_RestoreThread(PyThreadState *state) nogil
+    int PyObject_GetBuffer(object obj, Py_buffer *view, int flags) except -1
+    void PyBuffer_Release(Py_buffer *view) noexcept
+
+cdef extern from "time.h" nogil:
+    ctypedef struct timespec:
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(int clock, timespec *out)
+    const int CLOCK_MONOTONIC
+
+# On the main thread the interrupt hook takes the GIL back this often to run Python's signal handlers (Ctrl-C).
+cdef uint64_t TICKS_BETWEEN_SIGNAL_CHECKS = 20
+cdef size_t MAX_FRAMES = 128
+
+
+# ---- errors -----------------------------------------------------------------------------------------------------------------------------------------
+
+cdef object error_from(c.WrError *error, str path=""):
+    """The exception that says what `error` says."""
+    cdef str message = error.message[:].decode("utf-8", "replace") if error.message[0] else "unknown error"
+    if error.kind == c.WR_ERROR_LINK:
+        return LinkError(message)
+    if error.kind == c.WR_ERROR_ARTIFACT:
+        return ArtifactError(message)
+    kinds = {
+        c.WR_ERROR_DECODE: DecodeError,
+        c.WR_ERROR_VALIDATION: ValidationError,
+        c.WR_ERROR_LIMIT: LimitError,
+        c.WR_ERROR_MEMORY: LimitError,
+        c.WR_ERROR_UNSUPPORTED: UnsupportedError,
+    }
+    cls = kinds.get(error.kind)
+    if cls is None:
+        return WasmError(message)
+    return cls(
+        message,
+        offset=None if error.offset == c.WR_NO_OFFSET else error.offset,
+        function=None if error.func_index == c.WR_NO_FUNC else error.func_index,
+        path=path,
+    )
+
+
+cdef object trap_code_enum = None
+
+
+def set_trap_code_enum(enum: type) -> None:
+    """Called once by the runtime: the public TrapCode that Trap.trap_code is converted to."""
+    global trap_code_enum
+    trap_code_enum = enum
+
+
+cdef object frames_of(Store store):
+    cdef c.WrFrame *frames = <c.WrFrame *>malloc(MAX_FRAMES * sizeof(c.WrFrame))
+    cdef size_t count, i
+    cdef const char *name
+    cdef size_t name_length
+    if frames == NULL:
+        return ()
+    result = []
+    try:
+        count = c.wr_store_backtrace(store.c_store, frames, MAX_FRAMES)
+        for i in range(count):
+            if frames[i].place.func_index == c.WR_NO_FUNC:
+                continue
+            func_name = module_name = None
+            module = c.wr_code_module(frames[i].place.code, frames[i].place.module_index)
+            if c.wr_module_func_name(module, frames[i].place.func_index, &name, &name_length):
+                func_name = name[:name_length].decode("utf-8", "replace")
+            if c.wr_module_name(module, &name, &name_length):
+                module_name = name[:name_length].decode("utf-8", "replace")
+            result.append(
+                Frame(
+                    func_index=frames[i].place.func_index,
+                    func_name=func_name,
+                    module_name=module_name,
+                    module_offset=frames[i].place.module_offset,
+                    func_offset=frames[i].place.func_offset,
+                )
+            )
+    finally:
+        free(frames)
+    return tuple(result)
+
+
+cdef object trap_from(Store store, uint32_t trap_code):
+    """The Trap for a code, with the wasm frames that C recorded."""
+    cdef const char *text = c.wr_trap_message(trap_code)
+    frames = frames_of(store)
+    message = "wasm trap: " + (text.decode() if text != NULL else f"trap {trap_code}")
+    if frames:
+        lines = []
+        for i, frame in enumerate(frames):
+            where = f"{frame.module_name or '<unknown>'}!{frame.func_name or f'<wasm function {frame.func_index}>'}"
+            lines.append(f"  {i:>3}: {frame.module_offset:#8x} - {where}")
+        message = "error while executing at wasm backtrace:\n" + "\n".join(lines) + "\n\nCaused by:\n    " + message
+    code = trap_code
+    if trap_code_enum is not None:
+        try:
+            code = trap_code_enum(trap_code)
+        except ValueError:
+            pass
+    return Trap(message, code, frames)
+
+
+# ---- engine-wide ------------------------------------------------------------------------------------------------------------------------------------
+
+cdef class Tunables:
+    """What machine code depends on besides the module (`WrTunables`), made by the Engine from its Config."""
+
+    def __init__(
+        self,
+        *,
+        cpu_features: int,
+        memory_reservation: int,
+        memory_guard_bytes: int,
+        guarded_memories: bool,
+        signals_based_traps: bool,
+        interruptible: bool = True,
+        consume_fuel: bool = False,
+        nan_canonicalization: bool = False,
+        debug_checks: bool = False,
+    ) -> None:
+        memset(&self.c_tunables, 0, sizeof(self.c_tunables))
+        self.c_tunables.cpu_features = cpu_features
+        self.c_tunables.memory_reservation = memory_reservation
+        self.c_tunables.memory_guard_bytes = memory_guard_bytes
+        self.c_tunables.guarded_memories = guarded_memories
+        self.c_tunables.signals_based_traps = signals_based_traps
+        self.c_tunables.interruptible = interruptible
+        self.c_tunables.consume_fuel = consume_fuel
+        self.c_tunables.nan_canonicalization = nan_canonicalization
+        self.c_tunables.debug_checks = debug_checks
+
+    @property
+    def consume_fuel(self) -> bool:
+        return bool(self.c_tunables.consume_fuel)
+
+
+def cpu_features() -> tuple[int, int]:
+    """Bits of (this host's features, the portable baseline), as the compiler may use them."""
+    cdef uint64_t host = 0, baseline = 0
+    c.wr_cpu_features(&host, &baseline)
+    return host, baseline
+
+
+cdef class TypeRegistry:
+    """The engine's canonical core types; ids are compared by call_indirect and linking."""
+
+    def __cinit__(self) -> None:
+        self.c_registry = c.wr_types_new()
+        if self.c_registry == NULL:
+            raise MemoryError("type registry")
+
+    def __dealloc__(self) -> None:
+        if self.c_registry != NULL:
+            c.wr_types_release(self.c_registry)
+
+    def register_func(self, params: tuple[int, ...], results: tuple[int, ...]) -> int:
+        """The id of a function type given by value type words."""
+        cdef uint32_t[1000] words
+        cdef uint32_t type_id = 0
+        cdef size_t i, num_params = len(params), num_results = len(results)
+        cdef c.WrError error
+        if num_params + num_results > 1000:
+            raise LimitError("a function type has more than 1000 parameters and results")
+        for i in range(num_params):
+            words[i] = params[i]
+        for i in range(num_results):
+            words[num_params + i] = results[i]
+        memset(&error, 0, sizeof(error))
+        if not c.wr_types_register_func(
+            self.c_registry, words, <uint32_t>num_params, words + num_params, <uint32_t>num_results, &type_id, &error
+        ):
+            raise error_from(&error)
+        return type_id
+
+    def func(self, type_id: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(parameter words, result words) of a registered id."""
+        cdef const uint32_t *params
+        cdef const uint32_t *results
+        cdef uint32_t num_params, num_results, i
+        if not c.wr_types_func(self.c_registry, type_id, &params, &num_params, &results, &num_results):
+            raise WasmError(f"type {type_id} is not a function type")
+        return tuple([params[i] for i in range(num_params)]), tuple([results[i] for i in range(num_results)])
+
+
+cdef class EpochCounter:
+    """The engine's epoch: stores read it in the slow path of the interrupt check."""
+
+    def increment(self) -> None:
+        self.value += 1
+        c.wr_interrupt_all()
+
+    @property
+    def current(self) -> int:
+        return self.value
+
+
+cdef void release_buffer(void *owner) noexcept nogil:
+    with gil:
+        Py_DECREF(<object>owner)
+
+
+cdef class CodeMemory:
+    """A sealed image: executable pages shared by components, modules and instances. Immutable."""
+
+    def __init__(self) -> None:
+        raise WasmError("CodeMemory is made by compiling or deserializing")
+
+    def __dealloc__(self) -> None:
+        if self.c_code != NULL:
+            c.wr_code_release(self.c_code)
+
+    @staticmethod
+    def load(data: object, copy: bool = True) -> CodeMemory:
+        """An image from bytes. copy=False uses page-aligned read-only memory in place and keeps it alive."""
+        cdef CodeMemory self
+        cdef c.WrError error
+        cdef c.CodeMemory *code = NULL
+        cdef const uint8_t[::1] view = data
+        cdef bint ok
+        memset(&error, 0, sizeof(error))
+        cdef size_t size = view.shape[0]
+        cdef const uint8_t *start = &view[0] if size else NULL
+        if copy:
+            ok = c.wr_image_load(start, size, True, NULL, NULL, &code, &error)
+        else:
+            keep = memoryview(data)
+            Py_INCREF(keep)
+            ok = c.wr_image_load(start, size, False, release_buffer, <void *>keep, &code, &error)
+            if not ok:
+                Py_DECREF(keep)
+        if not ok:
+            raise error_from(&error)
+        self = CodeMemory.__new__(CodeMemory)
+        self.c_code = code
+        return self
+
+    @staticmethod
+    def detect(data: object) -> int:
+        """0, or the ObjectKind of an image that starts with these bytes."""
+        cdef const uint8_t[::1] view = data
+        return c.wr_image_detect(&view[0], view.shape[0]) if view.shape[0] else 0
+
+    def image(self) -> bytes:
+        """The whole ELF image."""
+        cdef size_t size = 0
+        cdef const uint8_t *start = c.wr_code_bytes(self.c_code, &size)
+        return start[:size]
+
+    def image_range(self) -> tuple[int, int]:
+        cdef size_t size = 0
+        cdef const uint8_t *start = c.wr_code_bytes(self.c_code, &size)
+        return <uintptr_t>start, <uintptr_t>start + size
+
+    def text_range(self) -> tuple[int, int]:
+        cdef uintptr_t start = 0, end = 0
+        c.wr_code_text_range(self.c_code, &start, &end)
+        return start, end
+
+    def section(self, index: int) -> bytes:
+        cdef size_t size = 0
+        cdef const uint8_t *start = c.wr_code_section(self.c_code, index, &size)
+        return start[:size] if start != NULL else b""
+
+    @property
+    def kind(self) -> int:
+        return c.wr_code_kind(self.c_code)
+
+    @property
+    def num_modules(self) -> int:
+        return c.wr_code_num_modules(self.c_code)
+
+    def trampoline(self, index: int) -> tuple[int, int]:
+        """(wasm_call, array_call) addresses of a component trampoline: the AllCallFuncPointers of the image."""
+        cdef const void *wasm_call = NULL
+        cdef c.VMArrayCall array_call = NULL
+        if not c.wr_code_trampoline(self.c_code, index, &wasm_call, &array_call):
+            raise IndexError(f"trampoline {index}")
+        return <uintptr_t>wasm_call, <uintptr_t><void *>array_call
+
+
+def build_image(
+    kind: int,
+    modules: list[object],
+    tunables: Tunables,
+    wasm_features: int,
+    trampolines: list[tuple[tuple[int, ...], tuple[int, ...]]],
+    info: bytes,
+    threads: int = 0,
+    paths: list[str] | None = None,
+) -> CodeMemory:
+    """Compiles core modules (`_native.wasm.CoreModule`) and packs them, the trampolines and `info` into one sealed image.
+
+    Runs without the GIL. Raises ValidationError, UnsupportedError or LimitError with the offset in the module, and `paths[i]` as its path.
+    """
+    cdef size_t count = len(modules), i, j, words = 0, used = 0
+    cdef size_t num_trampolines = len(trampolines)
+    cdef c.WrError error
+    cdef c.WrImageInput image
+    cdef c.CodeMemory *code = NULL
+    cdef c.CompiledModule **compiled = <c.CompiledModule **>malloc((count + 1) * sizeof(void *))
+    cdef const c.WasmModule **decoded = <const c.WasmModule **>malloc((count + 1) * sizeof(void *))
+    cdef c.WrTrampolineRequest *requests = <c.WrTrampolineRequest *>malloc((num_trampolines + 1) * sizeof(c.WrTrampolineRequest))
+    cdef uint32_t *types = NULL
+    cdef uint32_t c_threads = threads
+    cdef bint ok = True
+    cdef CodeMemory result
+    memset(&error, 0, sizeof(error))
+    memset(&image, 0, sizeof(image))
+    if compiled == NULL or decoded == NULL or requests == NULL:
+        free(compiled)
+        free(<void *>decoded)
+        free(requests)
+        raise MemoryError
+    memset(compiled, 0, (count + 1) * sizeof(void *))
+    try:
+        for params, results in trampolines:
+            words += len(params) + len(results)
+        types = <uint32_t *>malloc((words + 1) * sizeof(uint32_t))
+        if types == NULL:
+            raise MemoryError
+        for i in range(num_trampolines):
+            params, results = trampolines[i]
+            requests[i].params = types + used
+            requests[i].num_params = len(params)
+            for word in params:
+                types[used] = word
+                used += 1
+            requests[i].results = types + used
+            requests[i].num_results = len(results)
+            for word in results:
+                types[used] = word
+                used += 1
+        for i in range(count):
+            decoded[i] = <const c.WasmModule *><uintptr_t>modules[i].address
+        for i in range(count):
+            with nogil:
+                ok = c.wr_compile_module(decoded[i], &tunables.c_tunables, c_threads, &compiled[i], &error)
+            if not ok:
+                raise error_from(&error, paths[i] if paths is not None else "")
+        image.kind = kind
+        image.tunables = &tunables.c_tunables
+        image.wasm_features = wasm_features
+        image.modules = decoded
+        image.compiled = <const c.CompiledModule *const *>compiled
+        image.num_modules = <uint32_t>count
+        image.trampolines = requests
+        image.num_trampolines = <uint32_t>num_trampolines
+        image.info = info
+        image.num_info_bytes = len(info)
+        with nogil:
+            ok = c.wr_image_build(&image, &code, &error)
+        if not ok:
+            raise error_from(&error)
+        result = CodeMemory.__new__(CodeMemory)
+        result.c_code = code
+        return result
+    finally:
+        for j in range(count):
+            if compiled[j] != NULL:
+                c.wr_compiled_module_free(compiled[j])
+        free(compiled)
+        free(<void *>decoded)
+        free(requests)
+        free(types)
+
+
+# ---- stores -----------------------------------------------------------------------------------------------------------------------------------------
+
+cdef int64_t monotonic_ns() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <int64_t>now.tv_sec * 1000000000 + now.tv_nsec
+
+
+cdef void gil_restore(StoreHost *host) noexcept nogil:
+    cdef PyThreadState *saved = host.saved
+    host.saved = NULL
+    PyEval_RestoreThread(saved)
+
+
+cdef int check_signals(StoreHost *host) noexcept with gil:
+    """Runs Python's signal handlers; their exception becomes the store's pending one."""
+    cdef Store store
+    try:
+        PyErr_CheckSignals()
+    except BaseException as exception:
+        store = <Store>host.store
+        store.set_pending(exception)
+        return 1
+    return 0
+
+
+cdef int on_interrupt(c.WrStore *c_store, void *opaque) noexcept nogil:
+    """The slow path of the interrupt check, on the guest's thread (see the header of this file)."""
+    cdef StoreHost *host = <StoreHost *>opaque
+    host.ticks += 1
+    if host.epoch != NULL and host.epoch[0] >= host.epoch_deadline:
+        c.wr_store_trap(c_store, c.TRAP_INTERRUPT)
+        return 1
+    if host.deadline_ns != 0 and monotonic_ns() >= host.deadline_ns:
+        c.wr_store_trap(c_store, c.TRAP_INTERRUPT)
+        return 1
+    if host.main_thread and (host.ticks == 1 or host.ticks % TICKS_BETWEEN_SIGNAL_CHECKS == 0):
+        if host.saved != NULL:
+            gil_restore(host)
+        if check_signals(host):
+            return 1
+    if host.saved == NULL and not host.hold_gil:
+        host.saved = PyEval_SaveThread()
+    return 0
+
+
+cdef void before_block(c.WrStore *c_store, void *opaque) noexcept nogil:
+    cdef StoreHost *host = <StoreHost *>opaque
+    if host.saved == NULL and not host.hold_gil:
+        host.saved = PyEval_SaveThread()
+
+
+cdef void after_block(c.WrStore *c_store, void *opaque) noexcept nogil:
+    """The GIL stays away: whoever needs it next takes it back."""
+
+
+cdef c.WrHooks hooks
+hooks.interrupt = on_interrupt
+hooks.before_block = before_block
+hooks.after_block = after_block
+c.wr_set_hooks(&hooks)
+
+_signals_lock = threading.Lock()
+_signals_installed = False
+
+
+def install_signal_handlers() -> None:
+    """Once per process: the handlers that turn faults of guest code into traps; others' faults go to the handlers before."""
+    global _signals_installed
+    cdef c.WrError error
+    with _signals_lock:
+        if _signals_installed:
+            return
+        memset(&error, 0, sizeof(error))
+        if not c.wr_signals_install(&error):
+            raise error_from(&error)
+        _signals_installed = True
+
+
+cdef class Store:
+    """Instances, memories, tables, globals and host state that live and die together; used by one thread at a time.
+
+    >>> store = Store(engine)
+
+    Any object made from it keeps it alive. `close()` (or leaving `with`) frees it at once; later use raises ValueError.
+    """
+
+    def __cinit__(self, *args: object, **kwargs: object) -> None:
+        self.kept = []
+        self.externrefs = {}
+        self.drop_queue = []
+        self.host.store = <PyObject *>self
+
+    def _open(self, engine: object, TypeRegistry registry, EpochCounter epoch, max_wasm_stack: int, bint epoch_interruption) -> None:
+        """Called once by the runtime's Store: makes the C store."""
+        cdef c.WrError error
+        assert self.c_store == NULL
+        memset(&error, 0, sizeof(error))
+        self.engine = engine
+        self.registry = registry
+        self.epoch = epoch
+        self.c_store = c.wr_store_new(registry.c_registry, max_wasm_stack, &self.host, &error)
+        if self.c_store == NULL:
+            raise error_from(&error)
+        self.context = c.wr_store_context(self.c_store)
+        if epoch_interruption:
+            self.host.epoch = &epoch.value
+
+    def __dealloc__(self) -> None:
+        if self.c_store != NULL:
+            c.wr_store_free(self.c_store)
+
+    cdef int ensure_open(self) except -1:
+        if self.c_store == NULL:
+            raise errors.ArgumentValueError("the store is closed")
+        return 0
+
+    def close(self) -> None:
+        """Frees everything in the store now. Not while it runs guest code. Idempotent."""
+        if self.c_store == NULL:
+            return
+        if self.depth:
+            raise WasmError("a store cannot be closed while it runs guest code")
+        c.wr_store_free(self.c_store)
+        self.c_store = NULL
+        self.context = NULL
+        self.kept.clear()
+        self.externrefs.clear()
+        self.drop_queue.clear()
+
+    @property
+    def closed(self) -> bool:
+        return self.c_store == NULL
+
+    cdef int enter(self, c.WrEntry *entry) except -1:
+        cdef c.WrEnterResult result
+        if self.c_store == NULL:
+            self.ensure_open()
+        result = c.wr_store_enter(self.c_store, entry)
+        if result != c.WR_ENTER_OK:
+            if result == c.WR_ENTER_BUSY:
+                raise WasmError("the store is in use by another thread; a store runs on one thread at a time")
+            raise trap_from(self, c.TRAP_STACK_OVERFLOW)
+        if self.depth == 0:
+            self.host.ticks = 0
+            self.host.main_thread = is_main_thread()
+            if self.drop_queue:
+                self.depth = 1
+                try:
+                    self.run_drops()
+                finally:
+                    self.depth = 0
+            if self.host.epoch != NULL and self.host.epoch[0] >= self.host.epoch_deadline:
+                self.context.stack_limit = <uintptr_t>-1
+        self.depth += 1
+        return 0
+
+    cdef int leave(self, c.WrEntry *entry) except -1:
+        if self.host.saved != NULL:
+            gil_restore(&self.host)
+        self.depth -= 1
+        c.wr_store_leave(self.c_store, entry)
+        return 0
+
+    def run_drops(self) -> None:
+        """Runs what deallocators queued: destructors and post-returns of dropped objects."""
+        while self.drop_queue:
+            function, args = self.drop_queue.pop(0)
+            function(*args)
+
+    cdef int call(self, c.VMFuncRef *func, c.ValRaw *values, size_t capacity) except -1:
+        """Enters, calls, leaves; raises what came of it."""
+        cdef c.WrEntry entry
+        cdef bint ok
+        self.enter(&entry)
+        ok = func.array_call(func.vmctx, func.vmctx, values, capacity)
+        self.leave(&entry)
+        if not ok:
+            self.raise_pending()
+        return 0
+
+    cdef int raise_pending(self) except -1:
+        exception = self.pending
+        self.pending = None
+        if self.context.trap_code == c.TRAP_HOST and exception is not None:
+            raise exception
+        raise trap_from(self, self.context.trap_code)
+
+    cdef void set_pending(self, object exception) noexcept:
+        """Makes `exception` what the outer call raises; the host function then returns false."""
+        self.pending = exception
+        c.wr_store_trap(self.c_store, c.TRAP_HOST)
+
+    # -- what users set -----------------------------------------------------------------------------------------------------------------------
+
+    def set_fuel(self, fuel: int) -> None:
+        """Sets the fuel left, in units of about one instruction. Raises WasmError unless Config.consume_fuel is on."""
+        self._check_fuel()
+        if not 0 <= fuel < 1 << 63:
+            raise errors.ArgumentOverflowError(f"fuel is 0 to 2**63 - 1, got {fuel}")
+        self.context.fuel = fuel
+
+    def get_fuel(self) -> int:
+        """The fuel left."""
+        self._check_fuel()
+        return max(self.context.fuel, 0)
+
+    def _check_fuel(self) -> None:
+        self.ensure_open()
+        if not self.engine.tunables.consume_fuel:
+            raise WasmError("fuel is not configured in this store: set Config.consume_fuel")
+
+    def set_epoch_deadline(self, ticks_after_current: int) -> None:
+        """Guest code traps once the engine's epoch has advanced by this many ticks."""
+        self.ensure_open()
+        self.host.epoch_deadline = self.epoch.value + <uint64_t>ticks_after_current
+
+    def set_limits(
+        self,
+        memory_size: int = -1,
+        table_elements: int = -1,
+        instances: int = -1,
+        tables: int = -1,
+        memories: int = -1,
+    ) -> None:
+        """Bounds what guests may allocate in this store; -1 leaves a limit unset. Units: bytes, elements, counts."""
+        cdef c.WrLimits limits
+        self.ensure_open()
+        limits.memory_bytes = <uint64_t>-1 if memory_size < 0 else memory_size
+        limits.table_elements = <uint64_t>-1 if table_elements < 0 else table_elements
+        limits.instances = <uint32_t>-1 if instances < 0 else instances
+        limits.tables = <uint32_t>-1 if tables < 0 else tables
+        limits.memories = <uint32_t>-1 if memories < 0 else memories
+        c.wr_store_set_limits(self.c_store, &limits)
+
+    def set_timeout(self, seconds: float | None) -> None:
+        """Guest code that still runs this long from now traps with TrapCode.INTERRUPT; None takes the limit away."""
+        self.ensure_open()
+        self.host.deadline_ns = 0 if seconds is None else monotonic_ns() + <int64_t>(seconds * 1e9)
+
+    def gc(self) -> None:
+        """Runs pending drops of collected handles (references of the host are freed with the store)."""
+        cdef c.WrEntry entry
+        self.enter(&entry)
+        self.leave(&entry)
+
+
+cdef unsigned long main_thread_ident = threading.main_thread().ident
+
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident() nogil
+
+
+cdef bint is_main_thread() noexcept nogil:
+    return PyThread_get_thread_ident() == main_thread_ident
+
+
+def _after_fork() -> None:
+    global main_thread_ident
+    main_thread_ident = threading.main_thread().ident
+
+
+import os as _os  # noqa: E402
+
+_os.register_at_fork(after_in_child=_after_fork)
+
+
+# ---- VMFuncRef --------------------------------------------------------------------------------------------------------------------------------------
+
+cdef class VMFuncRef:
+    """The function reference that calls use: both entry points, the type and the context, as addresses."""
+
+    def __init__(self) -> None:
+        raise WasmError("VMFuncRef belongs to a function: use func.func_ref")
+
+    @property
+    def array_call(self) -> int:
+        return <uintptr_t><void *>self.c_func.array_call
+
+    @property
+    def wasm_call(self) -> int:
+        return <uintptr_t>self.c_func.wasm_call
+
+    @property
+    def type_index(self) -> int:
+        return self.c_func.type_index
+
+    @property
+    def vmctx(self) -> int:
+        return <uintptr_t>self.c_func.vmctx
+
+    def __repr__(self) -> str:
+        return f"<VMFuncRef array_call={self.array_call:#x} wasm_call={self.wasm_call:#x} type={self.type_index}>"
+
+
+cdef VMFuncRef wrap_func_ref(c.VMFuncRef *func, object owner):
+    cdef VMFuncRef self = VMFuncRef.__new__(VMFuncRef)
+    self.c_func = func
+    self.owner = owner
+    return self
