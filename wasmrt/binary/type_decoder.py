@@ -412,7 +412,7 @@ def _attribute(c: Cursor, name: r.ExternName) -> None:
         raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="attribute 0x00 to 0x02")
     if getattr(name, fields[code]) is not None:
         word = fields[code].replace("_", "-")
-            raise c.invalid(f"duplicate '{word}' option in name", at=at)
+        raise c.invalid(f"duplicate '{word}' option in name", at=at)
     setattr(name, fields[code], c.name("attribute text"))
 
 
