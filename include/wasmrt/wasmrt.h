@@ -15,6 +15,10 @@
 
 WR_API bool wr_cpu_features(uint64_t *out_host, uint64_t *out_baseline);
 
+/* Names from the name section; false: there is none. Not zero-terminated; live as long as the module's bytes. */
+WR_API bool wr_module_func_name(const WasmModule *module, uint32_t func_index, const char **out_name, size_t *out_length);
+WR_API bool wr_module_name(const WasmModule *module, const char **out_name, size_t *out_length);
+
 /* CodeMemory: a sealed image, shared by components, modules and instances. */
 WR_API void wr_code_retain(CodeMemory *code);
 WR_API void wr_code_release(CodeMemory *code);

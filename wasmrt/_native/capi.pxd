@@ -178,6 +178,8 @@ cdef extern from "code/image.h" nogil:
 
 cdef extern from "wasmrt/wasmrt.h" nogil:
     bint wr_cpu_features(uint64_t *out_host, uint64_t *out_baseline)
+    bint wr_module_func_name(const WasmModule *module, uint32_t func_index, const char **out_name, size_t *out_length)
+    bint wr_module_name(const WasmModule *module, const char **out_name, size_t *out_length)
     void wr_code_retain(CodeMemory *code)
     void wr_code_release(CodeMemory *code)
     const uint8_t *wr_code_bytes(const CodeMemory *code, size_t *out_num_bytes)
