@@ -9,7 +9,9 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "wasm/features.h"
 #include "wasm/types.h"
+#include "wasmrt/api.h"
 
 typedef struct WasmSpan { uint32_t offset, length; } WasmSpan; /* into WasmModule.bytes */
 
@@ -18,10 +20,11 @@ typedef enum WasmTypeKind { WASM_TYPE_FUNC, WASM_TYPE_STRUCT, WASM_TYPE_ARRAY } 
 typedef struct WasmTypeDef {
     uint8_t kind;       /* WasmTypeKind */
     uint8_t is_final;
-    uint16_t reserved;
+    uint16_t depth;     /* number of supertypes above it */
     uint32_t supertype; /* UINT32_MAX: none */
     uint32_t rec_group; /* index of its recursion group */
-    WasmFuncType func;  /* for structs/arrays: fields in params.. (later) */
+    uint32_t canonical; /* the first type of the module that is the same type: types are equal when these are */
+    WasmFuncType func;  /* structs and arrays: fields as params, with WR_VT_MUTABLE */
 } WasmTypeDef;
 typedef struct WasmRecGroup { uint32_t first_type, num_types; } WasmRecGroup;
 
@@ -31,6 +34,12 @@ typedef enum WasmExternKind { WASM_EXTERN_FUNC, WASM_EXTERN_TABLE, WASM_EXTERN_M
 #define WASM_LIMITS_SHARED 2u
 #define WASM_LIMITS_64 4u
 typedef struct WasmLimits { uint64_t min, max; uint8_t flags; uint8_t page_size_log2; /* memories: 16 */ uint16_t reserved; uint32_t reserved2; } WasmLimits;
+
+/* An item of an element segment, in the compact form that nearly all have. */
+typedef struct WasmElemItem {
+    uint32_t kind;  /* WASM_CONST_REF_FUNC, _REF_NULL, _GLOBAL or _EXPR */
+    uint32_t index; /* of the function or global; EXPR: into elem_exprs */
+} WasmElemItem;
 
 /* A constant expression: its bytes, with the common one-instruction forms already folded, so that instantiation is a loop without decoding. */
 typedef enum WasmConstKind { WASM_CONST_BITS, WASM_CONST_GLOBAL, WASM_CONST_REF_NULL, WASM_CONST_REF_FUNC, WASM_CONST_EXPR } WasmConstKind;
@@ -50,14 +59,14 @@ typedef struct WasmTag { uint32_t type_index; } WasmTag;
 typedef enum WasmSegmentMode { WASM_SEGMENT_PASSIVE, WASM_SEGMENT_ACTIVE, WASM_SEGMENT_DECLARED } WasmSegmentMode;
 typedef struct WasmElem { uint32_t mode, table; ValType type; uint32_t first_item, num_items; /* into elem_items */ WasmConst offset; } WasmElem;
 typedef struct WasmData { uint32_t mode, memory; WasmConst offset; WasmSpan bytes; } WasmData; /* span into WasmModule.data_bytes */
-typedef struct WasmFunc { uint32_t type_index; WasmSpan body; /* defined: locals and code, `end` included; imports: empty */ uint32_t escape_index; /* into func_refs, UINT32_MAX: its address is never taken */ } WasmFunc;
+typedef struct WasmFunc { uint32_t type_index; WasmSpan body; /* defined: locals and code, `end` included; imports: empty */ uint32_t escape_index; /* into func_refs, UINT32_MAX: its address is never taken; imports, whose VMFuncRef is the exporter's: 0 or UINT32_MAX */ } WasmFunc;
 typedef struct WasmFuncName { uint32_t func; WasmSpan name; } WasmFuncName;
 typedef struct WasmCustom { WasmSpan name, bytes; } WasmCustom;
 
 typedef struct WasmModule {
     const uint8_t *bytes; size_t num_bytes;           /* borrowed; outlives the module */
     const uint8_t *data_bytes; size_t num_data_bytes; /* where WasmData.bytes point: = bytes when decoded */
-    uint64_t features;                                /* WASM_FEATURE_* that were enabled */
+    uint64_t features;                                /* WASM_FEATURE_* (features.h) that were on */
 #define WASM_ARRAY(type, name) type *name; uint32_t num_##name;
     WASM_ARRAY(ValType, valtypes)
     WASM_ARRAY(WasmTypeDef, types)
@@ -70,22 +79,26 @@ typedef struct WasmModule {
     WASM_ARRAY(WasmGlobal, globals)
     WASM_ARRAY(WasmTag, tags)
     WASM_ARRAY(WasmElem, elems)
-    WASM_ARRAY(WasmConst, elem_items)
+    WASM_ARRAY(WasmElemItem, elem_items)
+    WASM_ARRAY(WasmConst, elem_exprs)
     WASM_ARRAY(WasmData, datas)
     WASM_ARRAY(WasmFuncName, func_names)
     WASM_ARRAY(WasmCustom, customs)
 #undef WASM_ARRAY
     uint32_t num_imported_funcs, num_imported_tables, num_imported_memories, num_imported_globals, num_imported_tags;
-    uint32_t num_escaped_funcs; /* exported, in an element segment, in a ref.func of a constant, or declared */
+    uint32_t num_escaped_funcs; /* defined ones: exported, in an element segment (declared ones too), or in a ref.func of a constant */
+    uint32_t has_data_count;    /* memory.init and data.drop need that section */
     uint32_t start_func;        /* UINT32_MAX: none */
     WasmSpan module_name;
     WasmSpan code_section;
-    void *arena;                /* owns the arrays */
+    bool owns_arrays;           /* each from malloc; else they lie in a meta blob */
 } WasmModule;
 
-/* One row a proposal: WASM_FEATURE(NAME, bit, config attribute, on by default) in include/wasmrt/features.def. */
+/* The signature of a function, which the decoder has checked to be one. */
+static inline const WasmFuncType *wr_module_func_type(const WasmModule *module, uint32_t func) { return &module->types[module->funcs[func].type_index].func; }
+
 /* Decodes and checks everything but function bodies. `bytes` is borrowed. On failure *out_module is untouched. */
-bool wr_module_decode(const uint8_t *bytes, size_t num_bytes, uint64_t features, WasmModule **out_module, WrError *error);
-void wr_module_free(WasmModule *module);
+WR_API bool wr_module_decode(const uint8_t *bytes, size_t num_bytes, uint64_t features, WasmModule **out_module, WrError *error);
+WR_API void wr_module_free(WasmModule *module);
 
 #endif

@@ -1,6 +1,6 @@
 /* Value types as packed 32-bit words: the same word in the reader, the validator, the compilers, the artifact and Python.
  *
- *   bits 0-3 kind, bit 4 nullable, bits 8-30 heap type code or type index, bit 31 set when it is an index ("concrete").
+ *   bits 0-3 kind, bit 4 nullable, bit 5 mutable (fields only), bits 8-30 heap type code or type index, bit 31 set when it is an index ("concrete").
  *
  * 0 is the bottom type of unreachable code. Numbers stay as they are forever: artifacts hold them. */
 #ifndef WR_WASM_TYPES_H
@@ -21,6 +21,7 @@ enum { /* heap types that are not an index */
 };
 
 #define WR_VT_NULLABLE 0x10u
+#define WR_VT_MUTABLE 0x20u
 #define WR_VT_CONCRETE 0x80000000u
 #define WR_VT_REF(nullable, heap) ((ValType)(WR_KIND_REF | ((nullable) ? WR_VT_NULLABLE : 0u) | ((uint32_t)(heap) << 8)))
 #define WR_VT_REF_INDEX(nullable, index) ((ValType)(WR_VT_REF(nullable, index) | WR_VT_CONCRETE))
@@ -39,5 +40,19 @@ static inline bool wr_vt_is_ref(ValType t) { return (t & 0xfu) == WR_KIND_REF; }
 static inline bool wr_vt_nullable(ValType t) { return (t & WR_VT_NULLABLE) != 0; }
 static inline bool wr_vt_concrete(ValType t) { return (t & WR_VT_CONCRETE) != 0; }
 static inline uint32_t wr_vt_heap(ValType t) { return (t >> 8) & 0x7fffffu; }
+
+struct WasmModule;
+/* Whether a value of type `sub` can stand where `super` is wanted. Indices in both are canonical, as everywhere in a decoded module. */
+bool wr_vt_matches_slow(const struct WasmModule *module, ValType sub, ValType super);
+static inline bool wr_vt_matches(const struct WasmModule *module, ValType sub, ValType super)
+{
+    return sub == super || wr_vt_matches_slow(module, sub, super);
+}
+/* Whether locals and table elements of it can start as zero or null. */
+static inline bool wr_vt_defaultable(ValType t) { return !wr_vt_is_ref(t) || wr_vt_nullable(t); }
+
+/* The text format's spelling, for messages; returns `text`. */
+typedef struct WrVtText { char text[40]; } WrVtText;
+const char *wr_vt_text(ValType type, WrVtText *text);
 
 #endif
