@@ -1,0 +1,48 @@
+#include "os/signals.h"
+
+#include <ucontext.h>
+
+#define OS_DIRECTION_FLAG 0x400
+
+bool wr_os_signal_install(int signal, WrOsSignalHandler handler, struct sigaction *out_previous, bool *out_replaced)
+{
+    struct sigaction now, ours = { 0 };
+    *out_replaced = false;
+    if (sigaction(signal, NULL, &now) != 0) return false;
+    if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == handler) return true;
+    ours.sa_sigaction = handler;
+    ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+    sigemptyset(&ours.sa_mask);
+    if (sigaction(signal, &ours, out_previous) != 0) return false;
+    *out_replaced = true;
+    return true;
+}
+
+bool wr_os_signal_is_fault(const siginfo_t *info)
+{
+    /* kill, tkill and sigqueue have codes of zero and below; faults those of their signal, or SI_KERNEL */
+    return info->si_code > 0;
+}
+
+void wr_os_signal_default(int signal, const siginfo_t *info)
+{
+    struct sigaction action = { 0 };
+    action.sa_handler = SIG_DFL;
+    sigemptyset(&action.sa_mask);
+    (void)sigaction(signal, &action, NULL);
+    if (!wr_os_signal_is_fault(info)) (void)raise(signal);
+}
+
+WrOsRegisters wr_os_registers(const void *context)
+{
+    const greg_t *registers = ((const ucontext_t *)context)->uc_mcontext.gregs;
+    return (WrOsRegisters){ (uintptr_t)registers[REG_RIP], (uintptr_t)registers[REG_RSP], (uintptr_t)registers[REG_RBP] };
+}
+
+void wr_os_resume_at(void *context, uintptr_t pc, uintptr_t sp)
+{
+    greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+    registers[REG_RIP] = (greg_t)pc;
+    registers[REG_RSP] = (greg_t)sp;
+    registers[REG_EFL] &= ~(greg_t)OS_DIRECTION_FLAG;
+}
