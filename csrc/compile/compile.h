@@ -28,7 +28,7 @@ typedef struct AddrRow { uint32_t code_offset; uint32_t wasm_offset; } AddrRow;
 /* Machine code of one module, position independent, calls inside it resolved. */
 typedef struct CompiledModule {
     uint8_t *text; uint32_t text_bytes;        /* functions, then entry stubs and trampolines; 16-byte aligned starts */
-    FunctionLoc *funcs; uint32_t num_funcs;    /* wasm_call of each defined function */
+    FunctionLoc *funcs; uint32_t num_funcs;    /* wasm_call of each defined function, placed in this order */
     FunctionLoc *array_calls; uint32_t num_array_calls; /* array_call of each escaped function, by escape index */
     FunctionLoc *host_calls; uint32_t num_host_calls;   /* wasm-to-array trampoline per type of the module (by type index), for imports given by the host; length 0: type is not a func type */
     TrapRow *traps; uint32_t num_traps;        /* sorted by offset */

@@ -41,6 +41,7 @@ typedef struct VMEntryRecord {
     void *prev_exit_fp;          /* VMStoreContext.exit_fp at entry, restored on the way out */
     ValRaw *values;
     void *entry_fp;              /* rbp of the entry trampoline: a frame walk ends where it meets this */
+    struct VMStoreContext *store;
 } VMEntryRecord;
 
 #define WR_INTERRUPTED UINTPTR_MAX
@@ -50,7 +51,7 @@ typedef struct VMStoreContext {
     VMEntryRecord *last_entry;   /* NULL while no guest code runs */
     void *exit_fp;               /* rbp of the host-call trampoline that left wasm last; its caller's pc is at exit_fp[1] */
     int64_t fuel;                /* remaining; code subtracts and takes the slow path below zero */
-    uintptr_t real_stack_limit;  /* what stack_limit is put back to after an interrupt */
+    uintptr_t real_stack_limit;  /* what stack_limit is put back to after an interrupt; entry trampolines compare with this one */
     uint32_t trap_code;          /* valid after an array call returned false */
     uint32_t reserved;
     uintptr_t trap_pc;           /* pc of the trapping instruction, or return address of the builtin call that trapped; 0: not in wasm */

@@ -19,19 +19,30 @@ WR_API bool wr_cpu_features(uint64_t *out_host, uint64_t *out_baseline);
 WR_API bool wr_module_func_name(const WasmModule *module, uint32_t func_index, const char **out_name, size_t *out_length);
 WR_API bool wr_module_name(const WasmModule *module, const char **out_name, size_t *out_length);
 
-/* CodeMemory: a sealed image, shared by components, modules and instances. */
+/* CodeMemory: a sealed image, shared by components, modules and instances. wr_image_build and wr_image_load give it with one reference. */
 WR_API void wr_code_retain(CodeMemory *code);
 WR_API void wr_code_release(CodeMemory *code);
 WR_API const uint8_t *wr_code_bytes(const CodeMemory *code, size_t *out_num_bytes);              /* the ELF image: what serialize() returns */
 WR_API void wr_code_text_range(const CodeMemory *code, uintptr_t *out_start, uintptr_t *out_end);
-WR_API const uint8_t *wr_code_section(const CodeMemory *code, uint32_t section, size_t *out_num_bytes); /* SECTION rows by order */
+WR_API const uint8_t *wr_code_section(const CodeMemory *code, uint32_t section, size_t *out_num_bytes); /* WrSection; NULL: no such section */
 WR_API uint32_t wr_code_kind(const CodeMemory *code);
+WR_API const ImageHeader *wr_code_header(const CodeMemory *code); /* tunables and features it was compiled for, counts */
 WR_API uint32_t wr_code_num_modules(const CodeMemory *code);
 WR_API const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index);          /* view into META; never NULL for a valid index */
+/* Entry points. NULL for an index out of range, for an imported function, for a type that is no function type, and where the image lies. */
+WR_API const void *wr_code_func(const CodeMemory *code, uint32_t module_index, uint32_t func_index);       /* wasm_call; index in the module's function space */
+WR_API VMArrayCall wr_code_array_call(const CodeMemory *code, uint32_t module_index, uint32_t escape_index);
+WR_API const void *wr_code_host_call(const CodeMemory *code, uint32_t module_index, uint32_t type_index);  /* wasm_call of an import that the host gives */
 WR_API bool wr_code_trampoline(const CodeMemory *code, uint32_t trampoline_index, const void **out_wasm_call, VMArrayCall *out_array_call);
-/* Place of a pc: false when it lies in no image. func_index UINT32_MAX: a trampoline. */
-typedef struct WrCodePlace { const CodeMemory *code; uint32_t module_index, func_index; uint64_t func_offset, module_offset; } WrCodePlace;
-WR_API bool wr_code_find(uintptr_t pc, WrCodePlace *out_place);
+/* Reads all of the image: the contents checksum and every row. WR_ERROR_ARTIFACT names what is wrong. */
+WR_API bool wr_code_verify(const CodeMemory *code, WrError *error);
+
+/* By pc, over all images that are alive. No lock and no allocation: both may be called from a signal handler, on any thread. The image stays alive
+ * because somebody runs in it or holds it; that is the caller's to know. Give the pc of an instruction: return address - 1 for a caller's frame. */
+/* func_index UINT32_MAX: a trampoline (module_index UINT32_MAX: of the component). module_offset WR_NO_OFFSET: no place known. */
+typedef struct WrCodePlace { const CodeMemory *code; uint32_t module_index, func_index; uint64_t func_offset /* bytes into its code */, module_offset /* in the module's bytes */; } WrCodePlace;
+WR_API bool wr_code_find(uintptr_t pc, WrCodePlace *out_place); /* false: in no image */
+WR_API int32_t wr_code_trap_at(uintptr_t pc);                  /* TRAP_*, or -1: no instruction that may trap starts there */
 
 /* ---- engine-wide: types --------------------------------------------------------------------------------------------------------------------- */
 
