@@ -27,6 +27,7 @@ void wr_func_info_free(WasmFuncInfo *info)
     free(info->locals);
     free(info->undo);
     free(info->open);
+    free(info->init);
     memset(info, 0, sizeof *info);
 }
 
@@ -38,14 +39,19 @@ void wr_gather_begin(WasmFuncInfo *info)
     uint32_t old_cap = info->cap_locals;
     if (GATHER_ROOM(info, locals, info->num_locals) && info->cap_locals > old_cap)
         memset(info->locals + old_cap, 0, (size_t)(info->cap_locals - old_cap) * sizeof *info->locals);
-    if (!info->oom)
-        for (uint32_t i = 0; i < info->num_locals; i++) info->locals[i].last_get = 0;
+    if (!info->oom) {
+        for (uint32_t i = 0; i < info->num_locals; i++) {
+            info->locals[i].last_get = 0;
+            info->locals[i].is_set = i < info->num_params;
+            info->locals[i].needs_zero = 0;
+        }
+    }
     if (info->next_stamp > UINT32_MAX / 2) { /* stamps tell loops apart across functions: start over before they wrap */
         if (info->locals) memset(info->locals, 0, (size_t)info->cap_locals * sizeof *info->locals);
         info->next_stamp = 0;
     }
     info->stamp = 0;
-    info->num_blocks = info->num_weights = info->num_undo = info->num_open = 0;
+    info->num_blocks = info->num_weights = info->num_undo = info->num_open = info->num_init = 0;
     info->assigned = 0;
     info->call_weight = 0;
     info->max_stack = info->max_depth = 0;
@@ -54,9 +60,26 @@ void wr_gather_begin(WasmFuncInfo *info)
 void wr_gather_block(WasmFuncInfo *info, uint32_t kind)
 {
     if (info->oom || !GATHER_ROOM(info, blocks, info->num_blocks + 1) || !GATHER_ROOM(info, open, info->num_open + 1)) return;
-    info->open[info->num_open++] = (WasmGatherOpen){info->num_blocks, info->stamp, info->num_undo};
+    info->open[info->num_open++] = (WasmGatherOpen){info->num_blocks, info->stamp, info->num_undo, info->num_init};
     info->blocks[info->num_blocks++] = (WasmBlockInfo){.kind = (uint8_t)kind};
     if (kind == WASM_GATHER_LOOP) info->stamp = ++info->next_stamp;
+}
+
+void wr_gather_first_set(WasmFuncInfo *info, uint32_t local)
+{
+    if (!GATHER_ROOM(info, init, info->num_init + 1)) return;
+    info->init[info->num_init++] = local;
+    info->locals[local].is_set = 1;
+}
+
+static void gather_forget_sets(WasmFuncInfo *info, uint32_t first_init)
+{
+    while (info->num_init > first_init) info->locals[info->init[--info->num_init]].is_set = 0;
+}
+
+void wr_gather_else(WasmFuncInfo *info)
+{
+    if (!info->oom && info->num_open) gather_forget_sets(info, info->open[info->num_open - 1].first_init);
 }
 
 void wr_gather_touch(WasmFuncInfo *info, uint32_t local)
@@ -117,6 +140,7 @@ void wr_gather_end(WasmFuncInfo *info)
 {
     if (info->oom || info->num_open == 0) return;
     WasmGatherOpen open = info->open[--info->num_open];
+    gather_forget_sets(info, open.first_init);
     WasmBlockInfo *block = &info->blocks[open.block];
     uint32_t call_weight = block->call_weight;
     if (block->kind == WASM_GATHER_LOOP) {

@@ -5,7 +5,9 @@
  * the body, for hostile bodies too: a loop passes at most WASM_LOOP_WEIGHTS of its locals on to the loop around it.
  *
  * Blocks are numbered in order of appearance, so the second pass needs no map from positions to rows. `assigned` is a set of local indices
- * modulo 64: it may name locals that are not assigned, never the other way round. Weights are uses, times 8 a loop level. */
+ * modulo 64: it may name locals that are not assigned, never the other way round. Weights are uses, times 8 a loop level.
+ * A local needs its zero only if some get is not dominated by a set in the same or an enclosing block (the rule of non-nullable locals): the
+ * others start undefined. */
 #ifndef WR_WASM_GATHER_H
 #define WR_WASM_GATHER_H
 
@@ -30,9 +32,9 @@ typedef struct WasmBlockInfo { /* one per block, loop, if (and try_table), in or
     uint32_t num_branches;  /* to its label */
 } WasmBlockInfo;
 
-typedef struct WasmGatherLocal { uint32_t stamp, weight, last_get; } WasmGatherLocal;
+typedef struct WasmGatherLocal { uint32_t stamp, weight, last_get; uint8_t is_set, needs_zero; uint16_t reserved; } WasmGatherLocal;
 typedef struct WasmGatherUndo { uint32_t local, stamp, weight; } WasmGatherUndo;
-typedef struct WasmGatherOpen { uint32_t block, stamp, first_undo; } WasmGatherOpen;
+typedef struct WasmGatherOpen { uint32_t block, stamp, first_undo, first_init; } WasmGatherOpen;
 
 typedef struct WasmFuncInfo {
     ValType *local_types; uint32_t num_locals, cap_local_types; /* parameters first */
@@ -49,6 +51,7 @@ typedef struct WasmFuncInfo {
     WasmGatherLocal *locals; uint32_t cap_locals; /* last_get: offset of the last local.get, 0 if none */
     WasmGatherUndo *undo; uint32_t num_undo, cap_undo;
     WasmGatherOpen *open; uint32_t num_open, cap_open;
+    uint32_t *init; uint32_t num_init, cap_init; /* locals first set in the open blocks */
     uint32_t stamp, next_stamp; /* stamp of the innermost open loop, 0 outside of loops */
 } WasmFuncInfo;
 
@@ -60,7 +63,9 @@ bool wr_func_info_reserve_locals(WasmFuncInfo *info, uint32_t num_locals);
 /* local_types, num_locals and num_params are set: a new function starts. */
 void wr_gather_begin(WasmFuncInfo *info);
 void wr_gather_block(WasmFuncInfo *info, uint32_t kind);
+void wr_gather_else(WasmFuncInfo *info);
 void wr_gather_end(WasmFuncInfo *info); /* of a block, not of the function */
+void wr_gather_first_set(WasmFuncInfo *info, uint32_t local);
 void wr_gather_touch(WasmFuncInfo *info, uint32_t local); /* first use in the open loop */
 
 static inline void wr_gather_use(WasmFuncInfo *info, uint32_t local)
@@ -72,13 +77,17 @@ static inline void wr_gather_use(WasmFuncInfo *info, uint32_t local)
 
 static inline void wr_gather_local_get(WasmFuncInfo *info, uint32_t local, uint32_t offset)
 {
+    if (__builtin_expect(info->oom, 0)) return;
     wr_gather_use(info, local);
     info->locals[local].last_get = offset;
+    if (!info->locals[local].is_set) info->locals[local].needs_zero = 1;
 }
 
 static inline void wr_gather_local_set(WasmFuncInfo *info, uint32_t local) /* and local.tee */
 {
+    if (__builtin_expect(info->oom, 0)) return;
     wr_gather_use(info, local);
+    if (!info->locals[local].is_set) wr_gather_first_set(info, local);
     uint64_t bit = (uint64_t)1 << (local & 63u);
     if (info->num_open) info->blocks[info->open[info->num_open - 1].block].assigned |= bit;
     info->assigned |= bit;
