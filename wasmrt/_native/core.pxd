@@ -11,7 +11,7 @@ cdef extern from "Python.h":
         pass
     ctypedef struct PyTypeObject:
         pass
-    ctypedef PyObject *(*vectorcallfunc)(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
+    ctypedef object (*vectorcallfunc)(object callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 
 cdef extern from "vectorcall.h":
     void wr_enable_vectorcall(PyTypeObject *type, Py_ssize_t member_offset)

@@ -39,7 +39,7 @@ cdef extern from "Python.h":
     void PyBuffer_Release(Py_buffer *view) noexcept
 
 cdef extern from "time.h" nogil:
-    ctypedef struct timespec:
+    struct timespec:
         long tv_sec
         long tv_nsec
     int clock_gettime(int clock, timespec *out)

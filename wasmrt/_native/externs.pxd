@@ -1,0 +1,60 @@
+# cython: language_level=3
+"""Core externs as Python objects; `externs.pyx` says what each is for."""
+
+from cpython.object cimport PyObject
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+cimport wasmrt._native.capi as c
+from wasmrt._native.core cimport CodeMemory, Store, vectorcallfunc
+
+
+cdef class Func:
+    cdef vectorcallfunc vectorcall
+    cdef c.VMFuncRef *c_func
+    cdef readonly Store store
+    cdef const uint32_t *params    # value type words, owned by the type registry
+    cdef const uint32_t *results
+    cdef uint32_t num_params
+    cdef uint32_t num_results
+    cdef object __weakref__
+
+    cdef object invoke(self, PyObject *const *args, size_t count, PyObject *kwnames)
+
+
+cdef class Memory:
+    cdef c.WrMemory *c_memory
+    cdef c.VMMemoryDef *definition
+    cdef readonly Store store
+
+
+cdef class Table:
+    cdef c.WrTable *c_table
+    cdef readonly Store store
+
+    cdef uint32_t element_word(self)
+
+
+cdef class Global:
+    cdef c.WrGlobal *c_global
+    cdef readonly Store store
+
+    cdef uint32_t word(self, c.c_bool *out_mutable)
+
+
+cdef class Tag:
+    cdef c.WrTag *c_tag
+    cdef readonly Store store
+
+
+cdef class InstanceHandle:
+    cdef c.WrInstance *c_instance
+    cdef readonly Store store
+    cdef readonly CodeMemory code
+
+
+cdef Func wrap_func(Store store, c.VMFuncRef *func)
+cdef Memory wrap_memory(Store store, c.WrMemory *memory)
+cdef object wrap_extern(Store store, c.WrExtern *item)
+cdef int unwrap_extern(Store store, object item, c.WrExtern *out) except -1
+cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) except -1
+cdef object value_from_raw(Store store, uint32_t word, const c.ValRaw *raw)

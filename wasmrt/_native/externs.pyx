@@ -1,0 +1,836 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
+"""Core WebAssembly's externs for Python: Func, Memory, Table, Global, Tag, instances; and values crossing to and from ValRaw.
+
+Each object holds a C pointer that its store owns, and keeps the store alive. A leading store argument is accepted everywhere the peer has one, and
+checked against the object's own. Types are made by factories that the runtime registers (`set_type_factories`), since public type classes are
+Python's. `Func` is called through a vectorcall slot; arguments go straight into an array on the C stack.
+"""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact, PyFloat_FromDouble
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+cimport wasmrt._native.capi as c
+from wasmrt._native.core cimport (
+    CodeMemory,
+    PyTypeObject,
+    Store,
+    Tunables,
+    TypeRegistry,
+    VMFuncRef,
+    error_from,
+    gil_acquire,
+    trap_from,
+    vectorcallfunc,
+    wr_enable_vectorcall,
+    wrap_func_ref,
+)
+
+import inspect
+
+from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, ArgumentValueError, WasmError
+
+cdef extern from "Python.h":
+    size_t PyVectorcall_NARGS(size_t nargsf) noexcept
+    long long PyLong_AsLongLongAndOverflow(object value, int *overflow) except? -1
+    unsigned long long PyLong_AsUnsignedLongLong(object value) except? 0xffffffffffffffff
+    object PyLong_FromLongLong(long long value)
+    bint PyLong_Check(object value)
+    int PyBuffer_FillInfo(Py_buffer *view, object exporter, void *buf, Py_ssize_t len, int readonly, int flags) except -1
+
+cdef enum:
+    INLINE_VALUES = 16  # arguments and results that fit on the C stack
+
+
+# ---- factories of public types, registered by the runtime -------------------------------------------------------------------------------------------
+
+cdef object make_func_type = None
+cdef object make_memory_type = None
+cdef object make_table_type = None
+cdef object make_global_type = None
+
+
+def set_type_factories(func: object, memory: object, table: object, global_: object) -> None:
+    """Called once by the runtime with callables that build public types from words and limits."""
+    global make_func_type, make_memory_type, make_table_type, make_global_type
+    make_func_type = func
+    make_memory_type = memory
+    make_table_type = table
+    make_global_type = global_
+
+
+# ---- values -----------------------------------------------------------------------------------------------------------------------------------------
+
+cdef str word_name(uint32_t word):
+    from wasmrt.spec.valtypes import valtype_str
+
+    return valtype_str(word)
+
+
+cdef int type_mismatch(uint32_t word, object value) except -1:
+    raise ArgumentTypeError(f"expected {word_name(word)}, got {type(value).__name__}")
+
+
+cdef int64_t int_bits(object value, uint32_t word, int bits) except? -1:
+    """An int in -2**(bits-1) .. 2**bits-1, as its two's complement bits."""
+    cdef int overflow = 0
+    cdef long long number
+    if not PyLong_Check(value):
+        type_mismatch(word, value)
+    number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if bits == 64:
+        if overflow == 0:
+            return number
+        if overflow > 0 and value < 1 << 64:
+            return <int64_t>PyLong_AsUnsignedLongLong(value)
+    elif overflow == 0 and -0x80000000 <= number <= 0xFFFFFFFF:
+        return number
+    raise ArgumentOverflowError(f"{value} is out of range for {word_name(word)}")
+
+
+cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) except -1:
+    """Converts one argument; the whole slot is written."""
+    cdef uint32_t kind = c.wr_vt_kind(word)
+    cdef float single
+    cdef double number
+    cdef c.c_bool is_new = False
+    cdef Func func
+    cdef bytes lanes
+    out.f64 = 0
+    if kind == c.WR_KIND_I32:
+        out.i32 = <int32_t>int_bits(value, word, 32)
+    elif kind == c.WR_KIND_I64:
+        out.i64 = int_bits(value, word, 64)
+    elif kind == c.WR_KIND_F64 or kind == c.WR_KIND_F32:
+        if PyFloat_CheckExact(value):
+            number = PyFloat_AS_DOUBLE(value)
+        elif isinstance(value, (float, int)):
+            number = value
+        else:
+            type_mismatch(word, value)
+        if kind == c.WR_KIND_F64:
+            memcpy(&out.f64, &number, 8)
+        else:
+            single = <float>number
+            memcpy(&out.f32, &single, 4)
+    elif kind == c.WR_KIND_V128:
+        if isinstance(value, int):
+            value = value.to_bytes(16, "little", signed=value < 0)
+        if not isinstance(value, (bytes, bytearray)) or len(value) != 16:
+            raise ArgumentTypeError(f"expected v128 as 16 bytes or an int, got {type(value).__name__}")
+        lanes = bytes(value)
+        memcpy(out.v128, <const uint8_t *>lanes, 16)
+    elif c.wr_vt_heap(word) == c.WR_HEAP_EXTERN and not c.wr_vt_concrete(word):
+        if value is None:
+            out.ref = NULL
+        else:
+            store.ensure_open()
+            out.ref = <void *><uintptr_t>c.wr_externref_new(store.c_store, <void *><PyObject *>value, &is_new)
+            if out.ref == NULL:
+                raise MemoryError("externref table")
+            if is_new:
+                store.externrefs[<uintptr_t>out.ref] = value
+    elif value is None:
+        out.ref = NULL
+    elif isinstance(value, Func):
+        func = <Func>value
+        if func.store is not store:
+            raise WasmError("a function of another store was given")
+        out.ref = func.c_func
+    else:
+        raise ArgumentTypeError(f"expected {word_name(word)} (a Func or None), got {type(value).__name__}")
+    return 0
+
+
+cdef object value_from_raw(Store store, uint32_t word, const c.ValRaw *raw):
+    """The Python value of a result; i32 and i64 are signed."""
+    cdef uint32_t kind = c.wr_vt_kind(word)
+    cdef float single
+    cdef double number
+    if kind == c.WR_KIND_I32:
+        return raw.i32
+    if kind == c.WR_KIND_I64:
+        return raw.i64
+    if kind == c.WR_KIND_F64:
+        memcpy(&number, &raw.f64, 8)
+        return number
+    if kind == c.WR_KIND_F32:
+        memcpy(&single, &raw.f32, 4)
+        return <double>single
+    if kind == c.WR_KIND_V128:
+        return PyBytes_FromStringAndSize(<const char *>raw.v128, 16)
+    if raw.ref == NULL:
+        return None
+    if c.wr_vt_heap(word) == c.WR_HEAP_EXTERN and not c.wr_vt_concrete(word):
+        return store.externrefs[<uintptr_t>raw.ref]
+    return wrap_func(store, <c.VMFuncRef *>raw.ref)
+
+
+# ---- functions --------------------------------------------------------------------------------------------------------------------------------------
+
+cdef class HostFunc:
+    """What a VMHostContext of a Python function points at; kept by its store."""
+
+    cdef Store store
+    cdef object function
+    cdef bint access_caller
+    cdef const uint32_t *params
+    cdef const uint32_t *results
+    cdef uint32_t num_params
+    cdef uint32_t num_results
+
+    cdef int invoke(self, c.VMContext *caller, c.ValRaw *values) except -1:
+        cdef uint32_t i
+        cdef Caller caller_object = None
+        args = []
+        if self.access_caller:
+            caller_object = Caller.__new__(Caller)
+            caller_object.context = caller
+            caller_object.store = self.store
+            args.append(caller_object)
+        for i in range(self.num_params):
+            args.append(value_from_raw(self.store, self.params[i], &values[i]))
+        try:
+            result = self.function(*args)
+        finally:
+            if caller_object is not None:
+                caller_object.context = NULL
+        if self.num_results == 0:
+            if result is not None:
+                raise ArgumentTypeError(f"host function {name_of(self.function)} has no result, but returned {type(result).__name__}")
+        elif self.num_results == 1:
+            value_to_raw(self.store, self.results[0], result, &values[0])
+        else:
+            if not isinstance(result, (list, tuple)) or len(result) != self.num_results:
+                raise ArgumentTypeError(f"host function {name_of(self.function)} must return a sequence of {self.num_results} values")
+            for i in range(self.num_results):
+                value_to_raw(self.store, self.results[i], result[i], &values[i])
+        return 0
+
+
+cdef str name_of(object function):
+    return getattr(function, "__name__", None) or type(function).__name__
+
+
+cdef bint host_call_with_gil(c.VMHostContext *callee, c.VMContext *caller, c.ValRaw *values) noexcept with gil:
+    cdef HostFunc host = <HostFunc>callee.data
+    try:
+        host.invoke(caller, values)
+    except BaseException as exception:
+        host.store.set_pending(exception)
+        return False
+    return True
+
+
+cdef c.c_bool host_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
+    """The VMArrayCall of a function implemented in Python."""
+    gil_acquire((<c.VMContextHeader *>callee).store)
+    return host_call_with_gil(<c.VMHostContext *>callee, caller, values)
+
+
+cdef class Func:
+    """A core function of an instance, or one implemented in Python.
+
+    `Func(store, FuncType, function, access_caller=False)` makes a host function: it gets the arguments (after a Caller when `access_caller`), and
+    returns None, one value, or a sequence of values. Calling: `func(*args)` or `func(store, *args)`; no result gives None, one the value, several a
+    list. i32 and i64 take signed and unsigned spellings; results are signed. Raises ArgumentTypeError, ArgumentOverflowError, Trap, or the exception
+    that a host function raised.
+
+    >>> add = Func(store, FuncType([ValType.i32(), ValType.i32()], [ValType.i32()]), lambda a, b: a + b)
+    >>> add(2, 3)
+    5
+    """
+
+    def __cinit__(self) -> None:
+        self.vectorcall = func_vectorcall
+
+    def __init__(self, store: object, ty: object, func: object, access_caller: bool = False) -> None:
+        cdef Store c_store = store_of(store)
+        cdef HostFunc host
+        cdef c.WrError error
+        if not callable(func):
+            raise ArgumentTypeError(f"expected a callable, got {type(func).__name__}")
+        if inspect.iscoroutinefunction(func):
+            raise ArgumentTypeError("a coroutine function cannot be called by a guest synchronously")
+        c_store.ensure_open()
+        type_id = c_store.registry.register_func(ty.param_words, ty.result_words)
+        host = HostFunc.__new__(HostFunc)
+        host.store = c_store
+        host.function = func
+        host.access_caller = access_caller
+        c.wr_types_func(c_store.registry.c_registry, type_id, &host.params, &host.num_params, &host.results, &host.num_results)
+        memset(&error, 0, sizeof(error))
+        self.c_func = c.wr_host_func_new(c_store.c_store, type_id, host_call, <void *>host, &error)
+        if self.c_func == NULL:
+            raise error_from(&error)
+        c_store.kept.append(host)
+        bind_func(self, c_store, self.c_func)
+
+    cdef object invoke(self, PyObject *const *args, size_t count, PyObject *kwnames):
+        cdef c.ValRaw[INLINE_VALUES] inline
+        cdef c.ValRaw *values = inline
+        cdef uint32_t capacity = max(self.num_params, self.num_results)
+        cdef uint32_t i
+        if kwnames != NULL and len(<tuple>kwnames):
+            raise ArgumentTypeError("core functions take no keyword arguments")
+        if count == <size_t>self.num_params + 1 and is_store(<object>args[0]):
+            check_store(self.store, <object>args[0])
+            args += 1
+            count -= 1
+        if count != self.num_params:
+            raise ArgumentTypeError(f"expected {self.num_params} arguments, got {count}")
+        if capacity > INLINE_VALUES:
+            values = <c.ValRaw *>malloc(capacity * sizeof(c.ValRaw))
+            if values == NULL:
+                raise MemoryError
+        try:
+            for i in range(self.num_params):
+                value_to_raw(self.store, self.params[i], <object>args[i], &values[i])
+            self.store.call(self.c_func, values, capacity)
+            if self.num_results == 0:
+                return None
+            if self.num_results == 1:
+                return value_from_raw(self.store, self.results[0], &values[0])
+            return [value_from_raw(self.store, self.results[i], &values[i]) for i in range(self.num_results)]
+        finally:
+            if values != inline:
+                free(values)
+
+    def type(self, store: object = None) -> object:
+        """The FuncType."""
+        return make_func_type(
+            tuple([self.params[i] for i in range(self.num_params)]), tuple([self.results[i] for i in range(self.num_results)])
+        )
+
+    @property
+    def func_ref(self) -> VMFuncRef:
+        """The VMFuncRef that calls use."""
+        return wrap_func_ref(self.c_func, self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Func) and (<Func>other).c_func == self.c_func
+
+    def __hash__(self) -> int:
+        return hash(<uintptr_t>self.c_func)
+
+    def __repr__(self) -> str:
+        return f"<wasmrt.Func {self.type()}>"
+
+
+cdef object func_vectorcall(object callable, PyObject *const *args, size_t nargsf, PyObject *kwnames):
+    """The vectorcall slot of Func."""
+    return (<Func>callable).invoke(args, PyVectorcall_NARGS(nargsf), kwnames)
+
+
+cdef int bind_func(Func func, Store store, c.VMFuncRef *c_func) except -1:
+    func.c_func = c_func
+    func.store = store
+    if not c.wr_types_func(
+        store.registry.c_registry, c_func.type_index, &func.params, &func.num_params, &func.results, &func.num_results
+    ):
+        raise WasmError("the function's type is not registered in this engine")
+    return 0
+
+
+cdef Func wrap_func(Store store, c.VMFuncRef *c_func):
+    cdef Func func = Func.__new__(Func)
+    bind_func(func, store, c_func)
+    return func
+
+
+cdef int enable_vectorcall() except -1:
+    cdef Func probe = Func.__new__(Func)
+    wr_enable_vectorcall(<PyTypeObject *>Func, <char *>&probe.vectorcall - <char *><PyObject *>probe)
+    return 0
+
+
+enable_vectorcall()
+
+
+cdef bint is_store(object value):
+    return isinstance(value, Store) or isinstance(value, Caller) or hasattr(type(value), "_wasmrt_store")
+
+
+cdef Store store_of(object value):
+    """The Store behind anything the peer calls Storelike."""
+    if isinstance(value, Store):
+        return <Store>value
+    if isinstance(value, Caller):
+        return (<Caller>value).store
+    inner = getattr(value, "_wasmrt_store", None)
+    if isinstance(inner, Store):
+        return <Store>inner
+    raise ArgumentTypeError(f"expected a Store, got {type(value).__name__}")
+
+
+cdef int check_store(Store own, object given) except -1:
+    """A store that was passed along must be the object's own."""
+    if given is not None and store_of(given) is not own:
+        raise WasmError("the object belongs to another store")
+    return 0
+
+
+cdef class Caller:
+    """The instance that called a host function, for as long as that call lasts."""
+
+    cdef c.VMContext *context
+    cdef readonly Store store
+
+    def __init__(self) -> None:
+        raise WasmError("a Caller is given to host functions made with access_caller=True")
+
+    def get(self, name: str) -> object:
+        """The caller's export of that name, or None."""
+        cdef c.WrExtern item
+        cdef c.VMContextHeader *header = <c.VMContextHeader *>self.context
+        if self.context == NULL:
+            raise ArgumentValueError("the call of this Caller is over")
+        if header.magic != c.WR_VMCTX_MAGIC_CORE:
+            return None
+        encoded = name.encode()
+        if not c.wr_instance_export(<c.WrInstance *>header.instance, encoded, len(encoded), &item):
+            return None
+        return wrap_extern(self.store, &item)
+
+    def __getitem__(self, name: str) -> object:
+        item = self.get(name)
+        if item is None:
+            raise KeyError(f"no export named {name!r}")
+        return item
+
+    def data(self) -> object:
+        """The data of the store."""
+        return self.store.user_data
+
+
+# ---- memories ---------------------------------------------------------------------------------------------------------------------------------------
+
+cdef class Memory:
+    """A linear memory. `Memory(store, MemoryType)` makes one; instances export theirs.
+
+    It is a writable buffer: `numpy.frombuffer(memory, dtype)` sees linear memory without a copy. A buffer keeps the length that the memory had when
+    it was taken, stays valid when the memory grows (a memory never moves), and keeps the pages alive even after the store is closed.
+    """
+
+    def __init__(self, store: object, ty: object) -> None:
+        cdef Store c_store = store_of(store)
+        cdef c.WrError error
+        cdef c.WasmLimits limits
+        cdef Tunables tunables = c_store.engine.tunables
+        c_store.ensure_open()
+        memset(&error, 0, sizeof(error))
+        fill_limits(&limits, ty.limits, ty.is_64, ty.is_shared, ty.page_size_log2)
+        self.c_memory = c.wr_memory_new(c_store.c_store, &limits, &tunables.c_tunables, &error)
+        if self.c_memory == NULL:
+            raise error_from(&error)
+        c.wr_memory_retain(self.c_memory)
+        self.definition = c.wr_memory_def(self.c_memory)
+        self.store = c_store
+
+    def __dealloc__(self) -> None:
+        if self.c_memory != NULL:
+            c.wr_memory_release(self.c_memory)
+
+    def __getbuffer__(self, Py_buffer *view, int flags) -> None:
+        PyBuffer_FillInfo(view, self, self.definition.base, <Py_ssize_t>self.definition.length_bytes, 0, flags)
+
+    def type(self, store: object = None) -> object:
+        """The MemoryType."""
+        cdef const c.WasmLimits *limits = c.wr_memory_type(self.c_memory)
+        return make_memory_type(
+            limits.min,
+            limits.max if limits.flags & c.WASM_LIMITS_HAS_MAX else None,
+            bool(limits.flags & c.WASM_LIMITS_64),
+            bool(limits.flags & c.WASM_LIMITS_SHARED),
+            limits.page_size_log2,
+        )
+
+    def size(self, store: object = None) -> int:
+        """Current size in pages."""
+        check_store(self.store, store)
+        return self.definition.length_bytes >> c.wr_memory_type(self.c_memory).page_size_log2
+
+    def grow(self, *args: object) -> int:
+        """`grow([store,] delta_pages)`: adds pages, returns the size before; WasmError when a limit forbids it."""
+        cdef int64_t old
+        (delta,) = self.without_store(args, 1)
+        if delta < 0:
+            raise ArgumentOverflowError("a memory cannot shrink")
+        self.store.ensure_open()
+        old = c.wr_memory_grow(self.c_memory, delta)
+        if old < 0:
+            raise WasmError(f"failed to grow memory by {delta} pages")
+        return old
+
+    def without_store(self, args: tuple, expected: int) -> tuple:
+        if args and is_store(args[0]):
+            check_store(self.store, args[0])
+            args = args[1:]
+        if len(args) != expected:
+            raise ArgumentTypeError(f"expected {expected} arguments, got {len(args)}")
+        return args
+
+    def data_len(self, store: object = None) -> int:
+        """Current size in bytes."""
+        check_store(self.store, store)
+        return self.definition.length_bytes
+
+    def data_ptr(self, store: object = None) -> object:
+        """A ctypes pointer to the first byte."""
+        import ctypes
+
+        check_store(self.store, store)
+        return ctypes.cast(<uintptr_t>self.definition.base, ctypes.POINTER(ctypes.c_ubyte))
+
+    def get_buffer_ptr(self, store: object = None, size: int | None = None, offset: int = 0) -> object:
+        """A ctypes array over `size` bytes (all by default) from `offset`."""
+        import ctypes
+
+        check_store(self.store, store)
+        if size is None:
+            size = self.definition.length_bytes - offset
+        if offset < 0 or size < 0 or offset + size > self.definition.length_bytes:
+            raise IndexError("out of bounds of the memory")
+        return (ctypes.c_ubyte * size).from_buffer(self, offset)
+
+    @property
+    def page_size(self) -> int:
+        return 1 << c.wr_memory_type(self.c_memory).page_size_log2
+
+    @property
+    def page_size_log2(self) -> int:
+        return c.wr_memory_type(self.c_memory).page_size_log2
+
+    def read(self, *args: object, **kwargs: object) -> bytearray:
+        """`read([store,] start=0, stop=None)`: a copy of the bytes, with the rules of slices."""
+        args = args[1:] if args and is_store(args[0]) else args
+        return read_slice(self, *args, **kwargs)
+
+    def write(self, *args: object, **kwargs: object) -> int:
+        """`write([store,] value, start=None)`: copies a bytes-like value in; returns its length; IndexError when it does not fit."""
+        args = args[1:] if args and is_store(args[0]) else args
+        return write_slice(self, *args, **kwargs)
+
+    def __len__(self) -> int:
+        return self.definition.length_bytes
+
+
+def read_slice(Memory memory, start: int | None = 0, stop: int | None = None) -> bytearray:
+    first, last, _ = slice(start, stop).indices(<Py_ssize_t>memory.definition.length_bytes)
+    if last <= first:
+        return bytearray()
+    return bytearray((<char *>memory.definition.base + <size_t>first)[:<Py_ssize_t>(last - first)])
+
+
+def write_slice(Memory memory, value: object, start: int | None = None) -> int:
+    cdef const uint8_t[::1] view = memoryview(value).cast("B")
+    cdef size_t first, length = view.shape[0], size = memory.definition.length_bytes
+    if start is None:
+        start = 0
+    if start < 0:
+        start += size
+    if start < 0 or start > size or length > size - <size_t>start:
+        raise IndexError("out of bounds of the memory")
+    first = start
+    if length:
+        memcpy(memory.definition.base + first, &view[0], length)
+    return length
+
+
+cdef Memory wrap_memory(Store store, c.WrMemory *c_memory):
+    cdef Memory memory = Memory.__new__(Memory)
+    c.wr_memory_retain(c_memory)
+    memory.c_memory = c_memory
+    memory.definition = c.wr_memory_def(c_memory)
+    memory.store = store
+    return memory
+
+
+cdef int fill_limits(c.WasmLimits *out, object limits, bint is_64, bint shared, int page_size_log2) except -1:
+    memset(out, 0, sizeof(c.WasmLimits))
+    out.min = limits.min
+    if limits.max is not None:
+        out.max = limits.max
+        out.flags |= c.WASM_LIMITS_HAS_MAX
+    if is_64:
+        out.flags |= c.WASM_LIMITS_64
+    if shared:
+        out.flags |= c.WASM_LIMITS_SHARED
+    out.page_size_log2 = page_size_log2
+    return 0
+
+
+# ---- tables, globals, tags --------------------------------------------------------------------------------------------------------------------------
+
+cdef class Table:
+    """A table of references: `Table(store, TableType, init)`. Elements are Func, any object (externref), or None."""
+
+    def __init__(self, store: object, ty: object, init: object) -> None:
+        cdef Store c_store = store_of(store)
+        cdef c.WrError error
+        cdef c.WasmLimits limits
+        cdef c.ValRaw raw
+        c_store.ensure_open()
+        memset(&error, 0, sizeof(error))
+        fill_limits(&limits, ty.limits, False, False, 0)
+        value_to_raw(c_store, ty.element.word, init, &raw)
+        self.c_table = c.wr_table_new(c_store.c_store, ty.element.word, &limits, raw.ref, &error)
+        if self.c_table == NULL:
+            raise error_from(&error)
+        self.store = c_store
+
+    def type(self, store: object = None) -> object:
+        """The TableType."""
+        cdef uint32_t element
+        cdef c.WasmLimits limits
+        self.store.ensure_open()
+        c.wr_table_type(self.c_table, &element, &limits)
+        return make_table_type(element, limits.min, limits.max if limits.flags & c.WASM_LIMITS_HAS_MAX else None)
+
+    def size(self, store: object = None) -> int:
+        """Current number of elements."""
+        self.store.ensure_open()
+        return c.wr_table_def(self.c_table).length
+
+    cdef uint32_t element_word(self):
+        cdef uint32_t element
+        cdef c.WasmLimits limits
+        c.wr_table_type(self.c_table, &element, &limits)
+        return element
+
+    def grow(self, *args: object) -> int:
+        """`grow([store,] amount, init)`: returns the size before; WasmError when a limit forbids it."""
+        cdef c.ValRaw raw
+        cdef int64_t old
+        args = args[1:] if args and is_store(args[0]) else args
+        amount, init = args
+        self.store.ensure_open()
+        value_to_raw(self.store, self.element_word(), init, &raw)
+        old = c.wr_table_grow(self.c_table, amount, raw.ref)
+        if old < 0:
+            raise WasmError(f"failed to grow table by {amount}")
+        return old
+
+    def get(self, *args: object) -> object:
+        """`get([store,] index)`: the element; None when it is null or the index is out of bounds."""
+        cdef c.ValRaw raw
+        args = args[1:] if args and is_store(args[0]) else args
+        (index,) = args
+        self.store.ensure_open()
+        if not 0 <= index < c.wr_table_def(self.c_table).length:
+            return None
+        raw.ref = c.wr_table_def(self.c_table).elements[<uint64_t>index]
+        return value_from_raw(self.store, self.element_word(), &raw)
+
+    def set(self, *args: object) -> None:
+        """`set([store,] index, value)`: WasmError when the index is out of bounds."""
+        cdef c.ValRaw raw
+        args = args[1:] if args and is_store(args[0]) else args
+        index, value = args
+        self.store.ensure_open()
+        if not 0 <= index < c.wr_table_def(self.c_table).length:
+            raise WasmError("table index is out of bounds")
+        value_to_raw(self.store, self.element_word(), value, &raw)
+        c.wr_table_def(self.c_table).elements[<uint64_t>index] = raw.ref
+
+
+cdef class Global:
+    """A global variable: `Global(store, GlobalType, value)`."""
+
+    def __init__(self, store: object, ty: object, val: object) -> None:
+        cdef Store c_store = store_of(store)
+        cdef c.WrError error
+        cdef c.ValRaw raw
+        c_store.ensure_open()
+        memset(&error, 0, sizeof(error))
+        value_to_raw(c_store, ty.content.word, val, &raw)
+        self.c_global = c.wr_global_new(c_store.c_store, ty.content.word, ty.mutable, &raw, &error)
+        if self.c_global == NULL:
+            raise error_from(&error)
+        self.store = c_store
+
+    cdef uint32_t word(self, c.c_bool *out_mutable):
+        cdef uint32_t word
+        c.wr_global_type(self.c_global, &word, out_mutable)
+        return word
+
+    def type(self, store: object = None) -> object:
+        """The GlobalType."""
+        cdef c.c_bool mutable = False
+        self.store.ensure_open()
+        word = self.word(&mutable)
+        return make_global_type(word, bool(mutable))
+
+    def value(self, store: object = None) -> object:
+        """The current value."""
+        cdef c.c_bool mutable = False
+        self.store.ensure_open()
+        return value_from_raw(self.store, self.word(&mutable), &c.wr_global_def(self.c_global).value)
+
+    def set_value(self, *args: object) -> None:
+        """`set_value([store,] value)`: WasmError when the global is immutable."""
+        cdef c.c_bool mutable = False
+        cdef c.ValRaw raw
+        args = args[1:] if len(args) == 2 else args
+        (value,) = args
+        self.store.ensure_open()
+        word = self.word(&mutable)
+        if not mutable:
+            raise WasmError("the global is immutable")
+        value_to_raw(self.store, word, value, &raw)
+        c.wr_global_def(self.c_global).value = raw
+
+
+cdef class Tag:
+    """An exception tag of an instance."""
+
+    def __init__(self) -> None:
+        raise WasmError("tags come from instances")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tag) and (<Tag>other).c_tag == self.c_tag
+
+    def __hash__(self) -> int:
+        return hash(<uintptr_t>self.c_tag)
+
+
+cdef object wrap_extern(Store store, c.WrExtern *item):
+    cdef Table table
+    cdef Global global_
+    cdef Tag tag
+    if item.kind == c.WASM_EXTERN_FUNC:
+        return wrap_func(store, item.func)
+    if item.kind == c.WASM_EXTERN_MEMORY:
+        return wrap_memory(store, item.memory)
+    if item.kind == c.WASM_EXTERN_TABLE:
+        table = Table.__new__(Table)
+        table.c_table = item.table
+        table.store = store
+        return table
+    if item.kind == c.WASM_EXTERN_GLOBAL:
+        global_ = Global.__new__(Global)
+        global_.c_global = item.global_
+        global_.store = store
+        return global_
+    tag = Tag.__new__(Tag)
+    tag.c_tag = item.tag
+    tag.store = store
+    return tag
+
+
+cdef int unwrap_extern(Store store, object item, c.WrExtern *out) except -1:
+    """The C extern of a Python object of the same store."""
+    memset(out, 0, sizeof(c.WrExtern))
+    if isinstance(item, Func):
+        out.kind = c.WASM_EXTERN_FUNC
+        out.func = (<Func>item).c_func
+    elif isinstance(item, Memory):
+        out.kind = c.WASM_EXTERN_MEMORY
+        out.memory = (<Memory>item).c_memory
+    elif isinstance(item, Table):
+        out.kind = c.WASM_EXTERN_TABLE
+        out.table = (<Table>item).c_table
+    elif isinstance(item, Global):
+        out.kind = c.WASM_EXTERN_GLOBAL
+        out.global_ = (<Global>item).c_global
+    elif isinstance(item, Tag):
+        out.kind = c.WASM_EXTERN_TAG
+        out.tag = (<Tag>item).c_tag
+    else:
+        raise ArgumentTypeError(f"expected a Func, Memory, Table, Global or Tag, got {type(item).__name__}")
+    if item.store is not store:
+        raise WasmError(f"a {type(item).__name__} of another store was given")
+    return 0
+
+
+# ---- instances --------------------------------------------------------------------------------------------------------------------------------------
+
+cdef class InstanceHandle:
+    """A core instance: exports by name. The runtime's Instance and component instances are made on it."""
+
+    def __init__(self) -> None:
+        raise WasmError("instances are made by instantiating a module")
+
+    def export(self, name: str) -> object:
+        """The extern of that name, or None."""
+        cdef c.WrExtern item
+        encoded = name.encode()
+        self.store.ensure_open()
+        if not c.wr_instance_export(self.c_instance, encoded, len(encoded), &item):
+            return None
+        return wrap_extern(self.store, &item)
+
+    def export_by_index(self, index: int) -> object:
+        cdef c.WrExtern item
+        self.store.ensure_open()
+        if not c.wr_instance_export_by_index(self.c_instance, index, &item):
+            raise IndexError(f"export {index}")
+        return wrap_extern(self.store, &item)
+
+    @property
+    def vmctx(self) -> int:
+        return <uintptr_t>c.wr_instance_vmctx(self.c_instance)
+
+
+cdef class TypeCollection:
+    """The engine-wide ids of a module's types: what a TypeCollection holds."""
+
+    cdef const uint32_t *ids
+    cdef TypeRegistry registry
+    cdef CodeMemory code
+    cdef uint32_t module_index
+
+    def __init__(self, registry: TypeRegistry, code: CodeMemory, module_index: int) -> None:
+        cdef c.WrError error
+        memset(&error, 0, sizeof(error))
+        self.registry = registry
+        self.code = code
+        self.module_index = module_index
+        module = c.wr_code_module(code.c_code, self.module_index)
+        if not c.wr_types_register_module(registry.c_registry, module, &self.ids, &error):
+            raise error_from(&error)
+
+
+def instantiate_module(Store store, TypeCollection types, imports: list) -> InstanceHandle:
+    """Links and makes an instance and runs its start function. `imports` are externs in the order of the module's imports.
+
+    Raises LinkError naming the import that does not fit, LimitError, Trap, or what a host function raised.
+    """
+    cdef size_t i, count = len(imports)
+    cdef c.WrError error
+    cdef c.WrExtern *externs
+    cdef c.WrInstance *c_instance = NULL
+    cdef c.VMFuncRef *start
+    cdef InstanceHandle self
+    cdef c.ValRaw unused
+    cdef bint ok
+    store.ensure_open()
+    memset(&error, 0, sizeof(error))
+    externs = <c.WrExtern *>malloc((count + 1) * sizeof(c.WrExtern))
+    if externs == NULL:
+        raise MemoryError
+    try:
+        for i in range(count):
+            unwrap_extern(store, imports[i], &externs[i])
+        ok = c.wr_instance_new(
+            store.c_store, types.code.c_code, types.module_index, types.ids, externs, count, &c_instance, &error
+        )
+    finally:
+        free(externs)
+    store.kept.append(types)
+    if not ok:
+        if error.kind == c.WR_ERROR_TRAP:
+            raise trap_from(store, store.context.trap_code)
+        raise error_from(&error)
+    self = InstanceHandle.__new__(InstanceHandle)
+    self.c_instance = c_instance
+    self.store = store
+    self.code = types.code
+    start = c.wr_instance_start(c_instance)
+    if start != NULL:
+        store.call(start, &unused, 1)
+    return self
