@@ -1,0 +1,127 @@
+"""Config: what an Engine compiles for and how its guests run. One table of options; feature switches come from include/wasmrt/features.def.
+
+Names are wasmtime-py's, where every option is write-only; here they can be read too. Options that only choose among Cranelift's own settings are
+accepted and checked for their type, so that programs written for the peer run, and have no effect.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wasmrt.errors import ArgumentTypeError, ArgumentValueError, WasmError
+from wasmrt.spec._gen import features
+
+# name: (type, default, what it does)
+OPTIONS: dict[str, tuple[type, Any, str]] = {
+    "epoch_interruption": (bool, False, "guest code traps once the engine's epoch passes the store's deadline"),
+    "consume_fuel": (bool, False, "guest code counts instructions and traps when Store.set_fuel's amount is used up"),
+    "max_wasm_stack": (int, 512 * 1024, "bytes of stack that guest code may use in one outermost call"),
+    "parallel_compilation": (bool, True, "compile large modules on all cores"),
+    "memory_reservation": (int, 1 << 32, "bytes of address space that a 32-bit memory reserves"),
+    "memory_guard_size": (int, 32 << 20, "bytes of unmapped guard after the reservation"),
+    "memory_init_cow": (bool, True, "map dense initial memory contents copy-on-write"),
+    "signals_based_traps": (bool, True, "use hardware faults for traps; off compiles explicit checks"),
+    "cranelift_nan_canonicalization": (bool, False, "every NaN that arithmetic makes is the canonical one"),
+    "debug_checks": (bool, False, "compile checks of the compiler's own invariants into guest code"),
+    "portable": (bool, False, "use only the CPU features of x86-64-v2, so that artifacts run on other machines"),
+    "wasm_component_model": (bool, True, "components at all"),
+    "wasm_component_model_map": (bool, True, "map<K, V> types"),
+    "wasm_component_model_implements": (bool, True, "(implements ...) on imports and exports"),
+    "shared_memory": (bool, False, "shared memories can be made by the host"),
+}
+
+# Accepted for programs written for the peer; without effect here.
+INERT: dict[str, type] = {
+    "debug_info": bool,
+    "strategy": str,
+    "cranelift_debug_verifier": bool,
+    "cranelift_opt_level": str,
+    "profiler": str,
+    "gc_support": bool,
+    "memory_may_move": bool,
+    "memory_reservation_for_growth": int,
+    "native_unwind_info": bool,
+    "macos_use_mach_ports": bool,
+    "wasm_stack_switching": bool,
+    "wasm_relaxed_simd_deterministic": bool,
+}
+
+FEATURE_ROWS = {row.attribute: row for row in features.WASM_FEATURE if row.attribute}
+
+
+class Config:
+    """Options of an Engine. Set attributes before giving it to `Engine(config)`; an engine keeps its own copy.
+
+    >>> config = Config()
+    >>> config.consume_fuel = True
+    >>> config.wasm_multi_memory = False
+
+    Raises ArgumentTypeError for a value of the wrong type and AttributeError for an unknown option.
+    """
+
+    __slots__ = ("_features", "_values")
+
+    def __init__(self, **options: Any) -> None:
+        object.__setattr__(self, "_values", {name: default for name, (_, default, _) in OPTIONS.items()})
+        bits = 0
+        for row in features.WASM_FEATURE:
+            bits |= row.default_on << row.bit
+        object.__setattr__(self, "_features", bits)
+        for name, value in options.items():
+            setattr(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in FEATURE_ROWS:
+            _check(name, value, bool)
+            bit = 1 << FEATURE_ROWS[name].bit
+            features_now = self._features | bit if value else self._features & ~bit
+            object.__setattr__(self, "_features", features_now)
+        elif name in OPTIONS:
+            _check(name, value, OPTIONS[name][0])
+            if OPTIONS[name][0] is int and value < 0:
+                raise ArgumentValueError(f"Config.{name} cannot be negative")
+            self._values[name] = value
+        elif name in INERT:
+            _check(name, value, INERT[name])
+        elif name == "target":
+            if value not in ("x86_64-unknown-linux-gnu", "x86_64-linux", "x86_64"):
+                raise WasmError(f"target {value!r} is not supported: wasmrt compiles for x86_64-unknown-linux-gnu")
+        else:
+            raise AttributeError(f"Config has no option {name!r}")
+
+    def __getattr__(self, name: str) -> Any:
+        if name in FEATURE_ROWS:
+            return bool(self._features >> FEATURE_ROWS[name].bit & 1)
+        try:
+            return self._values[name]
+        except KeyError:
+            raise AttributeError(f"Config has no option {name!r}") from None
+
+    def __dir__(self) -> list[str]:
+        return sorted([*OPTIONS, *FEATURE_ROWS, *INERT, "target"])
+
+    @property
+    def wasm_features(self) -> int:
+        """WASM_FEATURE bits that are on."""
+        return int(self._features)
+
+    def copy(self) -> Config:
+        """An independent copy."""
+        other = Config()
+        object.__setattr__(other, "_values", dict(self._values))
+        object.__setattr__(other, "_features", self._features)
+        return other
+
+    def cranelift_flag_enable(self, flag: str) -> None:
+        """Accepted for programs written for the peer; without effect."""
+        _check("cranelift_flag_enable", flag, str)
+
+    def cranelift_flag_set(self, key: str, value: str) -> None:
+        """Accepted for programs written for the peer; without effect."""
+        _check("cranelift_flag_set", key, str)
+        _check("cranelift_flag_set", value, str)
+
+
+def _check(name: str, value: Any, wanted: type) -> None:
+    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+        raise ArgumentTypeError(f"Config.{name}: expected {wanted.__name__}, got {type(value).__name__}")

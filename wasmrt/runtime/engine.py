@@ -1,0 +1,101 @@
+"""Engine: the settings and the type registry that modules and components of one kind of configuration share."""
+
+from __future__ import annotations
+
+import itertools
+import os
+
+from wasmrt._native import core
+from wasmrt.errors import ArgumentTypeError, WasmError
+
+from .config import Config
+
+GUARDED_RESERVATION = 1 << 32
+
+# CompiledModuleId: one counter for modules and components, unique in the process.
+_compiled_ids = itertools.count(1)
+
+
+def next_compiled_module_id() -> int:
+    return next(_compiled_ids)
+
+
+class Engine:
+    """Compiles modules and components, and holds the types they share. Immutable and safe to share between threads.
+
+    >>> engine = Engine()
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        if config is None:
+            config = Config()
+        elif not isinstance(config, Config):
+            raise ArgumentTypeError(f"expected a Config, got {type(config).__name__}")
+        self.config = config.copy()
+        self.wasm_features = self.config.wasm_features
+        host, baseline = core.cpu_features()
+        if host & baseline != baseline:
+            raise WasmError("this CPU lacks features of x86-64-v2, which wasmrt needs")
+        guarded = (
+            self.config.signals_based_traps
+            and self.config.memory_reservation >= GUARDED_RESERVATION
+            and address_space_allows(self.config.memory_reservation + self.config.memory_guard_size)
+        )
+        self.tunables = core.Tunables(
+            cpu_features=baseline if self.config.portable else host,
+            memory_reservation=self.config.memory_reservation,
+            memory_guard_bytes=self.config.memory_guard_size,
+            guarded_memories=guarded,
+            signals_based_traps=self.config.signals_based_traps,
+            consume_fuel=self.config.consume_fuel,
+            nan_canonicalization=self.config.cranelift_nan_canonicalization,
+            debug_checks=self.config.debug_checks,
+        )
+        self.types = core.TypeRegistry()
+        self.epoch = core.EpochCounter()
+        if self.config.signals_based_traps:
+            core.install_signal_handlers()
+
+    @property
+    def compile_threads(self) -> int:
+        """Threads of one compilation: 0 is one per core."""
+        return 0 if self.config.parallel_compilation else 1
+
+    def increment_epoch(self) -> None:
+        """Advances the epoch; stores whose deadline has passed trap at their next check. Safe from any thread."""
+        self.epoch.increment()
+
+    def is_pulley(self) -> bool:
+        """False: guest code is always native machine code."""
+        return False
+
+    def precompile_component(self, source: bytes | str) -> bytes:
+        """Compiles a component to an artifact for `Component.deserialize`."""
+        from .component import Component
+
+        return Component(self, source).serialize()
+
+    def precompile_module(self, source: bytes | str) -> bytes:
+        """Compiles a module to an artifact for `Module.deserialize`."""
+        from .module import Module
+
+        return Module(self, source).serialize()
+
+    @staticmethod
+    def detect_precompiled(data: bytes) -> str | None:
+        """`"module"`, `"component"`, or None when the bytes are no artifact."""
+        return {1: "module", 2: "component"}.get(core.CodeMemory.detect(data[:4096]))
+
+    @staticmethod
+    def detect_precompiled_file(path: str | os.PathLike[str]) -> str | None:
+        """The same, from the first bytes of a file."""
+        with open(path, "rb") as file:
+            return Engine.detect_precompiled(file.read(4096))
+
+
+def address_space_allows(size: int) -> bool:
+    """Whether a few reservations of `size` bytes fit under RLIMIT_AS."""
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return soft == resource.RLIM_INFINITY or soft >= 16 * size

@@ -1,0 +1,44 @@
+"""Store: instances and host state that live and die together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wasmrt._native import core
+from wasmrt.errors import ArgumentTypeError
+
+from .engine import Engine
+
+
+class Store(core.Store):
+    """`Store(engine=None, data=None)`: holds instances, memories, host functions and `data`, which host functions can reach.
+
+    A store is used by one thread at a time. Objects made in it keep it alive; `close()` or leaving `with` frees it at once.
+
+    >>> with Store(Engine()) as store:
+    ...     ...
+    """
+
+    def __init__(self, engine: Engine | None = None, data: Any = None) -> None:
+        if engine is None:
+            engine = Engine()
+        elif not isinstance(engine, Engine):
+            raise ArgumentTypeError(f"expected an Engine, got {type(engine).__name__}")
+        config = engine.config
+        self._open(engine, engine.types, engine.epoch, config.max_wasm_stack, config.epoch_interruption)
+        self.user_data = data
+        self.wasi: Any = None
+
+    def data(self) -> Any:
+        """What was given as `data`."""
+        return self.user_data
+
+    def set_wasi(self, wasi: Any) -> None:
+        """What WASI imports of this store see: a WasiConfig."""
+        self.wasi = wasi
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
