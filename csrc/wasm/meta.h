@@ -1,0 +1,21 @@
+/* A module's flat arrays as one position-independent blob in an artifact, and a view of it without copying.
+ *
+ * What goes in: every array of WasmModule and the bytes that its spans name (names, constant expressions, custom sections), without code bodies; data
+ * segments go to a blob of their own, one after the other, so that both spans count from the blob's start. The same module gives the same bytes.
+ * What comes out may be hostile: opening checks array bounds at a cost that does not grow with the number of functions, and wr_meta_verify all rows;
+ * indices and spans of rows are checked where they are used. */
+#ifndef WR_WASM_META_H
+#define WR_WASM_META_H
+
+#include "wasm/module.h"
+
+/* Bytes of both blobs; false: more than an image may hold. */
+bool wr_meta_size(const WasmModule *module, size_t *out_meta_bytes, size_t *out_data_bytes, WrError *error);
+/* Fills blobs of these sizes; `meta` is 16-byte aligned. */
+void wr_meta_write(const WasmModule *module, uint8_t *meta, uint8_t *data);
+/* A module whose arrays and bytes lie in the blobs, which stay; wr_module_free frees it. `meta` is 16-byte aligned. Errors: WR_ERROR_ARTIFACT. */
+bool wr_meta_open(const uint8_t *meta, size_t num_meta_bytes, const uint8_t *data, size_t num_data_bytes, WasmModule **out_module, WrError *error);
+/* Checks every row of an opened module: indices, spans, kinds. */
+bool wr_meta_verify(const WasmModule *module, WrError *error);
+
+#endif
