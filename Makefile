@@ -62,7 +62,7 @@ fuzz: build
 lint: $(STAMP)
 	@$(BIN)/python tools/gen_tables.py --check
 	@$(BIN)/ruff check .
-	@find wasmrt -name '*.pyx' -o -name '*.pxd' | xargs -r $(BIN)/cython-lint
+	@find wasmrt -name '*.pyx' -o -name '*.pxd' | PATH="$(CURDIR)/$(BIN):$$PATH" xargs -r $(BIN)/cython-lint
 
 format: $(STAMP)
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .

@@ -61,7 +61,7 @@ def extensions() -> list[Extension]:
             [str(source)],
             include_dirs=["include", "csrc"],
             libraries=["wasmrt"],
-            extra_compile_args=[*native_build.base_flags(), "-Wno-unused-function"],
+            extra_compile_args=[*native_build.base_flags(), "-Wno-unused-function", "-Wno-maybe-uninitialized"],
             extra_link_args=["-Wl,-rpath,$ORIGIN", "-Wl,--enable-new-dtags", "-pthread"],
             depends=headers,
         )
