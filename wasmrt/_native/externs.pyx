@@ -52,11 +52,13 @@ cdef object make_func_type = None
 cdef object make_memory_type = None
 cdef object make_table_type = None
 cdef object make_global_type = None
+cdef object val_class = None
 
 
-def set_type_factories(func: object, memory: object, table: object, global_: object) -> None:
-    """Called once by the runtime with callables that build public types from words and limits."""
-    global make_func_type, make_memory_type, make_table_type, make_global_type
+def set_type_factories(func: object, memory: object, table: object, global_: object, val: type) -> None:
+    """Called once by the runtime with callables that build public types from words and limits, and the class of boxed values."""
+    global make_func_type, make_memory_type, make_table_type, make_global_type, val_class
+    val_class = val
     make_func_type = func
     make_memory_type = memory
     make_table_type = table
@@ -100,6 +102,10 @@ cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) e
     cdef c.c_bool is_new = False
     cdef Func func
     cdef bytes lanes
+    if type(value) is val_class:
+        if value.type.word != word:
+            raise ArgumentTypeError(f"expected {word_name(word)}, got a Val of {value.type}")
+        value = value.value
     out.f64 = 0
     if kind == c.WR_KIND_I32:
         out.i32 = <int32_t>int_bits(value, word, 32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from wasmrt._native import core as native_core
 from wasmrt._native import externs
@@ -172,8 +172,6 @@ class ExportType:
 class Val:
     """A core value with its kind, as the peer has it; plain Python values are accepted everywhere too."""
 
-    i32_kind: ClassVar[ValType] = ValType.i32()
-
     def __init__(self, kind: ValType, val: Any) -> None:
         self.type = kind
         self.value = val
@@ -261,4 +259,5 @@ externs.set_type_factories(
     memory=lambda low, high, is_64, shared, log2: MemoryType(Limits(low, high), is_64, shared, log2),
     table=lambda word, low, high: TableType(ValType(word), Limits(low, high)),
     global_=lambda word, mutable: GlobalType(ValType(word), mutable),
+    val=Val,
 )

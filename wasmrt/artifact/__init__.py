@@ -1,0 +1,1 @@
+"""What Python keeps in an artifact image: the INFO section, one msgpack record."""

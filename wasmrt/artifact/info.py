@@ -1,0 +1,45 @@
+"""Records of an image's INFO section: ModuleInfo for a module, ComponentArtifacts for a component. Written and read with msgspec.
+
+An image's text, metadata and data are C's (csrc/code/image.h); this is only what Python needs to link and to introspect. A record that does not
+decode is an ArtifactError: the bytes are corrupted, or of another version.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+from wasmrt.errors import ArtifactError
+from wasmrt.spec.core_types import CoreExternType
+from wasmrt.translate.info import CompiledComponentInfo
+
+
+class ModuleInfo(msgspec.Struct, array_like=True):
+    """A core module as linking sees it: names and types, in the order of the binary."""
+
+    name: str | None
+    imports: list[tuple[str, str, CoreExternType]]
+    exports: list[tuple[str, CoreExternType]]
+
+
+class ComponentArtifacts(msgspec.Struct, array_like=True):
+    """A component: the linear program, its type rows (`ComponentTypes.rows`), and its core modules."""
+
+    info: CompiledComponentInfo
+    type_rows: list[list[object]]
+    static_modules: list[ModuleInfo]
+
+
+Info = TypeVar("Info", ModuleInfo, ComponentArtifacts)
+
+
+def encode(info: ModuleInfo | ComponentArtifacts) -> bytes:
+    return msgspec.msgpack.encode(info)
+
+
+def decode(data: bytes, kind: type[Info]) -> Info:
+    try:
+        return msgspec.msgpack.decode(data, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ArtifactError(f"the artifact's info section is corrupted ({error})") from None

@@ -1,0 +1,249 @@
+"""Module: a compiled core module, and Instance: one of its instances."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from wasmrt._native import core, externs, wasm
+from wasmrt.artifact import info as artifact
+from wasmrt.errors import ArgumentTypeError, ArtifactError, LinkError, PlacedError, WasmError
+
+from . import source as sources
+from .engine import Engine, next_compiled_module_id
+from .store import Store
+from .types import ExportType, ImportType, from_core_type
+
+KIND_MODULE = 1
+
+AsExtern = externs.Func | externs.Memory | externs.Table | externs.Global | externs.Tag
+
+
+class CodeObject:
+    """An image together with what it is in one engine: its modules' types, registered. Shared by a component and its modules."""
+
+    __slots__ = ("code", "engine", "types")
+
+    def __init__(self, engine: Engine, code: core.CodeMemory) -> None:
+        self.engine = engine
+        self.code = code
+        self.types = [externs.TypeCollection(engine.types, code, index) for index in range(code.num_modules)]
+
+
+class Module:
+    """A compiled core module: `Module(engine, source)`, binary or text. Immutable, shared between threads and stores.
+
+    Raises DecodeError, ValidationError or LimitError with the byte offset and function.
+
+    >>> module = Module(engine, wasm_bytes)
+    >>> instance = Instance(store, module, [])
+    """
+
+    _engine: Engine
+    _object: CodeObject
+    _index: int
+    _info: artifact.ModuleInfo
+
+    def __init__(self, engine: Engine, source: Any) -> None:
+        if not isinstance(engine, Engine):
+            raise ArgumentTypeError(f"expected an Engine, got {type(engine).__name__}")
+        data = sources.binary_of(source, "Module")
+        decoded = wasm.CoreModule(data, engine.wasm_features)
+        info = module_info(decoded)
+        code = core.build_image(
+            KIND_MODULE,
+            [decoded],
+            engine.tunables,
+            engine.wasm_features,
+            [],
+            artifact.encode(info),
+            threads=engine.compile_threads,
+        )
+        self._adopt(CodeObject(engine, code), 0, info)
+
+    def _adopt(self, code_object: CodeObject, index: int, info: artifact.ModuleInfo) -> None:
+        self._engine = code_object.engine
+        self._object = code_object
+        self._index = index
+        self._info = info
+        self._id = next_compiled_module_id()
+
+    @classmethod
+    def from_parts(cls, code_object: CodeObject, index: int, info: artifact.ModuleInfo) -> Module:
+        """A module of an image; what a component's modules and deserialized ones are made by."""
+        self = cls.__new__(cls)
+        self._adopt(code_object, index, info)
+        return self
+
+    @classmethod
+    def from_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Module:
+        """The same from a file, binary or text; errors name it."""
+        return with_path(path, lambda: cls(engine, sources.read_file(path)))
+
+    @classmethod
+    def from_binary(cls, engine: Engine, data: Any) -> Module:
+        """Binary only: text is an error."""
+        return cls(engine, sources.checked_binary(data, "Module"))
+
+    @classmethod
+    def deserialize(cls, engine: Engine, data: Any) -> Module:
+        """From what `serialize` returned. Only give it trusted bytes: it maps the machine code in them.
+
+        Raises ArtifactError when the artifact cannot be used here.
+        """
+        code = core.CodeMemory.load(data)
+        if code.kind != KIND_MODULE:
+            raise ArtifactError("the artifact holds a component", "component", "module")
+        return cls.from_parts(CodeObject(engine, code), 0, artifact.decode(info_section(code), artifact.ModuleInfo))
+
+    @classmethod
+    def deserialize_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Module:
+        """`deserialize` from a file. Only give it trusted files."""
+        return cls.deserialize(engine, sources.read_file(path))
+
+    @classmethod
+    def validate(cls, engine: Engine, source: Any) -> None:
+        """Checks a binary without compiling it; raises what compiling would raise."""
+        wasm.CoreModule(sources.binary_of(source, "Module"), engine.wasm_features).validate()
+
+    def serialize(self) -> bytes:
+        """The artifact image."""
+        if self._object.code.kind != KIND_MODULE:
+            raise WasmError("a module of a component cannot be serialized on its own")
+        return self._object.code.image()
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    @property
+    def name(self) -> str | None:
+        """From the name section."""
+        return self._info.name
+
+    @property
+    def imports(self) -> list[ImportType]:
+        return [ImportType(module, name, from_core_type(ty)) for module, name, ty in self._info.imports]
+
+    @property
+    def exports(self) -> list[ExportType]:
+        return [ExportType(name, from_core_type(ty)) for name, ty in self._info.exports]
+
+    def image_range(self) -> tuple[int, int]:
+        """(start, end) host addresses of the compiled image."""
+        return self._object.code.image_range()
+
+    def _instantiate(self, store: core.Store, imports: list[Any]) -> externs.InstanceHandle:
+        if store.engine is not self._engine:
+            raise WasmError("cross-`Engine` usage is not supported")
+        return externs.instantiate_module(store, self._object.types[self._index], imports)
+
+    def __repr__(self) -> str:
+        return f"<wasmrt.Module {self.name or ''} {len(self._info.imports)} imports, {len(self._info.exports)} exports>"
+
+
+def module_info(decoded: wasm.CoreModule) -> artifact.ModuleInfo:
+    return artifact.ModuleInfo(
+        decoded.name, [tuple(item) for item in decoded.imports], [(name, ty) for name, ty, *_ in decoded.exports]
+    )
+
+
+def info_section(code: core.CodeMemory) -> bytes:
+    return code.section(section_index("INFO"))
+
+
+def section_index(name: str) -> int:
+    from wasmrt.spec._gen import sections
+
+    return [row.name for row in sections.SECTION].index(name)
+
+
+def with_path(path: Any, make: Callable[[], Any]) -> Any:
+    """Runs `make`; errors about bytes get the file's name."""
+    try:
+        return make()
+    except PlacedError as error:
+        error.file = os.fspath(path)
+        raise
+
+
+class InstanceExports(Mapping[str, AsExtern]):
+    """The exports of an instance: by name (`exports["f"]`, `exports.f`) or in order (`exports.by_index[0]`).
+
+    Calling it with a store returns itself, as programs for the peer do.
+    """
+
+    def __init__(self, handle: externs.InstanceHandle, module: Module) -> None:
+        self._handle = handle
+        self._names = [name for name, _ in module._info.exports]
+        self._cache: dict[str, AsExtern] = {}
+
+    def __getitem__(self, key: str | int) -> AsExtern:
+        if isinstance(key, int):
+            return self.by_index[key]
+        item = self._cache.get(key)
+        if item is None:
+            item = self._handle.export(key)
+            if item is None:
+                raise KeyError(f"no export named {key!r}")
+            self._cache[key] = item
+        return item
+
+    def __getattr__(self, name: str) -> AsExtern:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"no export named {name!r}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def by_index(self) -> list[AsExtern]:
+        return [self[name] for name in self._names]
+
+    def __call__(self, store: Any = None) -> InstanceExports:
+        return self
+
+
+class Instance:
+    """An instance of a module: `Instance(store, module, imports)`, imports in the order of `module.imports`.
+
+    Raises LinkError when an import does not fit, Trap when a segment is out of bounds or the start function traps.
+    """
+
+    def __init__(self, store: Store, module: Module, imports: Sequence[AsExtern]) -> None:
+        wanted = module._info.imports
+        if len(imports) != len(wanted):
+            raise LinkError(f"expected {len(wanted)} imports, got {len(imports)}")
+        self._bind(module._instantiate(store, [as_extern(item) for item in imports]), module)
+
+    def _bind(self, handle: externs.InstanceHandle, module: Module) -> None:
+        self._handle = handle
+        self._exports = InstanceExports(handle, module)
+        self.module = module
+
+    @classmethod
+    def _from_handle(cls, handle: externs.InstanceHandle, module: Module) -> Instance:
+        self = cls.__new__(cls)
+        self._bind(handle, module)
+        return self
+
+    @property
+    def exports(self) -> InstanceExports:
+        return self._exports
+
+    def __repr__(self) -> str:
+        return f"<wasmrt.Instance of {self.module!r}>"
+
+
+def as_extern(item: Any) -> AsExtern:
+    if isinstance(item, (externs.Func, externs.Memory, externs.Table, externs.Global, externs.Tag)):
+        return item
+    raise ArgumentTypeError(f"expected a Func, Memory, Table, Global or Tag, got {type(item).__name__}")

@@ -1,0 +1,61 @@
+"""What `Module(engine, source)` and `Component(engine, source)` accept: binary or text, bytes-like or str, never a path by mistake."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from wasmrt.errors import ArgumentTypeError, DecodeError, WasmError
+
+WASM_MAGIC = b"\0asm"
+CORE_VERSION = b"\x01\x00\x00\x00"
+COMPONENT_VERSION = b"\x0d\x00\x01\x00"
+KINDS = {CORE_VERSION: "module", COMPONENT_VERSION: "component"}
+
+
+def binary_of(source: Any, what: str) -> bytes:
+    """The binary of a source given to `Module` or `Component` (`what`), as immutable bytes."""
+    if isinstance(source, str):
+        return from_text(source, what)
+    if isinstance(source, os.PathLike):
+        raise ArgumentTypeError(f"expected bytes or text, got a path: use {what}.from_file")
+    try:
+        view = memoryview(source)
+    except TypeError:
+        raise ArgumentTypeError(f"expected bytes-like or str, got {type(source).__name__}") from None
+    data = source if isinstance(source, bytes) else view.tobytes()
+    if data[:1] == b"\0":
+        return checked_binary(data, what)
+    if not data:
+        raise DecodeError(f"empty input is no {what}", offset=0, expected="the magic number \\0asm")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise DecodeError("neither WebAssembly binary nor text", offset=0, expected="the magic number \\0asm") from None
+    return from_text(text, what)
+
+
+def checked_binary(data: Any, what: str) -> bytes:
+    """Checks magic and version, so that a module given for a component says so."""
+    data = bytes(data)
+    if data[:4] != WASM_MAGIC:
+        raise DecodeError("bad magic number", offset=0, expected="\\0asm")
+    found = KINDS.get(data[4:8])
+    if found is None:
+        raise DecodeError(f"unknown binary version {data[4:8].hex(' ')}", offset=4, expected=f"a {what}'s version")
+    if found != what.lower():
+        raise DecodeError(f"this is a {found}, not a {what.lower()}", offset=4, expected=f"wasmrt.{found.capitalize()} for it")
+    return data
+
+
+def from_text(text: str, what: str) -> bytes:
+    """The text format arrives with its own room; a path given by mistake is told apart from text first."""
+    stripped = text.lstrip()
+    if stripped and not stripped.startswith(("(", ";")) and "\n" not in text and len(text) < 4096 and os.path.exists(text):
+        raise WasmError(f"{text!r} is the name of a file: use {what}.from_file")
+    raise WasmError("the text format is not supported yet: encode it to binary with another tool")
+
+
+def read_file(path: Any) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
