@@ -8,7 +8,7 @@
 
 #define WR_ARRAY(type) struct { type *items; uint32_t count, capacity; }
 
-/* Room for `more` further items. */
+/* Makes sure of room for `more` further items. */
 bool wr_array_reserve(void **items, uint32_t count, uint32_t *capacity, uint32_t more, size_t item_bytes);
 
 #define wr_array_room(array, more) \

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "wasm/features.h"
+#include "wasm/limits.h"
 #include "wasm/types.h"
 #include "wasmrt/api.h"
 
@@ -23,7 +24,7 @@ typedef struct WasmTypeDef {
     uint16_t depth;     /* number of supertypes above it */
     uint32_t supertype; /* UINT32_MAX: none */
     uint32_t rec_group; /* index of its recursion group */
-    uint32_t canonical; /* the first type of the module that is the same type: types are equal when these are */
+    uint32_t canonical; /* the first type of the module that is the same type: equal types have equal ones. Value types name canonical types only */
     WasmFuncType func;  /* structs and arrays: fields as params, with WR_VT_MUTABLE */
 } WasmTypeDef;
 typedef struct WasmRecGroup { uint32_t first_type, num_types; } WasmRecGroup;
@@ -63,32 +64,37 @@ typedef struct WasmFunc { uint32_t type_index; WasmSpan body; /* defined: locals
 typedef struct WasmFuncName { uint32_t func; WasmSpan name; } WasmFuncName;
 typedef struct WasmCustom { WasmSpan name, bytes; } WasmCustom;
 
+/* Every array of a module: WASM_ARRAY(item type, name); funcs, tables, memories, globals and tags hold the imported ones first. */
+#define WASM_MODULE_ARRAYS \
+    WASM_ARRAY(ValType, valtypes) \
+    WASM_ARRAY(WasmTypeDef, types) \
+    WASM_ARRAY(WasmRecGroup, rec_groups) \
+    WASM_ARRAY(WasmImport, imports) \
+    WASM_ARRAY(WasmExport, exports) \
+    WASM_ARRAY(WasmFunc, funcs) \
+    WASM_ARRAY(WasmTable, tables) \
+    WASM_ARRAY(WasmMemory, memories) \
+    WASM_ARRAY(WasmGlobal, globals) \
+    WASM_ARRAY(WasmTag, tags) \
+    WASM_ARRAY(WasmElem, elems) \
+    WASM_ARRAY(WasmElemItem, elem_items) \
+    WASM_ARRAY(WasmConst, elem_exprs) \
+    WASM_ARRAY(WasmData, datas) \
+    WASM_ARRAY(WasmFuncName, func_names) \
+    WASM_ARRAY(WasmCustom, customs)
+
 typedef struct WasmModule {
     const uint8_t *bytes; size_t num_bytes;           /* borrowed; outlives the module */
     const uint8_t *data_bytes; size_t num_data_bytes; /* where WasmData.bytes point: = bytes when decoded */
     uint64_t features;                                /* WASM_FEATURE_* (features.h) that were on */
 #define WASM_ARRAY(type, name) type *name; uint32_t num_##name;
-    WASM_ARRAY(ValType, valtypes)
-    WASM_ARRAY(WasmTypeDef, types)
-    WASM_ARRAY(WasmRecGroup, rec_groups)
-    WASM_ARRAY(WasmImport, imports)
-    WASM_ARRAY(WasmExport, exports)
-    WASM_ARRAY(WasmFunc, funcs)       /* imported first, in every index space */
-    WASM_ARRAY(WasmTable, tables)
-    WASM_ARRAY(WasmMemory, memories)
-    WASM_ARRAY(WasmGlobal, globals)
-    WASM_ARRAY(WasmTag, tags)
-    WASM_ARRAY(WasmElem, elems)
-    WASM_ARRAY(WasmElemItem, elem_items)
-    WASM_ARRAY(WasmConst, elem_exprs)
-    WASM_ARRAY(WasmData, datas)
-    WASM_ARRAY(WasmFuncName, func_names)
-    WASM_ARRAY(WasmCustom, customs)
+    WASM_MODULE_ARRAYS
 #undef WASM_ARRAY
     uint32_t num_imported_funcs, num_imported_tables, num_imported_memories, num_imported_globals, num_imported_tags;
-    uint32_t num_escaped_funcs; /* defined ones: exported, in an element segment (declared ones too), or in a ref.func of a constant */
+    uint32_t num_escaped_funcs; /* defined ones: exported, in an element segment (declared ones too), in a ref.func of a constant, or the start function */
     uint32_t has_data_count;    /* memory.init and data.drop need that section */
-    uint32_t start_func;        /* UINT32_MAX: none */
+    uint32_t start_func;        /* UINT32_MAX: none; it has an escape index */
+    uint32_t start_undeclared;  /* it has one for being the start function only, which does not allow ref.func */
     WasmSpan module_name;
     WasmSpan code_section;
     bool owns_arrays;           /* each from malloc; else they lie in a meta blob */

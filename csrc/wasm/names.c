@@ -1,29 +1,44 @@
-/* Names of functions and modules for backtraces, from the custom name section. The rows are sorted by function, as the section demands; spans are
- * checked here again because a module view may come from an artifact. */
-#include "wasmrt/wasmrt.h"
+/* The name section: the module's name and those of functions. It is for humans, so nothing in it makes a module invalid: reading stops where it is malformed.
+ * Whether names are UTF-8 is left to whoever shows them. */
+#include "wasm/decode.h"
 
-static bool names_span(const WasmModule *module, WasmSpan span, const char **out_name, size_t *out_length) {
-    if (span.length == 0 || span.offset > module->num_bytes || span.length > module->num_bytes - span.offset)
-        return false;
-    *out_name = (const char *)module->bytes + span.offset;
-    *out_length = span.length;
+enum { NAMES_MODULE = 0, NAMES_FUNCTIONS = 1 };
+
+static bool names_u32(const uint8_t **p, const uint8_t *end, uint32_t *out_value) { return wr_leb_check_u32(p, end, out_value) == WR_LEB_OK; }
+
+static bool names_name(const WasmDecoder *decoder, const uint8_t **p, const uint8_t *end, WasmSpan *out_name)
+{
+    uint32_t length;
+    if (!names_u32(p, end, &length) || length > (size_t)(end - *p)) return false;
+    *out_name = (WasmSpan){(uint32_t)(*p - decoder->reader.bytes), length};
+    *p += length;
     return true;
 }
 
-bool wr_module_func_name(const WasmModule *module, uint32_t func_index, const char **out_name, size_t *out_length) {
-    uint32_t low = 0, high = module->num_func_names;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (module->func_names[middle].func < func_index)
-            low = middle + 1;
-        else
-            high = middle;
+static void names_functions(WasmDecoder *decoder, const uint8_t *p, const uint8_t *end)
+{
+    WasmModule *m = decoder->module;
+    uint32_t count;
+    int64_t previous = -1;
+    if (m->num_func_names || !names_u32(&p, end, &count)) return;
+    while (count--) {
+        WasmFuncName name;
+        /* in order and each once, so that a function's name is found by bisection */
+        if (!names_u32(&p, end, &name.func) || name.func <= previous || name.func >= m->num_funcs || !names_name(decoder, &p, end, &name.name)) return;
+        previous = name.func;
+        if (wr_array_reserve((void **)&m->func_names, m->num_func_names, &decoder->cap_func_names, 1, sizeof *m->func_names)) m->func_names[m->num_func_names++] = name;
     }
-    if (low == module->num_func_names || module->func_names[low].func != func_index)
-        return false;
-    return names_span(module, module->func_names[low].name, out_name, out_length);
 }
 
-bool wr_module_name(const WasmModule *module, const char **out_name, size_t *out_length) {
-    return names_span(module, module->module_name, out_name, out_length);
+void wr_decode_names(WasmDecoder *decoder, const uint8_t *p, const uint8_t *end)
+{
+    while (p < end) {
+        uint8_t id = *p++;
+        uint32_t size;
+        if (!names_u32(&p, end, &size) || size > (size_t)(end - p)) return;
+        const uint8_t *inside = p;
+        p += size;
+        if (id == NAMES_MODULE) names_name(decoder, &inside, p, &decoder->module->module_name);
+        if (id == NAMES_FUNCTIONS) names_functions(decoder, inside, p);
+    }
 }

@@ -51,6 +51,12 @@ static inline bool wr_vt_matches(const struct WasmModule *module, ValType sub, V
 /* Whether locals and table elements of it can start as zero or null. */
 static inline bool wr_vt_defaultable(ValType t) { return !wr_vt_is_ref(t) || wr_vt_nullable(t); }
 
+/* What a field of storage type `t` gives on the operand stack. */
+static inline ValType wr_vt_unpacked(ValType t)
+{
+    return wr_vt_kind(t) == WR_KIND_I8 || wr_vt_kind(t) == WR_KIND_I16 ? WR_VALTYPE_I32 : t & ~WR_VT_MUTABLE;
+}
+
 /* The text format's spelling, for messages; returns `text`. */
 typedef struct WrVtText { char text[40]; } WrVtText;
 const char *wr_vt_text(ValType type, WrVtText *text);
