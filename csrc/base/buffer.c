@@ -1,17 +1,14 @@
-/* Growth of CodeBuffer; see buffer.h for the room rule. The buffer starts in its own `sink` (so that
- * init cannot fail, and a buffer that is never written allocates nothing) and falls back to it when memory runs out. */
+/* Growth of CodeBuffer; see buffer.h for the room rule. The buffer starts in its own `sink` (so that init
+ * cannot fail, and a buffer that is never written allocates nothing) and falls back to it when memory runs
+ * out. */
 #include "base/buffer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static bool buffer_is_sink(const CodeBuffer *buffer)
-{
-    return buffer->start == buffer->sink;
-}
+static bool buffer_is_sink(const CodeBuffer *buffer) { return buffer->start == buffer->sink; }
 
-void wr_base_code_buffer_init(CodeBuffer *buffer, uint32_t max_bytes)
-{
+void wr_base_code_buffer_init(CodeBuffer *buffer, uint32_t max_bytes) {
     buffer->start = buffer->cursor = buffer->sink;
     buffer->limit = buffer->sink + CODE_BUFFER_ROOM;
     buffer->max_bytes = max_bytes < CODE_BUFFER_MAX_BYTES ? max_bytes : CODE_BUFFER_MAX_BYTES;
@@ -19,20 +16,14 @@ void wr_base_code_buffer_init(CodeBuffer *buffer, uint32_t max_bytes)
     buffer->over_limit = false;
 }
 
-void wr_base_code_buffer_free(CodeBuffer *buffer)
-{
-    if (!buffer_is_sink(buffer)) {
-        free(buffer->start);
-    }
+void wr_base_code_buffer_free(CodeBuffer *buffer) {
+    if (!buffer_is_sink(buffer)) { free(buffer->start); }
     wr_base_code_buffer_init(buffer, buffer->max_bytes);
 }
 
 /* Drops everything; from here on emits circle inside the sink. */
-static bool buffer_fail(CodeBuffer *buffer, bool over_limit)
-{
-    if (!buffer_is_sink(buffer)) {
-        free(buffer->start);
-    }
+static bool buffer_fail(CodeBuffer *buffer, bool over_limit) {
+    if (!buffer_is_sink(buffer)) { free(buffer->start); }
     buffer->start = buffer->cursor = buffer->sink;
     buffer->limit = buffer->sink + CODE_BUFFER_ROOM;
     if (!buffer->oom) {
@@ -42,8 +33,7 @@ static bool buffer_fail(CodeBuffer *buffer, bool over_limit)
     return false;
 }
 
-bool wr_base_code_buffer_grow(CodeBuffer *buffer, size_t bytes)
-{
+bool wr_base_code_buffer_grow(CodeBuffer *buffer, size_t bytes) {
     if (buffer->oom) {
         buffer->cursor = buffer->start;
         return false;
@@ -55,32 +45,23 @@ bool wr_base_code_buffer_grow(CodeBuffer *buffer, size_t bytes)
     size_t needed = used + bytes + CODE_BUFFER_ROOM;
     size_t capacity = buffer_is_sink(buffer) ? CODE_BUFFER_FIRST_BYTES
                                              : 2 * (size_t)(buffer->limit + CODE_BUFFER_ROOM - buffer->start);
-    if (capacity < needed) {
-        capacity = needed;
-    }
+    if (capacity < needed) { capacity = needed; }
     if (capacity > (size_t)buffer->max_bytes + CODE_BUFFER_ROOM) {
         capacity = (size_t)buffer->max_bytes + CODE_BUFFER_ROOM;
     }
     bool in_sink = buffer_is_sink(buffer);
     uint8_t *memory = realloc(in_sink ? NULL : buffer->start, capacity);
-    if (!memory) {
-        return buffer_fail(buffer, false);
-    }
-    if (in_sink) {
-        memcpy(memory, buffer->sink, used);
-    }
+    if (!memory) { return buffer_fail(buffer, false); }
+    if (in_sink) { memcpy(memory, buffer->sink, used); }
     buffer->start = memory;
     buffer->cursor = memory + used;
     buffer->limit = memory + capacity - CODE_BUFFER_ROOM;
     return true;
 }
 
-bool wr_base_code_buffer_append(CodeBuffer *buffer, const void *bytes_in, size_t bytes)
-{
+bool wr_base_code_buffer_append(CodeBuffer *buffer, const void *bytes_in, size_t bytes) {
     if (buffer->oom || buffer->cursor > buffer->limit || bytes > (size_t)(buffer->limit - buffer->cursor)) {
-        if (!wr_base_code_buffer_grow(buffer, bytes)) {
-            return false;
-        }
+        if (!wr_base_code_buffer_grow(buffer, bytes)) { return false; }
     }
     if (bytes) {
         memcpy(buffer->cursor, bytes_in, bytes);

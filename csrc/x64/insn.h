@@ -1,634 +1,81 @@
-/* The instructions. Names: x64_<mnemonic><size>_<operand kinds>(as, dst, src...): size b/w/l/q for general registers; kinds r GPR,
- * x XMM, m memory, i immediate; destination first. Rows of wasmrt/x64_forms.def expand to most of them; the rest is written out
- * here. The shortest encoding is chosen where operands allow it, never another instruction (x64_zero_r is explicit).
- * Included by asm.h. */
+/* The instructions that are written out: moves, tests, conditions, stack, atomics, jumps, calls. Together
+ * with the rows of wasmrt/x64_forms.def (forms.h) these are all. Names: x64_<mnemonic><size>_<operand
+ * kinds>(as, dst, src...): size b/w/l/q for general registers; kinds r GPR, x XMM, m memory, i immediate;
+ * destination first. The shortest encoding is chosen where operands allow it, never another instruction
+ * (x64_zero_r is explicit). Included by asm.h. */
 #ifndef WASMRT_X64_INSN_H
 #define WASMRT_X64_INSN_H
 
-#include "x64/encode.h"
+#include "x64/forms.h"
 
-X64_INLINE bool x64_fits_i8(int32_t imm)
-{
-    return imm == (int8_t)imm;
-}
+/* ---- mov ----------------------------------------------------------------------------------------------- */
 
-/* ---- rows: integers ------------------------------------------------------------------------------------------------------- */
-
-/* op r/m, imm of the 80/81/83 group; `opcode` + 5 is the form on rax without ModRM */
-X64_INLINE void x64_alu_ri(Asm *as, unsigned opcode, unsigned ext, unsigned prefix, unsigned w, X64Gpr dst, int32_t imm)
-{
-    if (x64_fits_i8(imm)) {
-        x64_emit_rr_imm(as, X64_OP(prefix, 0, 0x83, w), ext, dst, imm, 1);
-    } else if (dst == RAX) {
-        uint8_t *p = x64_put_head(x64_room(as), X64_OP(prefix, 0, opcode + 5, w), 0, false);
-        x64_store32(p, (uint32_t)imm);
-        as->code.cursor = p + (prefix ? 2 : 4);
-    } else {
-        x64_emit_rr_imm(as, X64_OP(prefix, 0, 0x81, w), ext, dst, imm, prefix ? 2 : 4);
-    }
-}
-
-static inline void x64_alu_mi(Asm *as, unsigned ext, unsigned prefix, unsigned w, X64Mem dst, int32_t imm)
-{
-    bool short_imm = x64_fits_i8(imm);
-    x64_emit_rm_imm(as, X64_OP(prefix, 0, short_imm ? 0x83 : 0x81, w), ext, dst, imm, short_imm ? 1 : prefix ? 2 : 4);
-}
-
-X64_INLINE void x64_assert_imm(int32_t imm, unsigned bits)
-{
-    assert(imm >= -(1 << (bits - 1)) && imm < 1 << bits);
-    (void)imm, (void)bits;
-}
-
-#define X64_ALU_SIZE(mnemonic, opcode, ext, prefix, w)                                                                             \
-    X64_INLINE void x64_##mnemonic##_rr(Asm *as, X64Gpr dst, X64Gpr src)                                                           \
-    {                                                                                                                              \
-        x64_emit_rr(as, X64_OP(prefix, 0, (opcode) + 1, w), src, dst);                                                             \
-    }                                                                                                                              \
-    static inline void x64_##mnemonic##_rm(Asm *as, X64Gpr dst, X64Mem src)                                                        \
-    {                                                                                                                              \
-        x64_emit_rm(as, X64_OP(prefix, 0, (opcode) + 3, w), dst, src);                                                             \
-    }                                                                                                                              \
-    static inline void x64_##mnemonic##_mr(Asm *as, X64Mem dst, X64Gpr src)                                                        \
-    {                                                                                                                              \
-        x64_emit_rm(as, X64_OP(prefix, 0, (opcode) + 1, w), src, dst);                                                             \
-    }                                                                                                                              \
-    static inline void x64_##mnemonic##_ri(Asm *as, X64Gpr dst, int32_t imm)                                                       \
-    {                                                                                                                              \
-        x64_alu_ri(as, opcode, ext, prefix, w, dst, imm);                                                                          \
-    }                                                                                                                              \
-    static inline void x64_##mnemonic##_mi(Asm *as, X64Mem dst, int32_t imm)                                                       \
-    {                                                                                                                              \
-        x64_alu_mi(as, ext, prefix, w, dst, imm);                                                                                  \
-    }
-#define X64_ALU_RI32(mnemonic, ext, w)                                                                                             \
-    X64_INLINE void x64_##mnemonic##_ri32(Asm *as, X64Gpr dst, int32_t imm)                                                        \
-    {                                                                                                                              \
-        x64_emit_rr_imm(as, X64_OP(0, 0, 0x81, w), ext, dst, imm, 4);                                                              \
-    }
-#define X64_ALU(name, opcode, ext)                                                                                                 \
-    X64_ALU_SIZE(name##w, opcode, ext, 0x66, 0)                                                                                    \
-    X64_ALU_SIZE(name##l, opcode, ext, 0, 0)                                                                                       \
-    X64_ALU_SIZE(name##q, opcode, ext, 0, 1)                                                                                       \
-    X64_ALU_RI32(name##l, ext, 0)                                                                                                  \
-    X64_ALU_RI32(name##q, ext, 1)                                                                                                  \
-    X64_INLINE void x64_##name##b_rr(Asm *as, X64Gpr dst, X64Gpr src)                                                              \
-    {                                                                                                                              \
-        x64_emit_rr(as, X64_OP(0, 0, opcode, 0) | X64_OP_BYTE_REG | X64_OP_BYTE_RM, src, dst);                                     \
-    }                                                                                                                              \
-    static inline void x64_##name##b_rm(Asm *as, X64Gpr dst, X64Mem src)                                                           \
-    {                                                                                                                              \
-        x64_emit_rm(as, X64_OP(0, 0, (opcode) + 2, 0) | X64_OP_BYTE_REG, dst, src);                                                \
-    }                                                                                                                              \
-    static inline void x64_##name##b_mr(Asm *as, X64Mem dst, X64Gpr src)                                                           \
-    {                                                                                                                              \
-        x64_emit_rm(as, X64_OP(0, 0, opcode, 0) | X64_OP_BYTE_REG, src, dst);                                                      \
-    }                                                                                                                              \
-    X64_INLINE void x64_##name##b_ri(Asm *as, X64Gpr dst, int32_t imm)                                                             \
-    {                                                                                                                              \
-        x64_assert_imm(imm, 8);                                                                                                    \
-        x64_emit_rr_imm(as, X64_OP(0, 0, 0x80, 0) | X64_OP_BYTE_RM, ext, dst, imm, 1);                                             \
-    }                                                                                                                              \
-    static inline void x64_##name##b_mi(Asm *as, X64Mem dst, int32_t imm)                                                          \
-    {                                                                                                                              \
-        x64_assert_imm(imm, 8);                                                                                                    \
-        x64_emit_rm_imm(as, X64_OP(0, 0, 0x80, 0), ext, dst, imm, 1);                                                              \
-    }
-#define X64_LOCKED_SIZE(mnemonic, op)                                                                                              \
-    static inline void x64_lock_##mnemonic##_mr(Asm *as, X64Mem dst, X64Gpr src)                                                   \
-    {                                                                                                                              \
-        x64_emit_rm(as, (op) | X64_OP_LOCK, src, dst);                                                                             \
-    }
-#define X64_LOCKED(name, map, opcode)                                                                                              \
-    X64_LOCKED_SIZE(name##b, X64_OP(0, map, opcode, 0) | X64_OP_BYTE_REG)                                                          \
-    X64_LOCKED_SIZE(name##w, X64_OP(0x66, map, (opcode) + 1, 0))                                                                   \
-    X64_LOCKED_SIZE(name##l, X64_OP(0, map, (opcode) + 1, 0))                                                                      \
-    X64_LOCKED_SIZE(name##q, X64_OP(0, map, (opcode) + 1, 1))
-#define X64_UNARY(name, ext)                                                                                                       \
-    X64_INLINE void x64_##name##l_r(Asm *as, X64Gpr reg)                                                                           \
-    {                                                                                                                              \
-        x64_emit_rr(as, X64_OP(0, 0, 0xF7, 0), ext, reg);                                                                          \
-    }                                                                                                                              \
-    static inline void x64_##name##l_m(Asm *as, X64Mem mem)                                                                        \
-    {                                                                                                                              \
-        x64_emit_rm(as, X64_OP(0, 0, 0xF7, 0), ext, mem);                                                                          \
-    }                                                                                                                              \
-    X64_INLINE void x64_##name##q_r(Asm *as, X64Gpr reg)                                                                           \
-    {                                                                                                                              \
-        x64_emit_rr(as, X64_OP(0, 0, 0xF7, 1), ext, reg);                                                                          \
-    }                                                                                                                              \
-    static inline void x64_##name##q_m(Asm *as, X64Mem mem)                                                                        \
-    {                                                                                                                              \
-        x64_emit_rm(as, X64_OP(0, 0, 0xF7, 1), ext, mem);                                                                          \
-    }
-/* The count is taken modulo the operand's size, as the hardware does. */
-X64_INLINE void x64_shift_ri(Asm *as, unsigned ext, unsigned w, X64Gpr dst, uint8_t count)
-{
-    if (count == 1) {
-        x64_emit_rr(as, X64_OP(0, 0, 0xD1, w), ext, dst);
-    } else {
-        x64_emit_rr_imm(as, X64_OP(0, 0, 0xC1, w), ext, dst, count, 1);
-    }
-}
-#define X64_SHIFT(name, ext)                                                                                                       \
-    static inline void x64_##name##l_ri(Asm *as, X64Gpr dst, uint8_t count)                                                        \
-    {                                                                                                                              \
-        x64_shift_ri(as, ext, 0, dst, count);                                                                                      \
-    }                                                                                                                              \
-    X64_INLINE void x64_##name##l_cl(Asm *as, X64Gpr dst)                                                                          \
-    {                                                                                                                              \
-        x64_emit_rr(as, X64_OP(0, 0, 0xD3, 0), ext, dst);                                                                          \
-    }                                                                                                                              \
-    static inline void x64_##name##q_ri(Asm *as, X64Gpr dst, uint8_t count)                                                        \
-    {                                                                                                                              \
-        x64_shift_ri(as, ext, 1, dst, count);                                                                                      \
-    }                                                                                                                              \
-    X64_INLINE void x64_##name##q_cl(Asm *as, X64Gpr dst)                                                                          \
-    {                                                                                                                              \
-        x64_emit_rr(as, X64_OP(0, 0, 0xD3, 1), ext, dst);                                                                          \
-    }
-#define X64_RRM(name, prefix, map, opcode, w, byte_source, feature)                                                                \
-    X64_INLINE void x64_##name##_rr(Asm *as, X64Gpr dst, X64Gpr src)                                                               \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr(as, X64_OP(prefix, map, opcode, w) | (byte_source ? X64_OP_BYTE_RM : 0), dst, src);                            \
-    }                                                                                                                              \
-    static inline void x64_##name##_rm(Asm *as, X64Gpr dst, X64Mem src)                                                            \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rm(as, X64_OP(prefix, map, opcode, w), dst, src);                                                                 \
-    }
-#define X64_BMI_RRR(name, prefix, map, opcode, w, feature)                                                                         \
-    X64_INLINE void x64_##name##_rrr(Asm *as, X64Gpr dst, X64Gpr a, X64Gpr b)                                                      \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rr(as, X64_OP(prefix, map, opcode, w), dst, a, b);                                                                 \
-    }                                                                                                                              \
-    static inline void x64_##name##_rrm(Asm *as, X64Gpr dst, X64Gpr a, X64Mem b)                                                   \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rm(as, X64_OP(prefix, map, opcode, w), dst, a, b);                                                                 \
-    }
-#define X64_BMI_SHIFT(name, prefix, map, opcode, w, feature)                                                                       \
-    X64_INLINE void x64_##name##_rrr(Asm *as, X64Gpr dst, X64Gpr value, X64Gpr count)                                              \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rr(as, X64_OP(prefix, map, opcode, w), dst, count, value);                                                         \
-    }                                                                                                                              \
-    static inline void x64_##name##_rmr(Asm *as, X64Gpr dst, X64Mem value, X64Gpr count)                                           \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rm(as, X64_OP(prefix, map, opcode, w), dst, count, value);                                                         \
-    }
-#define X64_BMI_RRI(name, prefix, map, opcode, w, feature)                                                                         \
-    X64_INLINE void x64_##name##_rri(Asm *as, X64Gpr dst, X64Gpr src, uint8_t imm)                                                 \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rr_imm(as, X64_OP(prefix, map, opcode, w), dst, 0, src, imm, 1);                                                   \
-    }                                                                                                                              \
-    static inline void x64_##name##_rmi(Asm *as, X64Gpr dst, X64Mem src, uint8_t imm)                                              \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rm_imm(as, X64_OP(prefix, map, opcode, w), dst, 0, src, imm, 1);                                                   \
-    }
-#define X64_BMI_UNARY(name, opcode, ext, w, feature)                                                                               \
-    X64_INLINE void x64_##name##_rr(Asm *as, X64Gpr dst, X64Gpr src)                                                               \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rr(as, X64_OP(0, 0x38, opcode, w), ext, dst, src);                                                                 \
-    }                                                                                                                              \
-    static inline void x64_##name##_rm(Asm *as, X64Gpr dst, X64Mem src)                                                            \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rm(as, X64_OP(0, 0x38, opcode, w), ext, dst, src);                                                                 \
-    }
-
-/* ---- rows: SSE and AVX ---------------------------------------------------------------------------------------------------- */
-
-#define X64_SSE_BIN(name, prefix, map, opcode, feature)                                                                            \
-    X64_INLINE void x64_##name##_xx(Asm *as, X64Xmm dst, X64Xmm src)                                                               \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr(as, X64_OP(prefix, map, opcode, 0), dst, src);                                                                 \
-    }                                                                                                                              \
-    static inline void x64_##name##_xm(Asm *as, X64Xmm dst, X64Mem src)                                                            \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rm(as, X64_OP(prefix, map, opcode, 0), dst, src);                                                                 \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_xxx(Asm *as, X64Xmm dst, X64Xmm a, X64Xmm b)                                                     \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr(as, X64_OP(prefix, map, opcode, 0), dst, a, b);                                                                 \
-    }                                                                                                                              \
-    static inline void x64_v##name##_xxm(Asm *as, X64Xmm dst, X64Xmm a, X64Mem b)                                                  \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rm(as, X64_OP(prefix, map, opcode, 0), dst, a, b);                                                                 \
-    }
-#define X64_SSE_BIN_I(name, prefix, map, opcode, feature)                                                                          \
-    X64_INLINE void x64_##name##_xxi(Asm *as, X64Xmm dst, X64Xmm src, uint8_t imm)                                                 \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr_imm(as, X64_OP(prefix, map, opcode, 0), dst, src, imm, 1);                                                     \
-    }                                                                                                                              \
-    static inline void x64_##name##_xmi(Asm *as, X64Xmm dst, X64Mem src, uint8_t imm)                                              \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rm_imm(as, X64_OP(prefix, map, opcode, 0), dst, src, imm, 1);                                                     \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_xxxi(Asm *as, X64Xmm dst, X64Xmm a, X64Xmm b, uint8_t imm)                                       \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr_imm(as, X64_OP(prefix, map, opcode, 0), dst, a, b, imm, 1);                                                     \
-    }                                                                                                                              \
-    static inline void x64_v##name##_xxmi(Asm *as, X64Xmm dst, X64Xmm a, X64Mem b, uint8_t imm)                                    \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rm_imm(as, X64_OP(prefix, map, opcode, 0), dst, a, b, imm, 1);                                                     \
-    }
-#define X64_SSE_UN(name, prefix, map, opcode, feature)                                                                             \
-    X64_INLINE void x64_##name##_xx(Asm *as, X64Xmm dst, X64Xmm src)                                                               \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr(as, X64_OP(prefix, map, opcode, 0), dst, src);                                                                 \
-    }                                                                                                                              \
-    static inline void x64_##name##_xm(Asm *as, X64Xmm dst, X64Mem src)                                                            \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rm(as, X64_OP(prefix, map, opcode, 0), dst, src);                                                                 \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_xx(Asm *as, X64Xmm dst, X64Xmm src)                                                              \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr(as, X64_OP(prefix, map, opcode, 0), dst, 0, src);                                                               \
-    }                                                                                                                              \
-    static inline void x64_v##name##_xm(Asm *as, X64Xmm dst, X64Mem src)                                                           \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rm(as, X64_OP(prefix, map, opcode, 0), dst, 0, src);                                                               \
-    }
-#define X64_SSE_UN_I(name, prefix, map, opcode, feature)                                                                           \
-    X64_INLINE void x64_##name##_xxi(Asm *as, X64Xmm dst, X64Xmm src, uint8_t imm)                                                 \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr_imm(as, X64_OP(prefix, map, opcode, 0), dst, src, imm, 1);                                                     \
-    }                                                                                                                              \
-    static inline void x64_##name##_xmi(Asm *as, X64Xmm dst, X64Mem src, uint8_t imm)                                              \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rm_imm(as, X64_OP(prefix, map, opcode, 0), dst, src, imm, 1);                                                     \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_xxi(Asm *as, X64Xmm dst, X64Xmm src, uint8_t imm)                                                \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr_imm(as, X64_OP(prefix, map, opcode, 0), dst, 0, src, imm, 1);                                                   \
-    }                                                                                                                              \
-    static inline void x64_v##name##_xmi(Asm *as, X64Xmm dst, X64Mem src, uint8_t imm)                                             \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rm_imm(as, X64_OP(prefix, map, opcode, 0), dst, 0, src, imm, 1);                                                   \
-    }
-#define X64_SSE_BIN_RR(name, prefix, map, opcode, feature)                                                                         \
-    X64_INLINE void x64_##name##_xx(Asm *as, X64Xmm dst, X64Xmm src)                                                               \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr(as, X64_OP(prefix, map, opcode, 0), dst, src);                                                                 \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_xxx(Asm *as, X64Xmm dst, X64Xmm a, X64Xmm b)                                                     \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr(as, X64_OP(prefix, map, opcode, 0), dst, a, b);                                                                 \
-    }
-#define X64_SSE_BIN_RM(name, prefix, map, opcode, feature)                                                                         \
-    static inline void x64_##name##_xm(Asm *as, X64Xmm dst, X64Mem src)                                                            \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rm(as, X64_OP(prefix, map, opcode, 0), dst, src);                                                                 \
-    }                                                                                                                              \
-    static inline void x64_v##name##_xxm(Asm *as, X64Xmm dst, X64Xmm a, X64Mem b)                                                  \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rm(as, X64_OP(prefix, map, opcode, 0), dst, a, b);                                                                 \
-    }
-#define X64_SSE_UN_RR(name, prefix, map, opcode, feature)                                                                          \
-    X64_INLINE void x64_##name##_xx(Asm *as, X64Xmm dst, X64Xmm src)                                                               \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr(as, X64_OP(prefix, map, opcode, 0), dst, src);                                                                 \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_xx(Asm *as, X64Xmm dst, X64Xmm src)                                                              \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr(as, X64_OP(prefix, map, opcode, 0), dst, 0, src);                                                               \
-    }
-#define X64_SSE_LOAD(name, prefix, map, opcode, feature)                                                                           \
-    static inline void x64_##name##_xm(Asm *as, X64Xmm dst, X64Mem src)                                                            \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rm(as, X64_OP(prefix, map, opcode, 0), dst, src);                                                                 \
-    }                                                                                                                              \
-    static inline void x64_v##name##_xm(Asm *as, X64Xmm dst, X64Mem src)                                                           \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rm(as, X64_OP(prefix, map, opcode, 0), dst, 0, src);                                                               \
-    }
-#define X64_SSE_STORE(name, prefix, map, opcode, feature)                                                                          \
-    static inline void x64_##name##_mx(Asm *as, X64Mem dst, X64Xmm src)                                                            \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rm(as, X64_OP(prefix, map, opcode, 0), src, dst);                                                                 \
-    }                                                                                                                              \
-    static inline void x64_v##name##_mx(Asm *as, X64Mem dst, X64Xmm src)                                                           \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rm(as, X64_OP(prefix, map, opcode, 0), src, 0, dst);                                                               \
-    }
-#define X64_SSE_SHIFT_I(name, opcode, ext)                                                                                         \
-    X64_INLINE void x64_##name##_xi(Asm *as, X64Xmm dst, uint8_t count)                                                            \
-    {                                                                                                                              \
-        x64_emit_rr_imm(as, X64_OP(0x66, 0x0F, opcode, 0), ext, dst, count, 1);                                                    \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_xxi(Asm *as, X64Xmm dst, X64Xmm src, uint8_t count)                                              \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr_imm(as, X64_OP(0x66, 0x0F, opcode, 0), ext, dst, src, count, 1);                                                \
-    }
-#define X64_SSE_BLENDV(name, opcode, vex_opcode, feature)                                                                          \
-    X64_INLINE void x64_##name##_xx(Asm *as, X64Xmm dst, X64Xmm src)                                                               \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr(as, X64_OP(0x66, 0x38, opcode, 0), dst, src);                                                                  \
-    }                                                                                                                              \
-    static inline void x64_##name##_xm(Asm *as, X64Xmm dst, X64Mem src)                                                            \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rm(as, X64_OP(0x66, 0x38, opcode, 0), dst, src);                                                                  \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_xxxx(Asm *as, X64Xmm dst, X64Xmm a, X64Xmm b, X64Xmm mask)                                       \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr_imm(as, X64_OP(0x66, 0x3A, vex_opcode, 0), dst, a, b, (int32_t)(mask << 4), 1);                                 \
-    }                                                                                                                              \
-    static inline void x64_v##name##_xxmx(Asm *as, X64Xmm dst, X64Xmm a, X64Mem b, X64Xmm mask)                                    \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rm_imm(as, X64_OP(0x66, 0x3A, vex_opcode, 0), dst, a, b, (int32_t)(mask << 4), 1);                                 \
-    }
-#define X64_SSE_FROM_GPR(name, prefix, map, opcode, w, feature)                                                                    \
-    X64_INLINE void x64_##name##_xr(Asm *as, X64Xmm dst, X64Gpr src)                                                               \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr(as, X64_OP(prefix, map, opcode, w), dst, src);                                                                 \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_xr(Asm *as, X64Xmm dst, X64Gpr src)                                                              \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr(as, X64_OP(prefix, map, opcode, w), dst, 0, src);                                                               \
-    }
-#define X64_SSE_CVT_FROM_GPR(name, prefix, map, opcode, w, feature)                                                                \
-    X64_INLINE void x64_##name##_xr(Asm *as, X64Xmm dst, X64Gpr src)                                                               \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr(as, X64_OP(prefix, map, opcode, w), dst, src);                                                                 \
-    }                                                                                                                              \
-    static inline void x64_##name##_xm(Asm *as, X64Xmm dst, X64Mem src)                                                            \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rm(as, X64_OP(prefix, map, opcode, w), dst, src);                                                                 \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_xxr(Asm *as, X64Xmm dst, X64Xmm upper, X64Gpr src)                                               \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr(as, X64_OP(prefix, map, opcode, w), dst, upper, src);                                                           \
-    }                                                                                                                              \
-    static inline void x64_v##name##_xxm(Asm *as, X64Xmm dst, X64Xmm upper, X64Mem src)                                            \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rm(as, X64_OP(prefix, map, opcode, w), dst, upper, src);                                                           \
-    }
-#define X64_SSE_TO_GPR(name, prefix, map, opcode, w, feature)                                                                      \
-    X64_INLINE void x64_##name##_rx(Asm *as, X64Gpr dst, X64Xmm src)                                                               \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr(as, X64_OP(prefix, map, opcode, w), dst, src);                                                                 \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_rx(Asm *as, X64Gpr dst, X64Xmm src)                                                              \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr(as, X64_OP(prefix, map, opcode, w), dst, 0, src);                                                               \
-    }
-#define X64_SSE_CVT_TO_GPR(name, prefix, map, opcode, w, feature)                                                                  \
-    X64_INLINE void x64_##name##_rx(Asm *as, X64Gpr dst, X64Xmm src)                                                               \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr(as, X64_OP(prefix, map, opcode, w), dst, src);                                                                 \
-    }                                                                                                                              \
-    static inline void x64_##name##_rm(Asm *as, X64Gpr dst, X64Mem src)                                                            \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rm(as, X64_OP(prefix, map, opcode, w), dst, src);                                                                 \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_rx(Asm *as, X64Gpr dst, X64Xmm src)                                                              \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr(as, X64_OP(prefix, map, opcode, w), dst, 0, src);                                                               \
-    }                                                                                                                              \
-    static inline void x64_v##name##_rm(Asm *as, X64Gpr dst, X64Mem src)                                                           \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rm(as, X64_OP(prefix, map, opcode, w), dst, 0, src);                                                               \
-    }
-#define X64_SSE_FROM_XMM(name, prefix, map, opcode, w, feature)                                                                    \
-    X64_INLINE void x64_##name##_rx(Asm *as, X64Gpr dst, X64Xmm src)                                                               \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr(as, X64_OP(prefix, map, opcode, w), src, dst);                                                                 \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_rx(Asm *as, X64Gpr dst, X64Xmm src)                                                              \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr(as, X64_OP(prefix, map, opcode, w), src, 0, dst);                                                               \
-    }
-#define X64_SSE_EXTRACT(name, prefix, map, opcode, w, feature)                                                                     \
-    X64_INLINE void x64_##name##_rxi(Asm *as, X64Gpr dst, X64Xmm src, uint8_t lane)                                                \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr_imm(as, X64_OP(prefix, map, opcode, w), src, dst, lane, 1);                                                    \
-    }                                                                                                                              \
-    static inline void x64_##name##_mxi(Asm *as, X64Mem dst, X64Xmm src, uint8_t lane)                                             \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rm_imm(as, X64_OP(prefix, map, opcode, w), src, dst, lane, 1);                                                    \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_rxi(Asm *as, X64Gpr dst, X64Xmm src, uint8_t lane)                                               \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr_imm(as, X64_OP(prefix, map, opcode, w), src, 0, dst, lane, 1);                                                  \
-    }                                                                                                                              \
-    static inline void x64_v##name##_mxi(Asm *as, X64Mem dst, X64Xmm src, uint8_t lane)                                            \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rm_imm(as, X64_OP(prefix, map, opcode, w), src, 0, dst, lane, 1);                                                  \
-    }
-#define X64_SSE_INSERT(name, prefix, map, opcode, w, feature)                                                                      \
-    X64_INLINE void x64_##name##_xri(Asm *as, X64Xmm dst, X64Gpr src, uint8_t lane)                                                \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rr_imm(as, X64_OP(prefix, map, opcode, w), dst, src, lane, 1);                                                    \
-    }                                                                                                                              \
-    static inline void x64_##name##_xmi(Asm *as, X64Xmm dst, X64Mem src, uint8_t lane)                                             \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_emit_rm_imm(as, X64_OP(prefix, map, opcode, w), dst, src, lane, 1);                                                    \
-    }                                                                                                                              \
-    X64_INLINE void x64_v##name##_xxri(Asm *as, X64Xmm dst, X64Xmm a, X64Gpr src, uint8_t lane)                                    \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rr_imm(as, X64_OP(prefix, map, opcode, w), dst, a, src, lane, 1);                                                  \
-    }                                                                                                                              \
-    static inline void x64_v##name##_xxmi(Asm *as, X64Xmm dst, X64Xmm a, X64Mem src, uint8_t lane)                                 \
-    {                                                                                                                              \
-        X64_NEED(as, AVX);                                                                                                         \
-        x64_vex_rm_imm(as, X64_OP(prefix, map, opcode, w), dst, a, src, lane, 1);                                                  \
-    }
-#define X64_AVX_BIN(name, prefix, map, opcode, w, feature)                                                                         \
-    X64_INLINE void x64_v##name##_xxx(Asm *as, X64Xmm dst, X64Xmm a, X64Xmm b)                                                     \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rr(as, X64_OP(prefix, map, opcode, w), dst, a, b);                                                                 \
-    }                                                                                                                              \
-    static inline void x64_v##name##_xxm(Asm *as, X64Xmm dst, X64Xmm a, X64Mem b)                                                  \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rm(as, X64_OP(prefix, map, opcode, w), dst, a, b);                                                                 \
-    }
-#define X64_AVX_BIN_I(name, prefix, map, opcode, w, feature)                                                                       \
-    X64_INLINE void x64_v##name##_xxxi(Asm *as, X64Xmm dst, X64Xmm a, X64Xmm b, uint8_t imm)                                       \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rr_imm(as, X64_OP(prefix, map, opcode, w), dst, a, b, imm, 1);                                                     \
-    }                                                                                                                              \
-    static inline void x64_v##name##_xxmi(Asm *as, X64Xmm dst, X64Xmm a, X64Mem b, uint8_t imm)                                    \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rm_imm(as, X64_OP(prefix, map, opcode, w), dst, a, b, imm, 1);                                                     \
-    }
-#define X64_AVX_UN(name, prefix, map, opcode, w, feature)                                                                          \
-    X64_INLINE void x64_v##name##_xx(Asm *as, X64Xmm dst, X64Xmm src)                                                              \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rr(as, X64_OP(prefix, map, opcode, w), dst, 0, src);                                                               \
-    }                                                                                                                              \
-    static inline void x64_v##name##_xm(Asm *as, X64Xmm dst, X64Mem src)                                                           \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rm(as, X64_OP(prefix, map, opcode, w), dst, 0, src);                                                               \
-    }
-#define X64_AVX_UN_I(name, prefix, map, opcode, w, feature)                                                                        \
-    X64_INLINE void x64_v##name##_xxi(Asm *as, X64Xmm dst, X64Xmm src, uint8_t imm)                                                \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rr_imm(as, X64_OP(prefix, map, opcode, w), dst, 0, src, imm, 1);                                                   \
-    }                                                                                                                              \
-    static inline void x64_v##name##_xmi(Asm *as, X64Xmm dst, X64Mem src, uint8_t imm)                                             \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rm_imm(as, X64_OP(prefix, map, opcode, w), dst, 0, src, imm, 1);                                                   \
-    }
-#define X64_AVX_LOAD(name, prefix, map, opcode, w, feature)                                                                        \
-    static inline void x64_v##name##_xm(Asm *as, X64Xmm dst, X64Mem src)                                                           \
-    {                                                                                                                              \
-        X64_NEED(as, feature);                                                                                                     \
-        x64_vex_rm(as, X64_OP(prefix, map, opcode, w), dst, 0, src);                                                               \
-    }
-
-#include "wasmrt/x64_forms.def"
-
-/* ---- mov ------------------------------------------------------------------------------------------------------------------ */
-
-X64_INLINE void x64_movl_rr(Asm *as, X64Gpr dst, X64Gpr src)
-{
+X64_INLINE void x64_movl_rr(Asm *as, X64Gpr dst, X64Gpr src) {
     x64_emit_rr(as, X64_OP(0, 0, 0x89, 0), src, dst);
 }
 
-X64_INLINE void x64_movq_rr(Asm *as, X64Gpr dst, X64Gpr src)
-{
+X64_INLINE void x64_movq_rr(Asm *as, X64Gpr dst, X64Gpr src) {
     x64_emit_rr(as, X64_OP(0, 0, 0x89, 1), src, dst);
 }
 
 /* Bytes and words: the rest of the destination is kept; loads want movzbl_rm and its like. */
-X64_INLINE void x64_movb_rr(Asm *as, X64Gpr dst, X64Gpr src)
-{
+X64_INLINE void x64_movb_rr(Asm *as, X64Gpr dst, X64Gpr src) {
     x64_emit_rr(as, X64_OP(0, 0, 0x88, 0) | X64_OP_BYTE_REG | X64_OP_BYTE_RM, src, dst);
 }
 
-static inline void x64_movb_rm(Asm *as, X64Gpr dst, X64Mem src)
-{
+static inline void x64_movb_rm(Asm *as, X64Gpr dst, X64Mem src) {
     x64_emit_rm(as, X64_OP(0, 0, 0x8A, 0) | X64_OP_BYTE_REG, dst, src);
 }
 
-static inline void x64_movw_rm(Asm *as, X64Gpr dst, X64Mem src)
-{
+static inline void x64_movw_rm(Asm *as, X64Gpr dst, X64Mem src) {
     x64_emit_rm(as, X64_OP(0x66, 0, 0x8B, 0), dst, src);
 }
 
-static inline void x64_movl_rm(Asm *as, X64Gpr dst, X64Mem src)
-{
+static inline void x64_movl_rm(Asm *as, X64Gpr dst, X64Mem src) {
     x64_emit_rm(as, X64_OP(0, 0, 0x8B, 0), dst, src);
 }
 
-static inline void x64_movq_rm(Asm *as, X64Gpr dst, X64Mem src)
-{
+static inline void x64_movq_rm(Asm *as, X64Gpr dst, X64Mem src) {
     x64_emit_rm(as, X64_OP(0, 0, 0x8B, 1), dst, src);
 }
 
-static inline void x64_movb_mr(Asm *as, X64Mem dst, X64Gpr src)
-{
+static inline void x64_movb_mr(Asm *as, X64Mem dst, X64Gpr src) {
     x64_emit_rm(as, X64_OP(0, 0, 0x88, 0) | X64_OP_BYTE_REG, src, dst);
 }
 
-static inline void x64_movw_mr(Asm *as, X64Mem dst, X64Gpr src)
-{
+static inline void x64_movw_mr(Asm *as, X64Mem dst, X64Gpr src) {
     x64_emit_rm(as, X64_OP(0x66, 0, 0x89, 0), src, dst);
 }
 
-static inline void x64_movl_mr(Asm *as, X64Mem dst, X64Gpr src)
-{
+static inline void x64_movl_mr(Asm *as, X64Mem dst, X64Gpr src) {
     x64_emit_rm(as, X64_OP(0, 0, 0x89, 0), src, dst);
 }
 
-static inline void x64_movq_mr(Asm *as, X64Mem dst, X64Gpr src)
-{
+static inline void x64_movq_mr(Asm *as, X64Mem dst, X64Gpr src) {
     x64_emit_rm(as, X64_OP(0, 0, 0x89, 1), src, dst);
 }
 
-static inline void x64_movb_mi(Asm *as, X64Mem dst, int32_t imm)
-{
+static inline void x64_movb_mi(Asm *as, X64Mem dst, int32_t imm) {
     x64_assert_imm(imm, 8);
     x64_emit_rm_imm(as, X64_OP(0, 0, 0xC6, 0), 0, dst, imm, 1);
 }
 
-static inline void x64_movw_mi(Asm *as, X64Mem dst, int32_t imm)
-{
+static inline void x64_movw_mi(Asm *as, X64Mem dst, int32_t imm) {
     x64_assert_imm(imm, 16);
     x64_emit_rm_imm(as, X64_OP(0x66, 0, 0xC7, 0), 0, dst, imm, 2);
 }
 
-static inline void x64_movl_mi(Asm *as, X64Mem dst, int32_t imm)
-{
+static inline void x64_movl_mi(Asm *as, X64Mem dst, int32_t imm) {
     x64_emit_rm_imm(as, X64_OP(0, 0, 0xC7, 0), 0, dst, imm, 4);
 }
 
 /* imm is sign-extended to 64 bits */
-static inline void x64_movq_mi(Asm *as, X64Mem dst, int32_t imm)
-{
+static inline void x64_movq_mi(Asm *as, X64Mem dst, int32_t imm) {
     x64_emit_rm_imm(as, X64_OP(0, 0, 0xC7, 1), 0, dst, imm, 4);
 }
 
 /* Zero-extends; does not touch the flags. */
-X64_INLINE void x64_movl_ri(Asm *as, X64Gpr dst, int32_t imm)
-{
+X64_INLINE void x64_movl_ri(Asm *as, X64Gpr dst, int32_t imm) {
     assert(dst <= R15);
     uint8_t *p = x64_put_head(x64_room(as), X64_OP(0, 0, 0xB8u + (dst & 7), 0), dst >> 3, false);
     x64_store32(p, (uint32_t)imm);
@@ -636,14 +83,13 @@ X64_INLINE void x64_movl_ri(Asm *as, X64Gpr dst, int32_t imm)
 }
 
 /* imm is sign-extended to 64 bits */
-X64_INLINE void x64_movq_ri(Asm *as, X64Gpr dst, int32_t imm)
-{
+X64_INLINE void x64_movq_ri(Asm *as, X64Gpr dst, int32_t imm) {
     x64_emit_rr_imm(as, X64_OP(0, 0, 0xC7, 1), 0, dst, imm, 4);
 }
 
-/* Any 64-bit constant in the shortest of movl (5 or 6 bytes), movq with sign-extended imm32 (7), movabsq (10). Flags are kept. */
-static inline void x64_movq_ri64(Asm *as, X64Gpr dst, uint64_t imm)
-{
+/* Any 64-bit constant in the shortest of movl (5 or 6 bytes), movq with sign-extended imm32 (7), movabsq
+ * (10). Flags are kept. */
+static inline void x64_movq_ri64(Asm *as, X64Gpr dst, uint64_t imm) {
     if (imm <= UINT32_MAX) {
         x64_movl_ri(as, dst, (int32_t)(uint32_t)imm);
     } else if (imm == (uint64_t)(int64_t)(int32_t)(uint32_t)imm) {
@@ -656,191 +102,146 @@ static inline void x64_movq_ri64(Asm *as, X64Gpr dst, uint64_t imm)
 }
 
 /* xorl reg, reg: the shortest zero, changes the flags */
-X64_INLINE void x64_zero_r(Asm *as, X64Gpr dst)
-{
-    x64_xorl_rr(as, dst, dst);
-}
+X64_INLINE void x64_zero_r(Asm *as, X64Gpr dst) { x64_xorl_rr(as, dst, dst); }
 
-static inline void x64_leal_rm(Asm *as, X64Gpr dst, X64Mem src)
-{
+static inline void x64_leal_rm(Asm *as, X64Gpr dst, X64Mem src) {
     x64_emit_rm(as, X64_OP(0, 0, 0x8D, 0), dst, src);
 }
 
-static inline void x64_leaq_rm(Asm *as, X64Gpr dst, X64Mem src)
-{
+static inline void x64_leaq_rm(Asm *as, X64Gpr dst, X64Mem src) {
     x64_emit_rm(as, X64_OP(0, 0, 0x8D, 1), dst, src);
 }
 
-/* ---- test, bt, multiply by a constant, widen ------------------------------------------------------------------------------- */
+/* ---- test, bt, multiply by a constant, widen ----------------------------------------------------------- */
 
-X64_INLINE void x64_testb_rr(Asm *as, X64Gpr a, X64Gpr b)
-{
+X64_INLINE void x64_testb_rr(Asm *as, X64Gpr a, X64Gpr b) {
     x64_emit_rr(as, X64_OP(0, 0, 0x84, 0) | X64_OP_BYTE_REG | X64_OP_BYTE_RM, b, a);
 }
 
-X64_INLINE void x64_testl_rr(Asm *as, X64Gpr a, X64Gpr b)
-{
-    x64_emit_rr(as, X64_OP(0, 0, 0x85, 0), b, a);
-}
+X64_INLINE void x64_testl_rr(Asm *as, X64Gpr a, X64Gpr b) { x64_emit_rr(as, X64_OP(0, 0, 0x85, 0), b, a); }
 
-X64_INLINE void x64_testq_rr(Asm *as, X64Gpr a, X64Gpr b)
-{
-    x64_emit_rr(as, X64_OP(0, 0, 0x85, 1), b, a);
-}
+X64_INLINE void x64_testq_rr(Asm *as, X64Gpr a, X64Gpr b) { x64_emit_rr(as, X64_OP(0, 0, 0x85, 1), b, a); }
 
-X64_INLINE void x64_testb_ri(Asm *as, X64Gpr a, int32_t imm)
-{
+X64_INLINE void x64_testb_ri(Asm *as, X64Gpr a, int32_t imm) {
     x64_assert_imm(imm, 8);
     x64_emit_rr_imm(as, X64_OP(0, 0, 0xF6, 0) | X64_OP_BYTE_RM, 0, a, imm, 1);
 }
 
-X64_INLINE void x64_testl_ri(Asm *as, X64Gpr a, int32_t imm)
-{
+X64_INLINE void x64_testl_ri(Asm *as, X64Gpr a, int32_t imm) {
     x64_emit_rr_imm(as, X64_OP(0, 0, 0xF7, 0), 0, a, imm, 4);
 }
 
-X64_INLINE void x64_testq_ri(Asm *as, X64Gpr a, int32_t imm)
-{
+X64_INLINE void x64_testq_ri(Asm *as, X64Gpr a, int32_t imm) {
     x64_emit_rr_imm(as, X64_OP(0, 0, 0xF7, 1), 0, a, imm, 4);
 }
 
-static inline void x64_testb_mr(Asm *as, X64Mem a, X64Gpr b)
-{
+static inline void x64_testb_mr(Asm *as, X64Mem a, X64Gpr b) {
     x64_emit_rm(as, X64_OP(0, 0, 0x84, 0) | X64_OP_BYTE_REG, b, a);
 }
 
-static inline void x64_testl_mr(Asm *as, X64Mem a, X64Gpr b)
-{
-    x64_emit_rm(as, X64_OP(0, 0, 0x85, 0), b, a);
-}
+static inline void x64_testl_mr(Asm *as, X64Mem a, X64Gpr b) { x64_emit_rm(as, X64_OP(0, 0, 0x85, 0), b, a); }
 
-static inline void x64_testq_mr(Asm *as, X64Mem a, X64Gpr b)
-{
-    x64_emit_rm(as, X64_OP(0, 0, 0x85, 1), b, a);
-}
+static inline void x64_testq_mr(Asm *as, X64Mem a, X64Gpr b) { x64_emit_rm(as, X64_OP(0, 0, 0x85, 1), b, a); }
 
-static inline void x64_testb_mi(Asm *as, X64Mem a, int32_t imm)
-{
+static inline void x64_testb_mi(Asm *as, X64Mem a, int32_t imm) {
     x64_assert_imm(imm, 8);
     x64_emit_rm_imm(as, X64_OP(0, 0, 0xF6, 0), 0, a, imm, 1);
 }
 
-static inline void x64_testl_mi(Asm *as, X64Mem a, int32_t imm)
-{
+static inline void x64_testl_mi(Asm *as, X64Mem a, int32_t imm) {
     x64_emit_rm_imm(as, X64_OP(0, 0, 0xF7, 0), 0, a, imm, 4);
 }
 
-static inline void x64_testq_mi(Asm *as, X64Mem a, int32_t imm)
-{
+static inline void x64_testq_mi(Asm *as, X64Mem a, int32_t imm) {
     x64_emit_rm_imm(as, X64_OP(0, 0, 0xF7, 1), 0, a, imm, 4);
 }
 
 /* Carry = bit (modulo the size) of a. */
-X64_INLINE void x64_btl_rr(Asm *as, X64Gpr a, X64Gpr bit)
-{
+X64_INLINE void x64_btl_rr(Asm *as, X64Gpr a, X64Gpr bit) {
     x64_emit_rr(as, X64_OP(0, 0x0F, 0xA3, 0), bit, a);
 }
 
-X64_INLINE void x64_btq_rr(Asm *as, X64Gpr a, X64Gpr bit)
-{
+X64_INLINE void x64_btq_rr(Asm *as, X64Gpr a, X64Gpr bit) {
     x64_emit_rr(as, X64_OP(0, 0x0F, 0xA3, 1), bit, a);
 }
 
-X64_INLINE void x64_btl_ri(Asm *as, X64Gpr a, uint8_t bit)
-{
+X64_INLINE void x64_btl_ri(Asm *as, X64Gpr a, uint8_t bit) {
     x64_emit_rr_imm(as, X64_OP(0, 0x0F, 0xBA, 0), 4, a, bit, 1);
 }
 
-X64_INLINE void x64_btq_ri(Asm *as, X64Gpr a, uint8_t bit)
-{
+X64_INLINE void x64_btq_ri(Asm *as, X64Gpr a, uint8_t bit) {
     x64_emit_rr_imm(as, X64_OP(0, 0x0F, 0xBA, 1), 4, a, bit, 1);
 }
 
-static inline void x64_imull_rri(Asm *as, X64Gpr dst, X64Gpr src, int32_t imm)
-{
+static inline void x64_imull_rri(Asm *as, X64Gpr dst, X64Gpr src, int32_t imm) {
     bool short_imm = x64_fits_i8(imm);
     x64_emit_rr_imm(as, X64_OP(0, 0, short_imm ? 0x6B : 0x69, 0), dst, src, imm, short_imm ? 1 : 4);
 }
 
-static inline void x64_imulq_rri(Asm *as, X64Gpr dst, X64Gpr src, int32_t imm)
-{
+static inline void x64_imulq_rri(Asm *as, X64Gpr dst, X64Gpr src, int32_t imm) {
     bool short_imm = x64_fits_i8(imm);
     x64_emit_rr_imm(as, X64_OP(0, 0, short_imm ? 0x6B : 0x69, 1), dst, src, imm, short_imm ? 1 : 4);
 }
 
-static inline void x64_imull_rmi(Asm *as, X64Gpr dst, X64Mem src, int32_t imm)
-{
+static inline void x64_imull_rmi(Asm *as, X64Gpr dst, X64Mem src, int32_t imm) {
     bool short_imm = x64_fits_i8(imm);
     x64_emit_rm_imm(as, X64_OP(0, 0, short_imm ? 0x6B : 0x69, 0), dst, src, imm, short_imm ? 1 : 4);
 }
 
-static inline void x64_imulq_rmi(Asm *as, X64Gpr dst, X64Mem src, int32_t imm)
-{
+static inline void x64_imulq_rmi(Asm *as, X64Gpr dst, X64Mem src, int32_t imm) {
     bool short_imm = x64_fits_i8(imm);
     x64_emit_rm_imm(as, X64_OP(0, 0, short_imm ? 0x6B : 0x69, 1), dst, src, imm, short_imm ? 1 : 4);
 }
 
-X64_INLINE void x64_bswapl_r(Asm *as, X64Gpr reg)
-{
+X64_INLINE void x64_bswapl_r(Asm *as, X64Gpr reg) {
     assert(reg <= R15);
     as->code.cursor = x64_put_head(x64_room(as), X64_OP(0, 0x0F, 0xC8u + (reg & 7), 0), reg >> 3, false);
 }
 
-X64_INLINE void x64_bswapq_r(Asm *as, X64Gpr reg)
-{
+X64_INLINE void x64_bswapq_r(Asm *as, X64Gpr reg) {
     assert(reg <= R15);
     as->code.cursor = x64_put_head(x64_room(as), X64_OP(0, 0x0F, 0xC8u + (reg & 7), 1), reg >> 3, false);
 }
 
-/* ---- on a condition -------------------------------------------------------------------------------------------------------- */
+/* ---- on a condition ------------------------------------------------------------------------------------ */
 
 /* One byte: the rest of the register is kept. */
-X64_INLINE void x64_setcc_r(Asm *as, X64Cond cond, X64Gpr dst)
-{
+X64_INLINE void x64_setcc_r(Asm *as, X64Cond cond, X64Gpr dst) {
     x64_emit_rr(as, X64_OP(0, 0x0F, 0x90u + cond, 0) | X64_OP_BYTE_RM, 0, dst);
 }
 
-static inline void x64_setcc_m(Asm *as, X64Cond cond, X64Mem dst)
-{
+static inline void x64_setcc_m(Asm *as, X64Cond cond, X64Mem dst) {
     x64_emit_rm(as, X64_OP(0, 0x0F, 0x90u + cond, 0), 0, dst);
 }
 
 /* cmovccl zero-extends its destination whether the condition holds or not. */
-X64_INLINE void x64_cmovccl_rr(Asm *as, X64Cond cond, X64Gpr dst, X64Gpr src)
-{
+X64_INLINE void x64_cmovccl_rr(Asm *as, X64Cond cond, X64Gpr dst, X64Gpr src) {
     x64_emit_rr(as, X64_OP(0, 0x0F, 0x40u + cond, 0), dst, src);
 }
 
-X64_INLINE void x64_cmovccq_rr(Asm *as, X64Cond cond, X64Gpr dst, X64Gpr src)
-{
+X64_INLINE void x64_cmovccq_rr(Asm *as, X64Cond cond, X64Gpr dst, X64Gpr src) {
     x64_emit_rr(as, X64_OP(0, 0x0F, 0x40u + cond, 1), dst, src);
 }
 
 /* The load happens whether the condition holds or not. */
-static inline void x64_cmovccl_rm(Asm *as, X64Cond cond, X64Gpr dst, X64Mem src)
-{
+static inline void x64_cmovccl_rm(Asm *as, X64Cond cond, X64Gpr dst, X64Mem src) {
     x64_emit_rm(as, X64_OP(0, 0x0F, 0x40u + cond, 0), dst, src);
 }
 
-static inline void x64_cmovccq_rm(Asm *as, X64Cond cond, X64Gpr dst, X64Mem src)
-{
+static inline void x64_cmovccq_rm(Asm *as, X64Cond cond, X64Gpr dst, X64Mem src) {
     x64_emit_rm(as, X64_OP(0, 0x0F, 0x40u + cond, 1), dst, src);
 }
 
-/* ---- instructions without operands ----------------------------------------------------------------------------------------- */
+/* ---- instructions without operands --------------------------------------------------------------------- */
 
-X64_INLINE void x64_emit_bytes(Asm *as, uint32_t bytes, unsigned count)
-{
+X64_INLINE void x64_emit_bytes(Asm *as, uint32_t bytes, unsigned count) {
     uint8_t *p = x64_room(as);
     x64_store32(p, bytes);
     as->code.cursor = p + count;
 }
 
-#define X64_PLAIN(name, bytes, count)                                                                                              \
-    X64_INLINE void x64_##name(Asm *as)                                                                                            \
-    {                                                                                                                              \
-        x64_emit_bytes(as, bytes, count);                                                                                          \
-    }
+#define X64_PLAIN(name, bytes, count)                                                                        \
+    X64_INLINE void x64_##name(Asm *as) { x64_emit_bytes(as, bytes, count); }
 X64_PLAIN(ret, 0xC3, 1)
 X64_PLAIN(ud2, 0x0B0F, 2)
 X64_PLAIN(int3, 0xCC, 1)
@@ -857,65 +258,45 @@ X64_PLAIN(rep_stosq, 0xAB48F3, 3)
 #undef X64_PLAIN
 
 /* Returns and drops `bytes` of stack arguments. */
-X64_INLINE void x64_ret_i(Asm *as, uint16_t bytes)
-{
-    x64_emit_bytes(as, 0xC2u | (uint32_t)bytes << 8, 3);
-}
+X64_INLINE void x64_ret_i(Asm *as, uint16_t bytes) { x64_emit_bytes(as, 0xC2u | (uint32_t)bytes << 8, 3); }
 
 /* `bytes` bytes of no-ops, in instructions of up to nine. */
 void wr_x64_nop(Asm *as, uint32_t bytes);
-X64_INLINE void x64_nop(Asm *as, uint32_t bytes)
-{
-    wr_x64_nop(as, bytes);
-}
+X64_INLINE void x64_nop(Asm *as, uint32_t bytes) { wr_x64_nop(as, bytes); }
 
 /* No-ops up to a multiple of `alignment`, a power of two. */
-static inline void x64_align(Asm *as, uint32_t alignment)
-{
+static inline void x64_align(Asm *as, uint32_t alignment) {
     wr_x64_nop(as, (0u - x64_offset(as)) & (alignment - 1));
 }
 
 /* Data among the code: 4 bytes. */
-X64_INLINE void x64_data32(Asm *as, uint32_t value)
-{
-    x64_emit_bytes(as, value, 4);
-}
+X64_INLINE void x64_data32(Asm *as, uint32_t value) { x64_emit_bytes(as, value, 4); }
 
 /* Jump table entry: target - base as 4 bytes. base is bound, target may not be. */
-X64_INLINE void x64_data_label_diff32(Asm *as, X64Label target, X64Label base)
-{
+X64_INLINE void x64_data_label_diff32(Asm *as, X64Label target, X64Label base) {
     uint8_t *p = x64_room(as);
     x64_put_label32(as, p, target, 0u - x64_label_offset(as, base));
     as->code.cursor = p + 4;
 }
 
-/* ---- stack ------------------------------------------------------------------------------------------------------------------ */
+/* ---- stack --------------------------------------------------------------------------------------------- */
 
-X64_INLINE void x64_pushq_r(Asm *as, X64Gpr src)
-{
+X64_INLINE void x64_pushq_r(Asm *as, X64Gpr src) {
     assert(src <= R15);
     as->code.cursor = x64_put_head(x64_room(as), X64_OP(0, 0, 0x50u + (src & 7), 0), src >> 3, false);
 }
 
-X64_INLINE void x64_popq_r(Asm *as, X64Gpr dst)
-{
+X64_INLINE void x64_popq_r(Asm *as, X64Gpr dst) {
     assert(dst <= R15);
     as->code.cursor = x64_put_head(x64_room(as), X64_OP(0, 0, 0x58u + (dst & 7), 0), dst >> 3, false);
 }
 
-static inline void x64_pushq_m(Asm *as, X64Mem src)
-{
-    x64_emit_rm(as, X64_OP(0, 0, 0xFF, 0), 6, src);
-}
+static inline void x64_pushq_m(Asm *as, X64Mem src) { x64_emit_rm(as, X64_OP(0, 0, 0xFF, 0), 6, src); }
 
-static inline void x64_popq_m(Asm *as, X64Mem dst)
-{
-    x64_emit_rm(as, X64_OP(0, 0, 0x8F, 0), 0, dst);
-}
+static inline void x64_popq_m(Asm *as, X64Mem dst) { x64_emit_rm(as, X64_OP(0, 0, 0x8F, 0), 0, dst); }
 
 /* imm is sign-extended to 64 bits */
-static inline void x64_pushq_i(Asm *as, int32_t imm)
-{
+static inline void x64_pushq_i(Asm *as, int32_t imm) {
     uint8_t *p = x64_room(as);
     bool short_imm = x64_fits_i8(imm);
     *p++ = short_imm ? 0x6A : 0x68;
@@ -923,71 +304,51 @@ static inline void x64_pushq_i(Asm *as, int32_t imm)
     as->code.cursor = p + (short_imm ? 1 : 4);
 }
 
-/* ---- atomics (see also lock_* from the rows) -------------------------------------------------------------------------------- */
+/* ---- atomics (see also lock_* from the rows) ----------------------------------------------------------- */
 
 /* Both operands are exchanged, so both are written. */
-X64_INLINE void x64_xchgl_rr(Asm *as, X64Gpr a, X64Gpr b)
-{
-    x64_emit_rr(as, X64_OP(0, 0, 0x87, 0), b, a);
-}
+X64_INLINE void x64_xchgl_rr(Asm *as, X64Gpr a, X64Gpr b) { x64_emit_rr(as, X64_OP(0, 0, 0x87, 0), b, a); }
 
-X64_INLINE void x64_xchgq_rr(Asm *as, X64Gpr a, X64Gpr b)
-{
-    x64_emit_rr(as, X64_OP(0, 0, 0x87, 1), b, a);
-}
+X64_INLINE void x64_xchgq_rr(Asm *as, X64Gpr a, X64Gpr b) { x64_emit_rr(as, X64_OP(0, 0, 0x87, 1), b, a); }
 
 /* With memory, xchg locks by itself. */
-static inline void x64_xchgb_mr(Asm *as, X64Mem a, X64Gpr b)
-{
+static inline void x64_xchgb_mr(Asm *as, X64Mem a, X64Gpr b) {
     x64_emit_rm(as, X64_OP(0, 0, 0x86, 0) | X64_OP_BYTE_REG, b, a);
 }
 
-static inline void x64_xchgw_mr(Asm *as, X64Mem a, X64Gpr b)
-{
+static inline void x64_xchgw_mr(Asm *as, X64Mem a, X64Gpr b) {
     x64_emit_rm(as, X64_OP(0x66, 0, 0x87, 0), b, a);
 }
 
-static inline void x64_xchgl_mr(Asm *as, X64Mem a, X64Gpr b)
-{
-    x64_emit_rm(as, X64_OP(0, 0, 0x87, 0), b, a);
-}
+static inline void x64_xchgl_mr(Asm *as, X64Mem a, X64Gpr b) { x64_emit_rm(as, X64_OP(0, 0, 0x87, 0), b, a); }
 
-static inline void x64_xchgq_mr(Asm *as, X64Mem a, X64Gpr b)
-{
-    x64_emit_rm(as, X64_OP(0, 0, 0x87, 1), b, a);
-}
+static inline void x64_xchgq_mr(Asm *as, X64Mem a, X64Gpr b) { x64_emit_rm(as, X64_OP(0, 0, 0x87, 1), b, a); }
 
-/* ---- jumps and calls -------------------------------------------------------------------------------------------------------- */
+/* ---- jumps and calls ----------------------------------------------------------------------------------- */
 
 /* `opcode` followed by rel32 to the label */
-X64_INLINE void x64_branch32(Asm *as, X64Op op, X64Label label)
-{
+X64_INLINE void x64_branch32(Asm *as, X64Op op, X64Label label) {
     uint8_t *p = x64_put_head(x64_room(as), op, 0, false);
     x64_put_label32(as, p, label, 0u - ((uint32_t)(p - as->code.start) + 4));
     as->code.cursor = p + 4;
 }
 
 /* To a bound label in reach: the two-byte form. */
-X64_INLINE bool x64_branch_back8(Asm *as, unsigned opcode, X64Label label)
-{
+X64_INLINE bool x64_branch_back8(Asm *as, unsigned opcode, X64Label label) {
     uint32_t target = as->labels[label.id].offset;
     uint8_t *p = x64_room(as);
     uint32_t back = (uint32_t)(p - as->code.start) + 2 - target;
-    if (target == X64_UNBOUND || back > 128) {
-        return false;
-    }
+    if (target == X64_UNBOUND || back > 128) { return false; }
     p[0] = (uint8_t)opcode;
     p[1] = (uint8_t)(0u - back);
     as->code.cursor = p + 2;
     return true;
 }
 
-/* Two bytes whatever the label; one that is bound more than 127 bytes on is our bug (assert, X64_SHORT_JUMP_FAR). */
-static inline void x64_branch8(Asm *as, unsigned opcode, X64Label label)
-{
-    if (x64_branch_back8(as, opcode, label)) {
-        return;
-    }
+/* Two bytes whatever the label; one that is bound more than 127 bytes on is our bug (assert,
+ * X64_SHORT_JUMP_FAR). */
+static inline void x64_branch8(Asm *as, unsigned opcode, X64Label label) {
+    if (x64_branch_back8(as, opcode, label)) { return; }
     uint8_t *p = x64_room(as);
     p[0] = (uint8_t)opcode;
     p[1] = 0;
@@ -999,82 +360,54 @@ static inline void x64_branch8(Asm *as, unsigned opcode, X64Label label)
     as->code.cursor = p + 2;
 }
 
-static inline void x64_jmp(Asm *as, X64Label label)
-{
-    if (!x64_branch_back8(as, 0xEB, label)) {
-        x64_branch32(as, X64_OP(0, 0, 0xE9, 0), label);
-    }
+static inline void x64_jmp(Asm *as, X64Label label) {
+    if (!x64_branch_back8(as, 0xEB, label)) { x64_branch32(as, X64_OP(0, 0, 0xE9, 0), label); }
 }
 
-static inline void x64_jcc(Asm *as, X64Cond cond, X64Label label)
-{
+static inline void x64_jcc(Asm *as, X64Cond cond, X64Label label) {
     if (!x64_branch_back8(as, 0x70u + cond, label)) {
         x64_branch32(as, X64_OP(0, 0x0F, 0x80u + cond, 0), label);
     }
 }
 
-static inline void x64_jmp_short(Asm *as, X64Label label)
-{
-    x64_branch8(as, 0xEB, label);
-}
+static inline void x64_jmp_short(Asm *as, X64Label label) { x64_branch8(as, 0xEB, label); }
 
-static inline void x64_jcc_short(Asm *as, X64Cond cond, X64Label label)
-{
+static inline void x64_jcc_short(Asm *as, X64Cond cond, X64Label label) {
     x64_branch8(as, 0x70u + cond, label);
 }
 
-X64_INLINE void x64_call_label(Asm *as, X64Label label)
-{
-    x64_branch32(as, X64_OP(0, 0, 0xE8, 0), label);
-}
+X64_INLINE void x64_call_label(Asm *as, X64Label label) { x64_branch32(as, X64_OP(0, 0, 0xE8, 0), label); }
 
-X64_INLINE void x64_jmp_r(Asm *as, X64Gpr target)
-{
-    x64_emit_rr(as, X64_OP(0, 0, 0xFF, 0), 4, target);
-}
+X64_INLINE void x64_jmp_r(Asm *as, X64Gpr target) { x64_emit_rr(as, X64_OP(0, 0, 0xFF, 0), 4, target); }
 
-static inline void x64_jmp_m(Asm *as, X64Mem target)
-{
-    x64_emit_rm(as, X64_OP(0, 0, 0xFF, 0), 4, target);
-}
+static inline void x64_jmp_m(Asm *as, X64Mem target) { x64_emit_rm(as, X64_OP(0, 0, 0xFF, 0), 4, target); }
 
-X64_INLINE void x64_call_r(Asm *as, X64Gpr target)
-{
-    x64_emit_rr(as, X64_OP(0, 0, 0xFF, 0), 2, target);
-}
+X64_INLINE void x64_call_r(Asm *as, X64Gpr target) { x64_emit_rr(as, X64_OP(0, 0, 0xFF, 0), 2, target); }
 
-static inline void x64_call_m(Asm *as, X64Mem target)
-{
-    x64_emit_rm(as, X64_OP(0, 0, 0xFF, 0), 2, target);
-}
+static inline void x64_call_m(Asm *as, X64Mem target) { x64_emit_rm(as, X64_OP(0, 0, 0xFF, 0), 2, target); }
 
 /* A zero rel32 field and its relocation; `addend` bytes past the target. */
-X64_INLINE void x64_branch_reloc(Asm *as, X64Op op, CodeRelocKind kind, uint32_t target, int32_t addend)
-{
+X64_INLINE void x64_branch_reloc(Asm *as, X64Op op, CodeRelocKind kind, uint32_t target, int32_t addend) {
     uint8_t *p = x64_put_head(x64_room(as), op, 0, false);
     x64_store32(p, 0);
     wr_x64_reloc_add(as, (uint32_t)(p - as->code.start), kind, target, addend - 4);
     as->code.cursor = p + 4;
 }
 
-static inline void x64_call_reloc(Asm *as, CodeRelocKind kind, uint32_t target, int32_t addend)
-{
+static inline void x64_call_reloc(Asm *as, CodeRelocKind kind, uint32_t target, int32_t addend) {
     x64_branch_reloc(as, X64_OP(0, 0, 0xE8, 0), kind, target, addend);
 }
 
-static inline void x64_jmp_reloc(Asm *as, CodeRelocKind kind, uint32_t target, int32_t addend)
-{
+static inline void x64_jmp_reloc(Asm *as, CodeRelocKind kind, uint32_t target, int32_t addend) {
     x64_branch_reloc(as, X64_OP(0, 0, 0xE9, 0), kind, target, addend);
 }
 
-static inline void x64_jcc_reloc(Asm *as, X64Cond cond, CodeRelocKind kind, uint32_t target, int32_t addend)
-{
+static inline void x64_jcc_reloc(Asm *as, X64Cond cond, CodeRelocKind kind, uint32_t target, int32_t addend) {
     x64_branch_reloc(as, X64_OP(0, 0x0F, 0x80u + cond, 0), kind, target, addend);
 }
 
 /* dst = address of target + addend, rip-relative */
-static inline void x64_leaq_reloc(Asm *as, X64Gpr dst, CodeRelocKind kind, uint32_t target, int32_t addend)
-{
+static inline void x64_leaq_reloc(Asm *as, X64Gpr dst, CodeRelocKind kind, uint32_t target, int32_t addend) {
     assert(dst <= R15);
     uint8_t *p = x64_put_head(x64_room(as), X64_OP(0, 0, 0x8D, 1), dst >> 1 & 4, false);
     *p++ = (uint8_t)((dst & 7) << 3 | 5);
