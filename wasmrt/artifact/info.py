@@ -12,7 +12,7 @@ import msgspec
 
 from wasmrt.errors import ArtifactError
 from wasmrt.spec.core_types import CoreExternType
-from wasmrt.translate.info import CompiledComponentInfo
+from wasmrt.translate.info import Component
 
 
 class ModuleInfo(msgspec.Struct, array_like=True):
@@ -24,9 +24,9 @@ class ModuleInfo(msgspec.Struct, array_like=True):
 
 
 class ComponentArtifacts(msgspec.Struct, array_like=True):
-    """A component: the linear program, its type rows (`ComponentTypes.rows`), and its core modules."""
+    """A component: the linear program, its type rows (`ComponentTypes.rows`), and its core modules. Where its trampolines lie is in the image's FUNCS."""
 
-    info: CompiledComponentInfo
+    component: Component
     type_rows: list[list[object]]
     static_modules: list[ModuleInfo]
 

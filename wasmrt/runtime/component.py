@@ -1,0 +1,264 @@
+"""Component: a compiled WebAssembly component, ready to be instantiated.
+
+There is one way to put a component together, `Component.from_parts`: compiling and deserializing both end in an image of code, and everything else is
+read from it. In this order: artifacts, allocator check, type registration and canonicalization, one CodeObject shared with the modules, modules,
+component.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+from wasmrt._native import core, wasm
+from wasmrt.artifact import info as artifact
+from wasmrt.errors import ArgumentTypeError, ArtifactError, WasmError
+from wasmrt.spec import types as spec
+from wasmrt.spec.core_types import MemoryType, TableType
+from wasmrt.translate import info
+from wasmrt.translate.features import Features
+from wasmrt.translate.translate import translate
+from wasmrt.translate.type_table import ComponentTypes
+
+from . import source as sources
+from .engine import Engine, next_compiled_module_id
+from .module import CodeObject, Module, info_section, module_info, with_path
+from .names import find_name
+
+KIND_COMPONENT = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class ComponentExportIndex:
+    """Where an export of one component lies; hashable. `instance.get_func(index)` skips all look-ups by name."""
+
+    component_id: int
+    export: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ResourcesRequired:
+    """What instantiating allocates, summed over all core instantiations. Maxima in pages of 64 KiB and in elements; None: there is none."""
+
+    num_memories: int
+    max_initial_memory_size: int | None
+    num_tables: int
+    max_initial_table_size: int | None
+
+
+class ComponentType:
+    """The type of a component: `imports(engine)` and `exports(engine)`, name to item, in order."""
+
+    def __init__(self, ty: spec.ComponentType) -> None:
+        self._type = ty
+
+    def imports(self, engine: Engine | None = None) -> dict[str, spec.ComponentItem]:
+        return dict(self._type.imports)
+
+    def exports(self, engine: Engine | None = None) -> dict[str, spec.ComponentItem]:
+        return dict(self._type.exports)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ComponentType) and self._type == other._type
+
+    def __hash__(self) -> int:
+        return hash(self._type)
+
+    def __str__(self) -> str:
+        return str(self._type)
+
+
+class Component:
+    """A compiled component: `Component(engine, source)`, binary bytes or text.
+
+    Validates the whole component and compiles all of it before it returns. Immutable, safe to share between threads; `copy.copy` gives another handle
+    on the same compiled object. Raises DecodeError, ValidationError, LimitError or TextError with the place.
+
+    >>> component = Component(engine, wasm_bytes)
+    >>> instance = Linker(engine).instantiate(store, component)
+    """
+
+    _engine: Engine
+    _object: CodeObject
+    _artifacts: artifact.ComponentArtifacts
+    _types: ComponentTypes
+
+    def __init__(self, engine: Engine, source: Any) -> None:
+        if not isinstance(engine, Engine):
+            raise ArgumentTypeError(f"expected an Engine, got {type(engine).__name__}")
+        code = compile_component(engine, sources.binary_of(source, "Component"))
+        self._adopt(engine, code, None)
+
+    @classmethod
+    def from_parts(
+        cls, engine: Engine, code: core.CodeMemory, artifacts: artifact.ComponentArtifacts | None = None
+    ) -> Component:
+        """The only assembly of a component: from an image, and its artifacts (read from the image when None)."""
+        self = cls.__new__(cls)
+        self._adopt(engine, code, artifacts)
+        return self
+
+    def _adopt(
+        self, engine: Engine, code: core.CodeMemory, artifacts: artifact.ComponentArtifacts | None
+    ) -> None:
+        if artifacts is None:
+            artifacts = artifact.decode(info_section(code), artifact.ComponentArtifacts)
+        check_artifacts(artifacts, code)
+        self._engine = engine
+        self._artifacts = artifacts
+        self._types = ComponentTypes(artifacts.type_rows)
+        self._object = CodeObject(engine, code)
+        self._id = next_compiled_module_id()
+        self._modules = [
+            Module.from_parts(self._object, index, module) for index, module in enumerate(artifacts.static_modules)
+        ]
+        self._runtime_info: Any = None
+
+    @classmethod
+    def from_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Component:
+        """The same from a file, binary or text; errors name it."""
+        return with_path(path, lambda: cls(engine, sources.read_file(path)))  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_binary(cls, engine: Engine, data: Any) -> Component:
+        """Binary only: text is an error."""
+        return cls(engine, sources.checked_binary(data, "Component"))
+
+    @classmethod
+    def deserialize(cls, engine: Engine, data: Any) -> Component:
+        """From what `serialize` or `engine.precompile_component` returned; copies the bytes.
+
+        Only give it trusted bytes: it executes the machine code in them. Raises ArtifactError when the artifact cannot be used here.
+        """
+        code = core.CodeMemory.load(data)
+        if code.kind != KIND_COMPONENT:
+            raise ArtifactError("the artifact holds a module", "module", "component")
+        return cls.from_parts(engine, code)
+
+    @classmethod
+    def deserialize_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Component:
+        """`deserialize` from a file. Only give it trusted files."""
+        return cls.deserialize(engine, sources.read_file(path))
+
+    def serialize(self) -> bytes:
+        """The artifact: an ELF image that `Component.deserialize` takes."""
+        return self._object.code.image()
+
+    def __copy__(self) -> Component:
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    @property
+    def id(self) -> int:
+        """CompiledModuleId: unique in the process, one counter for modules and components."""
+        return self._id
+
+    @property
+    def type(self) -> ComponentType:
+        return ComponentType(self._types[self._artifacts.component.ty])
+
+    def component_type(self) -> ComponentType:
+        """The same as `type`."""
+        return self.type
+
+    def image_range(self) -> tuple[int, int]:
+        """(start, end) host addresses of the compiled image."""
+        return self._object.code.image_range()
+
+    def trampoline_ptrs(self, index: int) -> tuple[int, int]:
+        """(wasm_call, array_call) of a trampoline: addresses inside `image_range()`."""
+        return self._object.code.trampoline(index)
+
+    # -- exports ------------------------------------------------------------------------------------------------------------------------------
+
+    def export_index(
+        self, instance: ComponentExportIndex | None, name: str
+    ) -> tuple[spec.ComponentItem, ComponentExportIndex] | None:
+        """(item, index) of an export of the root (`instance` None) or of a nested instance; None when there is none."""
+        component = self._artifacts.component
+        exports = component.exports
+        if instance is not None:
+            if not isinstance(instance, ComponentExportIndex):
+                raise ArgumentTypeError(f"expected a ComponentExportIndex, got {type(instance).__name__}")
+            if instance.component_id != self._id:
+                return None
+            parent = component.export_items[instance.export]
+            if not isinstance(parent, info.ExportInstance):
+                return None
+            exports = parent.exports
+        found = find_name(name, dict(exports))
+        if found is None:
+            return None
+        index = dict(exports)[found]
+        return self._item(component.export_items[index]), ComponentExportIndex(self._id, index)
+
+    def get_export_index(
+        self, name: str, instance: ComponentExportIndex | None = None
+    ) -> ComponentExportIndex | None:
+        """The index alone, or None."""
+        found = self.export_index(instance, name)
+        return None if found is None else found[1]
+
+    def _item(self, export: info.Export) -> spec.ComponentItem:
+        if isinstance(export, info.ExportResource):
+            return spec.ResourceItem(export.resource)
+        return self._types[export.ty]  # type: ignore[no-any-return]
+
+    # -- resources ----------------------------------------------------------------------------------------------------------------------------
+
+    def resources_required(self) -> ResourcesRequired | None:
+        """What instantiation allocates; None when an imported module is instantiated, since that cannot be known."""
+        memories: list[int] = []
+        tables: list[int] = []
+        for initializer in self._artifacts.component.initializers:
+            if isinstance(initializer, info.InstantiateModuleImport):
+                return None
+            if isinstance(initializer, info.InstantiateModuleStatic):
+                defined = self._object.defined_memories_and_tables(initializer.module)
+                memories += defined[0]
+                tables += defined[1]
+        return ResourcesRequired(
+            len(memories), max(memories, default=None), len(tables), max(tables, default=None)
+        )
+
+    def __repr__(self) -> str:
+        ty = self._types[self._artifacts.component.ty]
+        return f"<wasmrt.component.Component {len(ty.imports)} imports, {len(ty.exports)} exports>"
+
+
+def compile_component(engine: Engine, data: bytes) -> core.CodeMemory:
+    """Translates and compiles a binary into one sealed image."""
+    features = engine.wasm_features
+    translation = translate(data, features_of(engine), lambda view: wasm.CoreModule(view, features))
+    component = translation.component
+    modules = [module.view for module in translation.static_modules]
+    signatures = [info.trampoline_signature(trampoline) for trampoline in component.trampolines]
+    artifacts = artifact.ComponentArtifacts(
+        component, translation.types.rows, [module_info(module) for module in modules]
+    )
+    return core.build_image(
+        KIND_COMPONENT,
+        modules,
+        engine.tunables,
+        features,
+        [(signature.params, signature.results) for signature in signatures],
+        artifact.encode(artifacts),
+        threads=engine.compile_threads,
+        paths=[f"core module {index}" for index in range(len(modules))],
+    )
+
+
+def features_of(engine: Engine) -> Features:
+    return Features()
+
+
+def check_artifacts(artifacts: artifact.ComponentArtifacts, code: core.CodeMemory) -> None:
+    """What the records say must fit the image: counts, and every index in range, so that nothing later has to doubt them."""
+    if len(artifacts.static_modules) != code.num_modules:
+        raise ArtifactError("the artifact's module count is wrong", len(artifacts.static_modules), code.num_modules)
