@@ -21,6 +21,12 @@ typedef struct WrTunables {
     uint8_t reserved[2];
 } WrTunables;
 
+/* Whether accesses to such a memory need no comparison with its length: its reservation and guard catch what is outside. */
+static inline bool wr_memory_guarded(const WrTunables *tunables, const WasmLimits *limits)
+{
+    return tunables->guarded_memories && tunables->signals_based_traps && !(limits->flags & WASM_LIMITS_64) && limits->page_size_log2 == 16;
+}
+
 typedef struct FunctionLoc { uint32_t start, length; } FunctionLoc; /* relative to the text of its object */
 typedef struct TrapRow { uint32_t code_offset; uint32_t trap_code; } TrapRow;
 typedef struct AddrRow { uint32_t code_offset; uint32_t wasm_offset; } AddrRow;

@@ -54,7 +54,7 @@ typedef struct VMStoreContext {
     uintptr_t real_stack_limit;  /* what stack_limit is put back to after an interrupt; entry trampolines compare with this one */
     uint32_t trap_code;          /* valid after an array call returned false */
     uint32_t reserved;
-    uintptr_t trap_pc;           /* pc of the trapping instruction, or return address of the builtin call that trapped; 0: not in wasm */
+    uintptr_t trap_pc;           /* pc of the trapping instruction, or inside the builtin call that trapped (return address - 1); 0: not in wasm */
     uintptr_t trap_fp;           /* rbp of the frame that trapped */
     uintptr_t trap_address;      /* faulting address of a memory fault */
     void *host;                  /* borrowed: the store object of the embedder */

@@ -50,20 +50,22 @@ typedef struct WrTypeRegistry WrTypeRegistry; /* reference counted; canonicalize
 WR_API WrTypeRegistry *wr_types_new(void);
 WR_API void wr_types_retain(WrTypeRegistry *registry);
 WR_API void wr_types_release(WrTypeRegistry *registry);
-/* Ids of all types of a module, by type index; the array lives as long as the registry (interned per module call; freed by wr_types_unregister). */
+/* Ids of all types of a module, by type index; the array lives as long as the registry, which keeps one for all modules with the same types. */
 WR_API bool wr_types_register_module(WrTypeRegistry *registry, const WasmModule *module, const uint32_t **out_ids, WrError *error);
 WR_API bool wr_types_register_func(WrTypeRegistry *registry, const ValType *params, uint32_t num_params, const ValType *results, uint32_t num_results, uint32_t *out_id, WrError *error);
 /* Signature of an id; pointers live as long as the registry. Concrete heap types in it are engine-wide ids. */
-WR_API bool wr_types_func(const WrTypeRegistry *registry, uint32_t id, const ValType **out_params, uint32_t *out_num_params, const ValType **out_results, uint32_t *out_num_results);
-/* The wasm-to-array and entry trampolines of a signature from the engine-wide page (made once per signature, before it returns; W^X). */
-WR_API bool wr_types_trampolines(WrTypeRegistry *registry, uint32_t id, const void **out_host_wasm_call, VMArrayCall *out_entry, WrError *error);
+WR_API bool wr_types_func(WrTypeRegistry *registry, uint32_t id, const ValType **out_params, uint32_t *out_num_params, const ValType **out_results, uint32_t *out_num_results);
+/* Whether a value of the function type `sub` can stand where `super` is wanted: the same type, or declared a subtype of it. */
+WR_API bool wr_types_is_subtype(WrTypeRegistry *registry, uint32_t sub, uint32_t super);
+/* The wasm_call of host functions of a signature, which calls VMHostContext.call: engine-wide, made at the first use on a page of its own (W^X). */
+WR_API bool wr_types_host_call(WrTypeRegistry *registry, uint32_t id, const void **out_wasm_call, WrError *error);
 
 /* ---- stores and entering guest code --------------------------------------------------------------------------------------------------------- */
 
 typedef struct WrStore WrStore; /* owns instances, tables, globals; begins with its VMStoreContext, whose memory is never unmapped (the ticker may touch it) */
 typedef struct WrLimits { uint64_t memory_bytes, table_elements; uint32_t instances, tables, memories; uint32_t reserved; } WrLimits; /* all ones: none */
 WR_API WrStore *wr_store_new(WrTypeRegistry *registry, size_t max_wasm_stack, void *host, WrError *error);
-WR_API void wr_store_free(WrStore *store); /* not while it runs; memories with buffer exports stay until released */
+WR_API void wr_store_free(WrStore *store); /* does nothing while it runs; memories with buffer exports stay until released */
 WR_API void wr_store_set_limits(WrStore *store, const WrLimits *limits);
 WR_API VMStoreContext *wr_store_context(WrStore *store);
 
@@ -78,9 +80,12 @@ WR_API bool wr_store_running(const WrStore *store);
 /* Records a trap from host code (canonical ABI violations, ...); the host function then returns false. */
 WR_API void wr_store_trap(WrStore *store, uint32_t trap_code);
 
-/* The wasm frames at the last trap or, while a host function runs, under it: innermost first. Valid until the next entry. */
+/* The wasm frames at the last trap (wr_store_trap records one too), innermost first, at most 128; valid until the next trap, while its code is alive. */
 typedef struct WrFrame { uintptr_t pc; WrCodePlace place; } WrFrame;
 WR_API size_t wr_store_backtrace(WrStore *store, WrFrame *out_frames, size_t capacity);
+/* Those under the host function that runs now. */
+WR_API size_t wr_store_callers(WrStore *store, WrFrame *out_frames, size_t capacity);
+/* The text of a trap code, without "wasm trap: "; NULL: no such code. */
 WR_API const char *wr_trap_message(uint32_t trap_code);
 
 /* ---- instances and what they hold ----------------------------------------------------------------------------------------------------------- */
@@ -113,8 +118,14 @@ WR_API int64_t wr_table_grow(WrTable *table, uint64_t delta, void *init);
 WR_API WrGlobal *wr_global_new(WrStore *store, ValType type, bool is_mutable, const ValRaw *value, WrError *error);
 WR_API VMGlobalDef *wr_global_def(WrGlobal *global);
 WR_API void wr_global_type(const WrGlobal *global, ValType *out_type, bool *out_mutable);
-/* A function the host implements; owned by the store. `call` gets the VMHostContext as callee. */
+WR_API WrTag *wr_tag_new(WrStore *store, uint32_t type_id, WrError *error);
+WR_API uint32_t wr_tag_type(const WrTag *tag);
+/* A function the host implements; owned by the store. `call` gets the VMHostContext as callee, and is also the array_call. */
 WR_API VMFuncRef *wr_host_func_new(WrStore *store, uint32_t type_id, VMArrayCall call, void *data, WrError *error);
+/* Several at once, with all fields of their contexts: lowerings and intrinsics of a component instance, whose wasm_call is a trampoline of its image
+ * (NULL: a module that imports it uses its own image's). The result is an array of `count`; each one's vmctx is its VMHostContext. */
+typedef struct WrHostFunc { uint32_t type_id; uint32_t magic; /* WR_VMCTX_MAGIC_HOST or _COMPONENT */ const void *wasm_call; VMArrayCall call; void *data, *data2; uint64_t index; } WrHostFunc;
+WR_API VMFuncRef *wr_host_funcs_new(WrStore *store, const WrHostFunc *funcs, uint32_t count, WrError *error);
 
 /* externref words: the store keeps `object` (the embedder's pointer) until it is freed; the same object gives the same word. 0 is null. */
 WR_API uint64_t wr_externref_new(WrStore *store, void *object, bool *out_is_new);
@@ -130,6 +141,7 @@ WR_API void wr_handles_free(WrHandleTable *table);
 WR_API uint32_t wr_handles_add(WrHandleTable *table, const WrHandle *handle); /* index from 1, freed ones reused last in first out; 0: table is full or no memory */
 WR_API WrHandle *wr_handles_get(WrHandleTable *table, uint32_t index);         /* NULL: unknown; valid until the next add */
 WR_API bool wr_handles_remove(WrHandleTable *table, uint32_t index);
+WR_API uint32_t wr_handles_count(const WrHandleTable *table); /* handles in use */
 
 /* ---- hooks of the embedder ------------------------------------------------------------------------------------------------------------------ */
 

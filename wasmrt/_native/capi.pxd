@@ -204,8 +204,9 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     void wr_types_release(WrTypeRegistry *registry)
     bint wr_types_register_module(WrTypeRegistry *registry, const WasmModule *module, const uint32_t **out_ids, WrError *error)
     bint wr_types_register_func(WrTypeRegistry *registry, const ValType *params, uint32_t num_params, const ValType *results, uint32_t num_results, uint32_t *out_id, WrError *error)
-    bint wr_types_func(const WrTypeRegistry *registry, uint32_t id, const ValType **out_params, uint32_t *out_num_params, const ValType **out_results, uint32_t *out_num_results)
-    bint wr_types_trampolines(WrTypeRegistry *registry, uint32_t id, const void **out_host_wasm_call, VMArrayCall *out_entry, WrError *error)
+    bint wr_types_func(WrTypeRegistry *registry, uint32_t id, const ValType **out_params, uint32_t *out_num_params, const ValType **out_results, uint32_t *out_num_results)
+    bint wr_types_is_subtype(WrTypeRegistry *registry, uint32_t sub, uint32_t super)
+    bint wr_types_host_call(WrTypeRegistry *registry, uint32_t id, const void **out_wasm_call, WrError *error)
 
     ctypedef struct WrStore:
         pass
@@ -233,6 +234,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
         uintptr_t pc
         WrCodePlace place
     size_t wr_store_backtrace(WrStore *store, WrFrame *out_frames, size_t capacity)
+    size_t wr_store_callers(WrStore *store, WrFrame *out_frames, size_t capacity)
     const char *wr_trap_message(uint32_t trap_code)
 
     ctypedef struct WrInstance:
@@ -271,6 +273,17 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     VMGlobalDef *wr_global_def(WrGlobal *global_)
     void wr_global_type(const WrGlobal *global_, ValType *out_type, c_bool *out_mutable)
     VMFuncRef *wr_host_func_new(WrStore *store, uint32_t type_id, VMArrayCall call, void *data, WrError *error)
+    ctypedef struct WrHostFunc:
+        uint32_t type_id
+        uint32_t magic
+        const void *wasm_call
+        VMArrayCall call
+        void *data
+        void *data2
+        uint64_t index
+    VMFuncRef *wr_host_funcs_new(WrStore *store, const WrHostFunc *funcs, uint32_t count, WrError *error)
+    WrTag *wr_tag_new(WrStore *store, uint32_t type_id, WrError *error)
+    uint32_t wr_tag_type(const WrTag *tag)
     uint64_t wr_externref_new(WrStore *store, void *object, c_bool *out_is_new)
     void *wr_externref_get(WrStore *store, uint64_t word)
 
@@ -290,6 +303,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     uint32_t wr_handles_add(WrHandleTable *table, const WrHandle *handle)
     WrHandle *wr_handles_get(WrHandleTable *table, uint32_t index)
     bint wr_handles_remove(WrHandleTable *table, uint32_t index)
+    uint32_t wr_handles_count(const WrHandleTable *table)
 
     ctypedef struct WrHooks:
         int (*interrupt)(WrStore *store, void *host) noexcept nogil
