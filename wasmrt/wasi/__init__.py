@@ -1,0 +1,24 @@
+"""WASI 0.2 on the public linker API alone: whatever it can do, users can do too. `Linker.add_wasip2()` defines it.
+
+A guest gets nothing that the store's WasiConfig does not give it: no environment, no arguments, no files, closed standard streams. Clocks and random
+numbers are always there. Present: wasi:io, wasi:cli, wasi:clocks, wasi:random, and wasi:filesystem with nothing preopened; not yet: preopened
+directories, wasi:sockets, wasi:http. Any 0.2.x import is served (versions match by semver).
+"""
+
+from wasmrt.runtime.component_linker import Linker, register_wasi
+
+from . import cli, clocks, filesystem, io, random
+from .config import WasiConfig
+
+__all__ = ["WasiConfig", "add_wasip2"]
+
+VERSION = "0.2.6"
+
+
+def add_wasip2(linker: Linker) -> None:
+    """Defines all interfaces in `linker`; each store's own WasiConfig (`Store.set_wasi`) says what its guests see."""
+    for room in (io, cli, clocks, random, filesystem):
+        room.define(linker, VERSION)
+
+
+register_wasi("p2", add_wasip2)

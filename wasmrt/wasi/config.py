@@ -1,0 +1,129 @@
+"""WasiConfig: what the guests of one store see of the world. Everything is off until it is asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, BinaryIO
+
+from wasmrt.errors import ArgumentTypeError
+
+Sink = Callable[[bytes], Any]
+
+
+class WasiConfig:
+    """Arguments, environment and standard streams of a store's WASI guests.
+
+    >>> config = WasiConfig()
+    >>> config.argv = ["program", "--fast"]
+    >>> config.env = {"HOME": "/"}
+    >>> config.inherit_stdout()
+    >>> store.set_wasi(config)
+
+    `stdout_custom` and `stderr_custom` take a callable that gets each chunk of bytes, or a file-like object.
+    """
+
+    def __init__(self) -> None:
+        self._argv: list[str] = []
+        self._env: list[tuple[str, str]] = []
+        self.stdin: BinaryIO | None = None
+        self.stdout: Sink | None = None
+        self.stderr: Sink | None = None
+        self.terminals = {"stdin": False, "stdout": False, "stderr": False}
+
+    @property
+    def argv(self) -> list[str]:
+        return self._argv
+
+    @argv.setter
+    def argv(self, argv: Iterable[str]) -> None:
+        self._argv = [_text(item) for item in argv]
+
+    def inherit_argv(self) -> None:
+        """This process's own arguments."""
+        self._argv = list(sys.argv)
+
+    @property
+    def env(self) -> list[tuple[str, str]]:
+        return self._env
+
+    @env.setter
+    def env(self, env: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
+        pairs = env.items() if isinstance(env, Mapping) else env
+        self._env = [(_text(key), _text(value)) for key, value in pairs]
+
+    def inherit_env(self) -> None:
+        """This process's own environment."""
+        self._env = list(os.environ.items())
+
+    def inherit_stdin(self) -> None:
+        self.stdin = sys.stdin.buffer
+        self.terminals["stdin"] = sys.stdin.isatty()
+
+    def inherit_stdout(self) -> None:
+        self.stdout = _file_sink(sys.stdout)
+        self.terminals["stdout"] = sys.stdout.isatty()
+
+    def inherit_stderr(self) -> None:
+        self.stderr = _file_sink(sys.stderr)
+        self.terminals["stderr"] = sys.stderr.isatty()
+
+    def _set_stdin_file(self, path: str | os.PathLike[str]) -> None:
+        self.stdin = open(path, "rb")  # noqa: SIM115  (lives as long as the config)
+
+    def _set_stdout_file(self, path: str | os.PathLike[str]) -> None:
+        self.stdout = _file_sink(open(path, "wb"))  # noqa: SIM115
+
+    def _set_stderr_file(self, path: str | os.PathLike[str]) -> None:
+        self.stderr = _file_sink(open(path, "wb"))  # noqa: SIM115
+
+    def _set_stdout_custom(self, sink: Any) -> None:
+        self.stdout = _sink(sink)
+
+    def _set_stderr_custom(self, sink: Any) -> None:
+        self.stderr = _sink(sink)
+
+    stdin_file = property(None, _set_stdin_file, doc="A file that the guest reads as its standard input.")
+    stdout_file = property(None, _set_stdout_file, doc="A file that standard output is written to.")
+    stderr_file = property(None, _set_stderr_file, doc="A file that standard error is written to.")
+    stdout_custom = property(None, _set_stdout_custom, doc="A callable or file-like object for standard output.")
+    stderr_custom = property(None, _set_stderr_custom, doc="A callable or file-like object for standard error.")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ArgumentTypeError(f"expected str, got {type(value).__name__}")
+    return value
+
+
+def _sink(sink: Any) -> Sink:
+    if callable(sink):
+        return sink  # type: ignore[no-any-return]
+    if hasattr(sink, "write"):
+        return _file_sink(sink)
+    raise ArgumentTypeError(f"expected a callable or a file-like object, got {type(sink).__name__}")
+
+
+def _file_sink(file: Any) -> Sink:
+    """Writes bytes to a binary file, or to the buffer under a text file, or as text."""
+
+    def write(data: bytes) -> None:
+        target = getattr(file, "buffer", file)
+        try:
+            target.write(data)
+        except TypeError:
+            target.write(data.decode("utf-8", "replace"))
+        if hasattr(target, "flush"):
+            target.flush()
+
+    return write
+
+
+CLOSED = WasiConfig()
+
+
+def config_of(store: Any) -> WasiConfig:
+    """The store's WasiConfig, or one with everything off."""
+    config = getattr(store, "wasi", None)
+    return config if isinstance(config, WasiConfig) else CLOSED

@@ -1,0 +1,151 @@
+"""wasi:io: errors, pollables and streams, as host resources that are plain Python objects.
+
+How results are returned follows the rule of the low-level API: `result<_, stream-error>` needs a Variant, because both a missing payload and the error
+`closed` are None; `result<list<u8>, stream-error>` and `result<u64, stream-error>` are bare: the value itself, None for `closed`, or an IoError.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, BinaryIO
+
+from wasmrt.errors import Trap
+from wasmrt.runtime.component_linker import Linker
+from wasmrt.runtime.values import Variant
+
+from .config import Sink
+
+MAX_CHUNK = 1 << 20
+ZEROES_CHUNK = 4096
+WRITE_BUDGET = 1 << 16
+
+OK = Variant("ok")
+CLOSED = Variant("err")
+
+
+class IoError:
+    """wasi:io/error: an opaque error with a text."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def to_debug_string(self) -> str:
+        return self.message
+
+
+class Pollable:
+    """Ready at a monotonic instant in nanoseconds; 0: always."""
+
+    def __init__(self, deadline_ns: int = 0) -> None:
+        self.deadline_ns = deadline_ns
+
+    def ready(self) -> bool:
+        return self.deadline_ns <= time.monotonic_ns()
+
+    def block(self) -> None:
+        wait = self.deadline_ns - time.monotonic_ns()
+        if wait > 0:
+            time.sleep(wait / 1e9)
+
+
+class InputStream:
+    """Reads from a binary file object; None is an empty stream."""
+
+    def __init__(self, file: BinaryIO | None) -> None:
+        self.file = file
+
+    def read(self, length: int) -> bytes | None | IoError:
+        if self.file is None:
+            return None
+        if length == 0:
+            return b""
+        try:
+            data = self.file.read1(min(length, MAX_CHUNK)) if hasattr(self.file, "read1") else self.file.read(min(length, MAX_CHUNK))
+        except OSError as error:
+            return IoError(str(error))
+        return data or None
+
+    def skip(self, length: int) -> int | None | IoError:
+        data = self.read(length)
+        return len(data) if isinstance(data, bytes) else data
+
+
+class OutputStream:
+    """Hands every chunk to a callable; None is a stream whose other end is closed."""
+
+    def __init__(self, sink: Sink | None) -> None:
+        self.sink = sink
+
+    def write(self, data: bytes) -> Variant:
+        if self.sink is None:
+            return CLOSED
+        try:
+            self.sink(data)
+        except OSError as error:
+            return Variant("err", IoError(str(error)))
+        return OK
+
+    def write_zeroes(self, length: int) -> Variant:
+        while length > 0:
+            result = self.write(bytes(min(length, ZEROES_CHUNK)))
+            if result is not OK:
+                return result
+            length -= ZEROES_CHUNK
+        return OK
+
+    def check_write(self) -> int | None:
+        return None if self.sink is None else WRITE_BUDGET
+
+    def flush(self) -> Variant:
+        return CLOSED if self.sink is None else OK
+
+    def splice(self, source: InputStream, length: int) -> int | None | IoError:
+        data = source.read(min(length, WRITE_BUDGET))
+        if not isinstance(data, bytes):
+            return data
+        written = self.write(data)
+        return len(data) if written is OK else written.payload
+
+
+def poll(store: Any, pollables: list[Pollable]) -> list[int]:
+    """Waits until at least one is ready; the indices of those that are. An empty list is a trap, as the interface says."""
+    if not pollables:
+        raise Trap("poll was called with no pollables")
+    wait = min(pollable.deadline_ns for pollable in pollables) - time.monotonic_ns()
+    if wait > 0:
+        time.sleep(wait / 1e9)
+    return [index for index, pollable in enumerate(pollables) if pollable.ready()] or [
+        min(range(len(pollables)), key=lambda index: pollables[index].deadline_ns)
+    ]
+
+
+def define(linker: Linker, version: str) -> None:
+    errors = linker.instance(f"wasi:io/error@{version}")
+    errors.add_resource("error", IoError)
+    errors.add_func("[method]error.to-debug-string", lambda store, self: self.to_debug_string())
+
+    polls = linker.instance(f"wasi:io/poll@{version}")
+    polls.add_resource("pollable", Pollable)
+    polls.add_func("[method]pollable.ready", lambda store, self: self.ready())
+    polls.add_func("[method]pollable.block", lambda store, self: self.block())
+    polls.add_func("poll", poll)
+
+    streams = linker.instance(f"wasi:io/streams@{version}")
+    streams.add_resource("error", IoError)
+    streams.add_resource("pollable", Pollable)
+    streams.add_resource("input-stream", InputStream)
+    streams.add_resource("output-stream", OutputStream)
+    for prefix in ("", "blocking-"):
+        streams.add_func(f"[method]input-stream.{prefix}read", lambda store, self, length: self.read(length))
+        streams.add_func(f"[method]input-stream.{prefix}skip", lambda store, self, length: self.skip(length))
+        streams.add_func(f"[method]output-stream.{prefix}flush", lambda store, self: self.flush())
+        streams.add_func(
+            f"[method]output-stream.{prefix}splice", lambda store, self, source, length: self.splice(source, length)
+        )
+    for name in ("write", "blocking-write-and-flush"):
+        streams.add_func(f"[method]output-stream.{name}", lambda store, self, data: self.write(data))
+    for name in ("write-zeroes", "blocking-write-zeroes-and-flush"):
+        streams.add_func(f"[method]output-stream.{name}", lambda store, self, length: self.write_zeroes(length))
+    streams.add_func("[method]output-stream.check-write", lambda store, self: self.check_write())
+    streams.add_func("[method]input-stream.subscribe", lambda store, self: Pollable())
+    streams.add_func("[method]output-stream.subscribe", lambda store, self: Pollable())
