@@ -1,1 +1,38 @@
-"""Validates a component and flattens it into the linear list of what its instantiation does."""
+"""Validates a component and flattens it into the linear list of what its instantiation does.
+
+`translate` is the way in: bytes -> records (wasmrt.binary) -> ComponentDfg (validate) -> Component (inline).
+"""
+
+from __future__ import annotations
+
+from wasmrt.binary.decoder import decode_component
+from wasmrt.spec.features import Features
+
+from .inline import inline
+from .translation import CoreModuleView, StaticModule, Translation
+from .validate import DecodeCoreModule, Validator
+
+__all__ = ["CoreModuleView", "DecodeCoreModule", "Features", "StaticModule", "Translation", "translate", "validate"]
+
+
+def validate(data: bytes | bytearray | memoryview, features: Features, decode_core_module: DecodeCoreModule) -> None:
+    """Checks a component binary: raises DecodeError, ValidationError or LimitError with the place."""
+    view = memoryview(data).cast("B")
+    Validator(view, features, decode_core_module).component(decode_component(view), None, "")
+
+
+def translate(
+    data: bytes | bytearray | memoryview, features: Features, decode_core_module: DecodeCoreModule
+) -> Translation:
+    """Validates a component binary and flattens it. `decode_core_module` gets the bytes of each core module once.
+
+    Raises DecodeError, ValidationError (UnsupportedError for what is valid but cannot run yet) or LimitError, with the
+    absolute byte offset and the path of the nested component or module.
+    """
+    view = memoryview(data).cast("B")
+    definition = decode_component(view)
+    validator = Validator(view, features, decode_core_module)
+    root = validator.component(definition, None, "")
+    translation = inline(root, validator.static_modules)
+    translation.custom_sections = [(c.name, c.start, c.end) for c in definition.customs]
+    return translation

@@ -258,6 +258,12 @@ class ExportResource(Record, frozen=True, tag="resource"):
     resource: ResourceIndex
 
 
+class ExportComponent(Record, frozen=True, tag="component"):
+    """A component definition: its type can be asked for, but it cannot be instantiated from outside."""
+
+    ty: TypeIndex
+
+
 Export = (
     ExportLiftedFunction
     | ExportImportedFunction
@@ -266,6 +272,7 @@ Export = (
     | ExportInstance
     | ExportType
     | ExportResource
+    | ExportComponent
 )
 
 

@@ -1,0 +1,171 @@
+"""Names of imports, exports and labels: their grammar, strong uniqueness and versions.
+
+From the component model's Explainer, "Import and Export Definitions" and "Name Uniqueness". Versions are those of
+Semantic Versioning 2.0; `semver_key` is how linkers match compatible ones.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+NameKind = Literal["label", "constructor", "method", "static", "interface"]
+
+_LABEL = re.compile(r"(?:[a-z][0-9a-z]*|[A-Z][0-9A-Z]*)(?:-(?:[0-9a-z]+|[0-9A-Z]+))*", re.ASCII)
+_WORDS = re.compile(r"[a-z][0-9a-z]*(?:-[0-9a-z]+)*", re.ASCII)
+_NUMBER = re.compile(r"0|[1-9][0-9]*", re.ASCII)
+_IDENTIFIERS = re.compile(r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*", re.ASCII)
+
+
+class NameError_(ValueError):
+    """A name breaks the grammar; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Semver:
+    major: int
+    minor: int
+    patch: int
+    prerelease: str = ""
+    build: str = ""
+
+    def key(self) -> tuple[int, int, int, bool, list[tuple[int, int, str]]]:
+        """Sorts by precedence: a prerelease comes before its release, build metadata does not count."""
+        parts = [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in self.prerelease.split(".") if p]
+        return self.major, self.minor, self.patch, not self.prerelease, parts
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedName:
+    """`resource` is the first label of a constructor, method or static; `label` the plain or the second one."""
+
+    kind: NameKind
+    unique_key: str
+    label: str = ""
+    resource: str = ""
+    version: Semver | None = None
+
+
+def is_label(text: str) -> bool:
+    return _LABEL.fullmatch(text) is not None
+
+
+def _label(text: str) -> str:
+    if not is_label(text):
+        raise NameError_(f"`{text}` is not in kebab case")
+    return text
+
+
+def parse_name(name: str) -> ParsedName:
+    """The parts of an import or export name; NameError_ when it is none."""
+    if name.startswith("["):
+        kind, bracket, rest = name[1:].partition("]")
+        if bracket and kind == "constructor":
+            resource = _label(rest)
+            return ParsedName("constructor", "[constructor]" + resource.lower(), resource=resource)
+        if bracket and kind in ("method", "static"):
+            first, dot, second = rest.partition(".")
+            if not dot:
+                raise NameError_(f"failed to find `.` character in `{name}`")
+            resource, label = _label(first), _label(second)
+            low, high = resource.lower(), label.lower()
+            key = low if low == high else f"{low}.{high}"
+            return ParsedName("method" if kind == "method" else "static", key, label, resource)
+        raise NameError_(f"`{name}` is not a valid extern name: unknown annotation")
+    if ":" in name:
+        return _interface(name)
+    if not is_label(name):
+        raise NameError_(f"`{name}` is not a valid extern name: it is not in kebab case")
+    return ParsedName("label", name.lower(), name)
+
+
+def _interface(name: str) -> ParsedName:
+    base, at, version = name.partition("@")
+    namespace, _, rest = base.partition(":")
+    if not _WORDS.fullmatch(namespace):
+        raise NameError_(f"`{name}` is not a valid extern name: `{namespace}` is not in lowercase kebab case")
+    package, slash, projection = rest.partition("/")
+    if ":" in package or not slash:
+        raise NameError_(f"expected `/` after package name in `{name}`")
+    if not _WORDS.fullmatch(package):
+        raise NameError_(f"`{name}` is not a valid extern name: `{package}` is not in lowercase kebab case")
+    interface, slash, trailing = projection.partition("/")
+    if slash:
+        raise NameError_(f"trailing characters found: `/{trailing}` in `{name}`")
+    _label(interface)
+    return ParsedName(
+        "interface",
+        name.lower() if not at else base.lower() + "@" + version,
+        interface,
+        version=parse_semver(version) if at else None,
+    )
+
+
+def parse_semver(text: str) -> Semver:
+    """A version such as `1.2.3-rc.1+build`; NameError_ says where it goes wrong."""
+    if not text:
+        raise NameError_("empty string, expected a semver version")
+    numbers: list[int] = []
+    position = 0
+    for part in ("major", "minor", "patch"):
+        if numbers:
+            if position >= len(text):
+                raise NameError_(f"unexpected end of input while parsing {part} version number of `{text}`")
+            if text[position] != ".":
+                raise NameError_(f"unexpected character '{text[position]}' before {part} version number of `{text}`")
+            position += 1
+        if position >= len(text):
+            raise NameError_(f"unexpected end of input while parsing {part} version number of `{text}`")
+        match = _NUMBER.match(text, position)
+        if match is None:
+            raise NameError_(f"unexpected character '{text[position]}' while parsing {part} version number of `{text}`")
+        if len(match.group()) > 20 or int(match.group()) >= 1 << 64:
+            raise NameError_(f"value of {part} version number of `{text}` exceeds 2^64")
+        numbers.append(int(match.group()))
+        position = match.end()
+    rest = text[position:]
+    prerelease = build = ""
+    if rest.startswith("-"):
+        prerelease, _, tail = rest[1:].partition("+")
+        _identifiers(prerelease, "pre-release", text)
+        if any(p.isdecimal() and len(p) > 1 and p[0] == "0" for p in prerelease.split(".")):
+            raise NameError_(f"invalid leading zero in pre-release identifier of `{text}`")
+        rest = "+" + tail if "+" in rest else ""
+    if rest.startswith("+"):
+        build = rest[1:]
+        _identifiers(build, "build metadata", text)
+        rest = ""
+    if rest:
+        raise NameError_(f"unexpected character '{rest[0]}' after patch version number of `{text}`")
+    return Semver(numbers[0], numbers[1], numbers[2], prerelease, build)
+
+
+def _identifiers(text: str, what: str, version: str) -> None:
+    if not all(text.split(".")):
+        raise NameError_(f"empty identifier segment in {what} of `{version}`")
+    if not _IDENTIFIERS.fullmatch(text):
+        raise NameError_(f"unexpected character in {what} of `{version}`")
+
+
+def semver_key(name: str) -> tuple[str, Semver] | None:
+    """For linking: `(compatible, version)` where two interface names with the same `compatible` may stand for each
+    other, the host's higher version first. None for a name without a version or with a prerelease.
+
+    >>> semver_key("wasi:io/streams@0.2.3")[0]
+    'wasi:io/streams@0.2'
+    """
+    base, at, text = name.rpartition("@")
+    if not at:
+        return None
+    try:
+        version = parse_semver(text)
+    except NameError_:
+        return None
+    if version.prerelease:
+        return None
+    if version.major:
+        return f"{base}@{version.major}", version
+    if version.minor:
+        return f"{base}@0.{version.minor}", version
+    return f"{base}@0.0.{version.patch}", version
