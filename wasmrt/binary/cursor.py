@@ -21,13 +21,16 @@ class Cursor:
     def error(self, message: str, *, at: int | None = None, expected: str | None = None) -> DecodeError:
         return DecodeError(message, offset=self.pos if at is None else at, path=self.path, expected=expected)
 
+    def leading(self, code: int, what: str, *, at: int) -> DecodeError:
+        return self.error(f"invalid leading byte ({code:#x}) for {what}", at=at)
+
     def invalid(self, message: str, *, at: int) -> ValidationError:
         """For what is well formed but forbidden, where the decoder is the one to see it."""
         return ValidationError(message, offset=at, path=self.path)
 
     def byte(self, expected: str) -> int:
         if self.pos >= self.end:
-            raise self.error("unexpected end", expected=expected)
+            raise self.error("unexpected end-of-file", expected=expected)
         value = self.data[self.pos]
         self.pos += 1
         return value
@@ -85,14 +88,14 @@ class Cursor:
         if value > maximum:
             raise limits.exceeded(value, expected, maximum, offset=start, path=self.path)
         if value > self.end - self.pos:
-            raise self.error(f"{value} {expected} do not fit in the {self.end - self.pos} bytes left", at=start)
+            raise self.error(f"unexpected end-of-file: {value} {expected}, {self.end - self.pos} bytes left", at=start)
         return value
 
     def name(self, expected: str) -> str:
         start = self.pos
         length = self.u32(f"length of {expected}")
         if length > self.end - self.pos:
-            raise self.error(f"unexpected end: a name of {length} bytes", at=start, expected=expected)
+            raise self.error(f"unexpected end-of-file: a name of {length} bytes", at=start, expected=expected)
         if length > limits.STRING_BYTES:
             raise limits.exceeded(length, "bytes of a name", limits.STRING_BYTES, offset=start, path=self.path)
         raw = bytes(self.data[self.pos : self.pos + length])
@@ -107,11 +110,11 @@ class Cursor:
         at = self.pos
         got = self.byte(expected)
         if got != value:
-            raise self.error(f"unexpected byte {got:#04x}", at=at, expected=expected)
+            raise self.error(f"invalid leading byte ({got:#x}) for {expected}", at=at, expected=f"{value:#04x}")
 
     def flag(self, expected: str) -> bool:
         at = self.pos
         value = self.byte(expected)
         if value > 1:
-            raise self.error(f"invalid leading byte {value:#04x}", at=at, expected=f"0x00 or 0x01 for {expected}")
+            raise self.error(f"invalid leading byte ({value:#x}) for {expected}", at=at, expected="0x00 or 0x01")
         return value == 1

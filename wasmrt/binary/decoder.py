@@ -54,7 +54,9 @@ def _component(c: Cursor, depth: int) -> r.ComponentDef:
         code = c.byte("section")
         size = c.u32("section size")
         if size > end - c.pos:
-            raise c.error(f"unexpected end: section {code} of {size} bytes", at=at, expected="at most the bytes left")
+            raise c.error(
+                f"unexpected end-of-file: section {code} of {size} bytes", at=at, expected="at most the bytes left"
+            )
         c.end = c.pos + size
         if code == 4:
             inner = Cursor(c.data, c.pos, c.end, _join(c.path, f"component[{nested}]"))
@@ -79,10 +81,12 @@ def _preamble(c: Cursor) -> None:
     if head[:4] != MAGIC[: len(head)] or not head:
         raise c.error("magic header not detected: bad magic number", at=start, expected="\\0asm")
     if len(head) < 8:
-        raise c.error("unexpected end", at=start + len(head), expected="the 8 bytes of a component's preamble")
+        raise c.error("unexpected end-of-file", at=start + len(head), expected="the 8 bytes of a component's preamble")
     version, layer = int.from_bytes(head[4:6], "little"), int.from_bytes(head[6:8], "little")
     if layer == LAYER_MODULE and version == 1:
-        raise c.error("this is a core module, not a component", at=start + 4, expected="a component (use Module)")
+        raise c.error(
+            "expected a version header for a component", at=start + 4, expected="a component: this is a core module"
+        )
     if layer != LAYER_COMPONENT or version != VERSION:
         raise c.error(
             f"unknown binary version {version:#x}, layer {layer:#x}",
@@ -126,12 +130,12 @@ def _core_instance(c: Cursor) -> r.Definition:
             exports = [(c.name("export name"), _core_sort_index(c)) for _ in range(c.count("core instance exports"))]
             return r.CoreInstanceFromExports(at, exports)
         case code:
-            raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="core instance 0x00 or 0x01")
+            raise c.leading(code, "core instance", at=at)
 
 
 def _core_arg(c: Cursor) -> tuple[str, r.CoreInstanceIndex]:
     name = c.name("argument name")
-    c.fixed(0x12, "0x12 (instance)")
+    c.fixed(0x12, "instantiation arg kind")
     return name, r.CoreInstanceIndex(c.u32("core instance index"))
 
 
@@ -140,7 +144,7 @@ def _core_sort_index(c: Cursor) -> r.SortIndex:
     at = c.pos
     code = c.byte("core sort")
     if code not in CORE_SORTS:
-        raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="core sort")
+        raise c.leading(code, "core sort", at=at)
     return r.SortIndex(at, CORE_SORTS[code], c.u32("index"))
 
 
@@ -161,7 +165,7 @@ def _instance(c: Cursor) -> r.Definition:
             exports = [(extern_name(c), _sort_index(c)) for _ in range(c.count("instance exports"))]
             return r.InstanceFromExports(at, exports)
         case code:
-            raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="instance 0x00 or 0x01")
+            raise c.leading(code, "instance", at=at)
 
 
 def _start(c: Cursor) -> r.Start:
@@ -181,7 +185,7 @@ def _export(c: Cursor) -> r.Export:
     at = c.pos
     name = extern_name(c)
     item = _sort_index(c)
-    return r.Export(at, name, item, extern_type(c) if c.flag("optional type ascription") else None)
+    return r.Export(at, name, item, extern_type(c) if c.flag("optional component export type") else None)
 
 
 def _value(c: Cursor) -> r.Value:
@@ -189,7 +193,7 @@ def _value(c: Cursor) -> r.Value:
     ty = valtype(c)
     size = c.u32("length of a value")
     if size > c.end - c.pos:
-        raise c.error(f"unexpected end: a value of {size} bytes", expected="at most the bytes left")
+        raise c.error(f"unexpected end-of-file: a value of {size} bytes", expected="at most the bytes left")
     start = c.pos
     c.pos += size
     return r.Value(at, ty, start, c.pos)
@@ -263,19 +267,19 @@ _IMMEDIATES: dict[str, Callable[[Cursor], object]] = {
 
 def _canon(c: Cursor) -> r.Definition:
     at = c.pos
-    code = c.byte("canonical definition")
+    code = c.byte("canonical function")
     if code == 0x00:
-        c.fixed(0x00, "0x00 (func)")
+        c.fixed(0x00, "canonical function lift")
         core_func = r.CoreFuncIndex(c.u32("core function index"))
         options = _options(c)
         return r.CanonLift(at, core_func, options, r.LocalTypeIndex(c.u32("type index")))
     if code == 0x01:
-        c.fixed(0x00, "0x00 (func)")
+        c.fixed(0x00, "canonical function lower")
         func = r.FuncIndex(c.u32("function index"))
         return r.CanonLower(at, func, _options(c))
     row = _BUILTINS.get(code)
     if row is None:
-        raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="canonical definition")
+        raise c.leading(code, "canonical function", at=at)
     builtin = r.CanonBuiltin(at, row[0])
     for immediate in row[1].split():
         setattr(builtin, immediate, _IMMEDIATES[immediate](c))
@@ -293,7 +297,8 @@ def _options(c: Cursor) -> r.CanonOptions:
         if code <= 0x02:
             if options.string_encoding is not None:
                 raise c.invalid(
-                    f"canonical encoding option `{options.string_encoding}` conflicts with option `{_ENCODINGS[code]}`",
+                    f"canonical encoding option `{options.string_encoding.replace('+', '-')}` conflicts with option "
+                    f"`{_ENCODINGS[code].replace('+', '-')}`",
                     at=at,
                 )
             options.string_encoding = _ENCODINGS[code]
@@ -308,7 +313,7 @@ def _options(c: Cursor) -> r.CanonOptions:
                 raise c.invalid(f"canonical option `{word}` is specified more than once", at=at)
             setattr(options, field, c.u32(f"index of {field}"))
         else:
-            raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="canonical option")
+            raise c.leading(code, "canonical option", at=at)
     return options
 
 

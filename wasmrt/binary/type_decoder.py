@@ -143,7 +143,7 @@ def _core_extern(c: Cursor) -> r.CoreExternRef:
             content = core_valtype(c)
             return GlobalType(content, c.flag("mutability"))
         case 0x04:
-            c.fixed(0x00, "tag attribute 0x00")
+            c.fixed(0x00, "tag attribute")
             return r.CoreFuncRef(r.CoreTypeIndex(c.u32("type index")), is_tag=True)
     raise c.error(f"invalid core extern kind {kind:#04x}", at=at, expected="0x00 to 0x04")
 
@@ -191,7 +191,7 @@ def core_type(c: Cursor, depth: int) -> r.CoreType:
     """One definition of the core type section, or a type declaration of a module type."""
     at = c.pos
     if c.pos >= c.end:
-        raise c.error("unexpected end", expected="core type")
+        raise c.error("unexpected end-of-file", expected="core type")
     code = c.data[c.pos]
     if code == 0x50:
         c.pos += 1
@@ -211,7 +211,7 @@ def _core_module_type(c: Cursor, start: int, depth: int) -> r.CoreModuleType:
     module = r.CoreModuleType(start, [])
     for _ in range(c.count("module type declarations")):
         at = c.pos
-        match c.byte("module type declaration"):
+        match c.byte("type definition"):
             case 0x00:
                 module_name = c.name("import module name")
                 name = c.name("import name")
@@ -219,14 +219,14 @@ def _core_module_type(c: Cursor, start: int, depth: int) -> r.CoreModuleType:
             case 0x01:
                 module.decls.append(core_type(c, depth))
             case 0x02:
-                c.fixed(0x10, "0x10 (type sort)")
-                c.fixed(0x01, "0x01 (outer alias)")
+                c.fixed(0x10, "outer alias kind")
+                c.fixed(0x01, "outer alias target")
                 module.decls.append(r.CoreAliasDecl(at, c.u32("outer count"), r.CoreTypeIndex(c.u32("type index"))))
             case 0x03:
                 name = c.name("export name")
                 module.decls.append(r.CoreExportDecl(at, name, _core_extern(c)))
             case code:
-                raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="module type declaration")
+                raise c.leading(code, "type definition", at=at)
     return module
 
 
@@ -268,10 +268,10 @@ def result_list(c: Cursor) -> r.ValTypeRef | None:
         case 0x00:
             return valtype(c)
         case 0x01:
-            c.fixed(0x00, "0x00 (no result)")
+            c.fixed(0x00, "number of results")
             return None
         case code:
-            raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="0x00 or 0x01 for component results")
+            raise c.leading(code, "component function results", at=at)
 
 
 def type_def(c: Cursor, depth: int) -> r.TypeDef:
@@ -321,13 +321,13 @@ def type_def(c: Cursor, depth: int) -> r.TypeDef:
             rep = core_valtype(c)
             dtor = r.CoreFuncIndex(c.u32("destructor index")) if c.flag("optional destructor") else None
             return r.ResourceDef(at, rep, dtor)
-    raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="component type definition")
+    raise c.leading(code, "component defined type", at=at)
 
 
 def _case(c: Cursor) -> tuple[str, r.ValTypeRef | None]:
     name = c.name("variant case name")
     payload = optional_valtype(c, "optional case type")
-    c.fixed(0x00, "0x00 (no refines)")
+    c.fixed(0x00, "zero byte required")
     return name, payload
 
 
@@ -336,7 +336,7 @@ def _declarations(c: Cursor, depth: int, *, in_component: bool) -> list[r.Declar
     what = "component type declarations" if in_component else "instance type declarations"
     for _ in range(c.count(what)):
         at = c.pos
-        code = c.byte("type declaration")
+        code = c.byte("component or instance type declaration")
         match code:
             case 0x00:
                 decls.append(core_type(c, depth))
@@ -351,7 +351,7 @@ def _declarations(c: Cursor, depth: int, *, in_component: bool) -> list[r.Declar
                 name = extern_name(c)
                 decls.append(r.ExportDecl(at, name, extern_type(c)))
             case _:
-                raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="type declaration")
+                raise c.leading(code, "component or instance type declaration", at=at)
     return decls
 
 
@@ -361,10 +361,10 @@ def sort(c: Cursor) -> r.Sort:
     if code == 0x00:
         code = c.byte("core sort")
         if code not in CORE_SORTS:
-            raise c.error(f"invalid leading byte {code:#04x}", at=at + 1, expected="core sort")
+            raise c.leading(code, "core sort", at=at + 1)
         return CORE_SORTS[code]
     if code not in SORTS:
-        raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="sort")
+        raise c.leading(code, "sort", at=at)
     return SORTS[code]
 
 
@@ -389,14 +389,14 @@ def alias(c: Cursor) -> r.Alias:
             count = c.u32("outer count")
             return r.AliasOuter(at, kind, count, c.u32("outer index"))
         case code:
-            raise c.error(f"invalid leading byte {code:#04x}", at=where, expected="alias target 0x00 to 0x02")
+            raise c.leading(code, "alias", at=where)
 
 
 def extern_name(c: Cursor) -> r.ExternName:
     at = c.pos
     code = c.byte("name of an import or export")
     if code > 0x02:
-        raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="name kind 0x00 to 0x02")
+        raise c.leading(code, "component name", at=at)
     name = r.ExternName(c.pos, c.name("name of an import or export"))
     if code == 0x02:
         for _ in range(c.count("attributes")):
@@ -409,7 +409,7 @@ def _attribute(c: Cursor, name: r.ExternName) -> None:
     code = c.byte("attribute")
     fields = ("implements", "version_suffix", "external_id")
     if code >= len(fields):
-        raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="attribute 0x00 to 0x02")
+        raise c.leading(code, "name option", at=at)
     if getattr(name, fields[code]) is not None:
         word = fields[code].replace("_", "-")
         raise c.invalid(f"duplicate '{word}' option in name", at=at)
@@ -418,9 +418,9 @@ def _attribute(c: Cursor, name: r.ExternName) -> None:
 
 def extern_type(c: Cursor) -> r.ExternTypeRef:
     at = c.pos
-    match c.byte("type of an import or export"):
+    match c.byte("component external kind"):
         case 0x00:
-            c.fixed(0x11, "0x11 (core module)")
+            c.fixed(0x11, "component external kind")
             return r.ExternTypeRef(at, r.Sort.CORE_MODULE, c.u32("core type index"))
         case 0x01:
             return r.ExternTypeRef(at, r.Sort.FUNC, c.u32("type index"))
@@ -437,4 +437,4 @@ def extern_type(c: Cursor) -> r.ExternTypeRef:
         case 0x05:
             return r.ExternTypeRef(at, r.Sort.INSTANCE, c.u32("type index"))
         case code:
-            raise c.error(f"invalid leading byte {code:#04x}", at=at, expected="type of an import or export")
+            raise c.leading(code, "component external kind", at=at)

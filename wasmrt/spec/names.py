@@ -72,11 +72,11 @@ def parse_name(name: str) -> ParsedName:
             low, high = resource.lower(), label.lower()
             key = low if low == high else f"{low}.{high}"
             return ParsedName("method" if kind == "method" else "static", key, label, resource)
-        raise NameError_(f"`{name}` is not a valid extern name: unknown annotation")
+        raise NameError_(f"unknown annotation in `{name}`")
     if ":" in name:
         return _interface(name)
     if not is_label(name):
-        raise NameError_(f"`{name}` is not a valid extern name: it is not in kebab case")
+        raise NameError_(f"`{name}` is not in kebab case")
     return ParsedName("label", name.lower(), name)
 
 
@@ -84,12 +84,12 @@ def _interface(name: str) -> ParsedName:
     base, at, version = name.partition("@")
     namespace, _, rest = base.partition(":")
     if not _WORDS.fullmatch(namespace):
-        raise NameError_(f"`{name}` is not a valid extern name: `{namespace}` is not in lowercase kebab case")
+        raise NameError_(f"`{namespace}` is not in kebab case (lowercase) in `{name}`")
     package, slash, projection = rest.partition("/")
-    if ":" in package or not slash:
+    if ":" in package or (package and not slash):
         raise NameError_(f"expected `/` after package name in `{name}`")
     if not _WORDS.fullmatch(package):
-        raise NameError_(f"`{name}` is not a valid extern name: `{package}` is not in lowercase kebab case")
+        raise NameError_(f"`{package}` is not in kebab case (lowercase) in `{name}`")
     interface, slash, trailing = projection.partition("/")
     if slash:
         raise NameError_(f"trailing characters found: `/{trailing}` in `{name}`")

@@ -115,7 +115,7 @@ def lift(v: TypeValidator, scope: Scope, d: r.CanonLift) -> LocalLift:
     if given.async_:
         v.need(v.features.async_, "an async lift", scope, d.offset)
         if not func.val.async_:
-            raise scope.invalid("the `async` option requires an async function type", d.offset)
+            raise scope.invalid("the `async` canonical option requires an async function type", d.offset)
         options.forbid("async lifts", "post_return")
     flattener = Flattener(options.pointer)
     expected = flatten_functype(
@@ -145,7 +145,7 @@ def lower(v: TypeValidator, scope: Scope, d: r.CanonLower) -> LocalLower:
     if given.async_:
         v.need(v.features.async_, "an async lowering", scope, d.offset)
         if not func.val.async_:
-            raise scope.invalid("the `async` option requires an async function type", d.offset)
+            raise scope.invalid("the `async` canonical option requires an async function type", d.offset)
     flattener = Flattener(options.pointer)
     core = flatten_functype(func.val, "lower", async_=given.async_, flattener=flattener)
     params, results = _flat(flattener, func)

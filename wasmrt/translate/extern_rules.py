@@ -25,9 +25,10 @@ def check_extern_name(
     _check_attributes(scope, name, parsed, item, features)
     if parsed.kind in ("constructor", "method", "static"):
         _check_annotation(scope, names, name, parsed, item, what)
-    previous = names.unique.setdefault(parsed.unique_key, name.name)
-    if previous is not name.name:
+    previous = names.unique.get(parsed.unique_key)
+    if previous is not None:
         raise scope.invalid(f"{what} name `{name.name}` conflicts with previous name `{previous}`", name.offset)
+    names.unique[parsed.unique_key] = name.name
     return parsed
 
 

@@ -71,11 +71,12 @@ class TypeValidator:
                 raise scope.invalid(f"{what} cannot be empty", offset)
             if not is_label(label):
                 raise scope.invalid(f"{what} `{label}` is not in kebab case", offset)
-            previous = seen.setdefault(label.lower(), label)
-            if previous is not label:
+            previous = seen.get(label.lower())
+            if previous is not None:
                 raise scope.invalid(
                     f"{what} `{label}` conflicts with previous {what.split()[-2]} name `{previous}`", offset
                 )
+            seen[label.lower()] = label
 
     def value_def(self, scope: Scope, d: r.ValTypeDef) -> ValueNode:
         at = d.offset
@@ -108,8 +109,6 @@ class TypeValidator:
                 key, value = self.ref(scope, d.key, at), self.ref(scope, d.value, at)
                 if not isinstance(key.val, _MAP_KEYS):
                     raise scope.invalid(f"invalid map key type {key.val}", at)
-                # Its elements are tuples, whose size is bounded like any other's.
-                ValueNode(t.TupleType((key.val, value.val)), (key, value))
                 return ValueNode(t.MapType(key.val, value.val), (key, value))
             case r.TupleDef():
                 if not d.elements:

@@ -185,7 +185,7 @@ class Validator(TypeValidator):
             raise scope.invalid(f"core instance {d.instance} has no export named `{d.name}`", d.offset)
         if not isinstance(ty, CORE_SORT_TYPES[d.sort]):
             word = d.sort.value.removeprefix("core ")
-            raise scope.invalid(f"export `{d.name}` of core instance {d.instance} is not a {word}", d.offset)
+            raise scope.invalid(f"export `{d.name}` for core instance {d.instance} is not a {word}", d.offset)
         scope.push_core(ty)
         return LocalAliasCoreExport(d.sort, d.instance, d.name)
 
@@ -252,7 +252,7 @@ class Validator(TypeValidator):
             ascribed = self.extern(scope, d.type, d.name.name, bound)
             scope.defined |= bound
             matcher = Matcher(self.budget, frozenset(bound))
-            context = f"ascribed type of export `{d.name.name}` is not compatible with item's type"
+            context = f"ascribed type of export is not compatible with item's type: `{d.name.name}`"
             match_or_raise(matcher, ascribed, item, scope, d.offset, context)
             renamed = dict(matcher.substitution.resources)
             item = ascribed
