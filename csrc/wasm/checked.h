@@ -12,7 +12,7 @@
 typedef struct WasmReader {
     const uint8_t *bytes;   /* start of the module: offsets count from here */
     const uint8_t *p, *end; /* unread part of what is being read: module, section or body */
-    WasmModule *module;     /* types known so far (read only here) */
+    const WasmModule *module; /* types known so far (read only here) */
     uint32_t num_types;     /* indices below may be referred to */
     uint64_t features;
     WrError *error;

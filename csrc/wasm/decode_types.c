@@ -109,7 +109,7 @@ static uint64_t types_relative(uint32_t index, uint32_t first) { return index ==
 
 static uint64_t types_word(ValType type, uint32_t first)
 {
-    return wr_vt_concrete(type) ? types_relative(wr_vt_heap(type), first) << 8 | (type & 0xff) : type;
+    return wr_vt_concrete(type) ? UINT64_C(1) << 63 | types_relative(wr_vt_heap(type), first) << 8 | (type & 0xff) : type;
 }
 
 /* The value types of one type lie in a row: parameters or fields, then results. */

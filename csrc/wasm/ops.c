@@ -3,12 +3,19 @@
 
 #define LETTERS(string) (uint8_t)((string)[0] == '*' ? 0 : sizeof(string) - 1)
 
+#define LETTER(string, i) ((i) + 1 < sizeof(string) ? (string)[(i) + 1 < sizeof(string) ? (i) : 0] : 0)
+#define KIND_OF(letter) \
+    (uint8_t)((letter) == 'i' ? WR_KIND_I32 : (letter) == 'l' ? WR_KIND_I64 : (letter) == 'f' ? WR_KIND_F32 : (letter) == 'd' ? WR_KIND_F64 \
+              : (letter) == 'v' ? WR_KIND_V128 : (letter) == 'a' ? WASM_KIND_ADDRESS : 0)
+#define KIND(string, i) KIND_OF(LETTER(string, i))
+
 const WasmOpInfo wr_wasm_ops[WASM_OP_COUNT] = {
 #define WASM_OP(name, text, prefix, code, imm_kind, param_letters, result_letters, feature, align) \
     [WASM_OP_##name] = { \
         .imm = WASM_IMM_##imm_kind, .align_log2 = align, .feature_bit = WASM_FEATURE_BIT_##feature, .num_params = LETTERS(param_letters), \
         .num_results = LETTERS(result_letters), .special = (param_letters)[0] == '*' || (result_letters)[0] == '*', .params = param_letters, \
-        .results = result_letters},
+        .results = result_letters, .param_kinds = {KIND(param_letters, 0), KIND(param_letters, 1), KIND(param_letters, 2), KIND(param_letters, 3)}, \
+        .result_kinds = {KIND(result_letters, 0), KIND(result_letters, 1)}},
 #include "wasmrt/wasm_ops.def"
 #undef WASM_OP
 };

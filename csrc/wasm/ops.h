@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "wasm/features.h"
+#include "wasm/types.h"
 
 typedef enum WasmOp {
     WASM_OP_INVALID, /* no instruction has this encoding */
@@ -21,13 +22,16 @@ typedef enum WasmImm {
     WASM_IMM_COUNT
 } WasmImm;
 
+#define WASM_KIND_ADDRESS 15 /* i32 or i64: the memory says */
+
 typedef struct WasmOpInfo {
     uint8_t imm;         /* WasmImm */
-    uint8_t align_log2;  /* natural alignment of memory accesses */
+    uint8_t align_log2;  /* natural alignment of memory accesses, size of a lane */
     uint8_t feature_bit; /* WASM_FEATURE_BIT_* */
     uint8_t num_params, num_results; /* letters below; 0 where special */
     uint8_t special;     /* typing that letters cannot say */
     char params[5], results[3];
+    uint8_t param_kinds[4], result_kinds[2]; /* the same as WR_KIND_*, which are the value types of numbers; or WASM_KIND_ADDRESS */
 } WasmOpInfo;
 
 extern const WasmOpInfo wr_wasm_ops[WASM_OP_COUNT];
