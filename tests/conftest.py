@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,22 @@ from pathlib import Path
 import pytest
 
 from tools.fetch import FetchError, codec_path
+
+VARIANT = os.environ.get("WASMRT_VARIANT", "")
+if VARIANT in ("asan", "ubsan"):
+    # capstone asks for RTLD_DEEPBIND, which a sanitizer refuses by ending the process
+    _load = ctypes.CDLL.__init__
+
+    def _load_plainly(self: ctypes.CDLL, name: str | None, mode: int = ctypes.DEFAULT_MODE, *rest: object, **more: object) -> None:
+        _load(self, name, mode & ~os.RTLD_DEEPBIND, *rest, **more)  # type: ignore[arg-type]
+
+    ctypes.CDLL.__init__ = _load_plainly  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def plain_environment() -> dict[str, str]:
+    """For running a program that is not Python: without the preloaded sanitizer of `make asan`."""
+    return {name: value for name, value in os.environ.items() if name not in ("LD_PRELOAD", "LD_LIBRARY_PATH")}
 
 
 @pytest.fixture(scope="session")
