@@ -16,9 +16,7 @@ from wasmrt.artifact import info as artifact
 from wasmrt.errors import ArgumentTypeError, ArtifactError, WasmError
 from wasmrt.spec import types as spec
 from wasmrt.spec.core_types import MemoryType, TableType
-from wasmrt.translate import info
-from wasmrt.translate.features import Features
-from wasmrt.translate.translate import translate
+from wasmrt.translate import Features, info, translate
 from wasmrt.translate.type_table import ComponentTypes
 
 from . import source as sources
