@@ -1,0 +1,120 @@
+"""The child process of test_hostile.py: feeds damaged binaries to one entry point and counts what comes back.
+
+    python tests/fuzz/hostile.py SUBJECT PATH KIND FIRST COUNT PROGRESS
+
+A case is made from its number alone, so that one that crashed is made again by FIRST=number COUNT=1. The number is written
+to PROGRESS before the case runs; a case that takes longer than LIMIT_SECONDS ends the process with a traceback. Prints a
+JSON object: outcomes by class name, the cases whose exception was none of ours, errors without an offset, and peak memory.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import random
+import resource
+import struct
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+LIMIT_SECONDS = 20
+INTERESTING = (0x00, 0x01, 0x0B, 0x3F, 0x40, 0x41, 0x60, 0x6F, 0x70, 0x7E, 0x7F, 0x80, 0xFF)
+
+
+def prefix(data: bytes, number: int) -> bytes:
+    """The first thousand lengths one by one, then lengths spread over the rest by a fixed irrational step."""
+    if number < 1000:
+        return data[:number]
+    return data[: 1000 + int((number * 0.6180339887498949 % 1.0) * max(0, len(data) - 1000))]
+
+
+def mutation(data: bytes, number: int) -> bytes:
+    """One to four small damages; half of them fall on the outer thousandths, where headers, types and imports are."""
+    dice = random.Random(number)
+    out = bytearray(data)
+    for _ in range(dice.choice((1, 1, 1, 2, 4))):
+        span = len(out)
+        if dice.random() < 0.5:
+            edge = max(64, span // 100)
+            place = dice.randrange(8, edge) if dice.random() < 0.5 else dice.randrange(max(8, span - edge), span)
+        else:
+            place = dice.randrange(8, span)
+        kind = dice.randrange(7)
+        if kind == 0:
+            out[place] ^= 1 << dice.randrange(8)
+        elif kind == 1:
+            out[place] = dice.choice(INTERESTING)
+        elif kind == 2:
+            out[place] = dice.randrange(256)
+        elif kind == 3:
+            out[place:place] = bytes([dice.choice(INTERESTING)])
+        elif kind == 4:
+            del out[place : place + dice.choice((1, 1, 2, 8, 64))]
+        elif kind == 5:
+            # the largest LEB128 numbers: a count or size that nothing may be allocated for
+            out[place : place + 5] = dice.choice((b"\xff\xff\xff\xff\x0f", b"\xff\xff\xff\xff\x7f", b"\x80\x80\x80\x80\x08"))
+        else:
+            source = dice.randrange(8, span)
+            out[place:place] = out[source : source + dice.randrange(1, 32)]
+        if len(out) < 16:
+            break
+    return bytes(out)
+
+
+KINDS: dict[str, Callable[[bytes, int], bytes]] = {"prefix": prefix, "mutation": mutation}
+
+
+def subject(name: str) -> Callable[[bytes], object]:
+    import wasmrt
+    from wasmrt.component import Component
+
+    engine = wasmrt.Engine()
+    if name == "component":
+        return lambda data: Component(engine, data)
+    if name == "module":
+        return lambda data: wasmrt.Module(engine, data)
+    raise SystemExit(f"unknown subject {name}")
+
+
+def main() -> None:
+    name, path, kind, first, count, progress_path = sys.argv[1:]
+    from wasmrt.errors import DecodeError, LimitError, ValidationError, WasmError
+
+    run = subject(name)
+    whole = Path(path).read_bytes()
+    run(whole)
+    faulthandler.enable()
+    outcomes: Counter[str] = Counter()
+    strange: list[tuple[int, str]] = []
+    unplaced: list[tuple[int, str]] = []
+    with open(progress_path, "r+b", buffering=0) as progress:
+        for number in range(int(first), int(first) + int(count)):
+            progress.seek(0)
+            progress.write(struct.pack("<q", number))
+            faulthandler.dump_traceback_later(LIMIT_SECONDS, exit=True)
+            data = KINDS[kind](whole, number)
+            try:
+                run(data)
+            except (DecodeError, ValidationError, LimitError) as error:
+                outcomes[type(error).__name__] += 1
+                if getattr(error, "offset", None) is None:
+                    unplaced.append((number, str(error)[:200]))
+            except WasmError as error:
+                # bytes whose magic number is damaged are text to `Component`, and no text either
+                outcomes[type(error).__name__] += 1
+                if data[:4] == b"\0asm":
+                    strange.append((number, f"{type(error).__name__}: {error}"[:300]))
+            except Exception as error:
+                outcomes[type(error).__name__] += 1
+                strange.append((number, f"{type(error).__name__}: {error}"[:300]))
+            else:
+                outcomes["accepted"] += 1
+            faulthandler.cancel_dump_traceback_later()
+    peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"outcomes": outcomes, "strange": strange, "unplaced": unplaced, "peak_bytes": peak_bytes}))
+
+
+if __name__ == "__main__":
+    main()
