@@ -25,10 +25,9 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from wasmrt.component import Component, Linker, Variant
-
 import wasmrt
 from tools.fetch import FetchError, codec_path
+from wasmrt.component import Component, Linker, Variant
 
 INTERFACE = "numcodecs:abc/codec"
 LEVELS = ("trace", "debug", "info", "warn", "error", "critical")
