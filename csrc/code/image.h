@@ -5,8 +5,8 @@
  * mapping used in place. Both end in the same CodeMemory, registered by pc so that the signal handler and backtraces find it, so every program
  * exercises the loader. Reference counted: instances and Python objects hold it. Never patched after it is sealed, no pointer in it.
  *
- * What the loader believes: header, section table, module records and component info are covered by a checksum and range-checked before use, at a cost
- * that does not grow with the number of functions. The flat arrays are range-checked where they are used; wr_code_verify reads all of the image.
+ * What the loader believes: headers, module records, meta blobs and component info are covered by a checksum and range-checked before use. The flat
+ * arrays and the text are not read when loading; rows are range-checked where they are used; wr_code_verify reads all of the image.
  * Machine code cannot be checked: artifacts are trusted as far as their text. */
 #ifndef WR_CODE_IMAGE_H
 #define WR_CODE_IMAGE_H
@@ -22,12 +22,14 @@ typedef enum WrSection {
     WR_SECTION_COUNT
 } WrSection;
 
+#define WR_IMAGE_MAGIC "wasmrt\0\1"
 #define WR_IMAGE_FORMAT 1u /* of the records here; the ABI fingerprint follows vm.h and the .def tables by itself */
 #define WR_IMAGE_TARGET_X86_64_LINUX 1u
+#define WR_IMAGE_MAX_TEXT_BYTES 0x40000000u /* LIMIT IMAGE_BYTES */
 
 /* Section ENGINE. Little endian, no padding, zero where unused, as all records of an image. */
 typedef struct ImageHeader {
-    uint8_t magic[8]; /* "wasmrt\0\1" */
+    uint8_t magic[8]; /* WR_IMAGE_MAGIC */
     uint32_t format;
     uint32_t kind;    /* WR_IMAGE_* */
     uint32_t target;
@@ -42,7 +44,7 @@ typedef struct ImageHeader {
     uint32_t num_addrs;
     uint32_t reserved;
     uint64_t contents_checksum; /* of all sections that header_checksum leaves out; compared by wr_code_verify */
-    uint64_t header_checksum;   /* of everything up to here, and of MODULES and INFO; compared by the loader */
+    uint64_t header_checksum;   /* of everything up to here, and of MODULES, META and INFO; compared by the loader */
 } ImageHeader;
 
 /* Section MODULES: where the parts of a module lie. Rows are counted from the start of the section's array. */

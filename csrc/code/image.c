@@ -1,0 +1,259 @@
+/* Builds an image from compiled modules and the signatures of a component's trampolines.
+ *
+ * Sizes first, then one allocation, then every section is written in place: what is large (text, data) is copied once. Component trampolines are emitted
+ * here, one body a signature, after the modules' text; all host functions share one array_call, since they differ in their VMHostContext alone. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "code/memory.h"
+#include "os/pages.h"
+#include "tramp/tramp.h"
+#include "wasm/meta.h"
+
+enum { IMAGE_BLOB_ALIGN = 16, IMAGE_TEXT_ALIGN = 64 };
+
+typedef struct ImageModule {
+    size_t meta_bytes, data_bytes;
+    ModuleRecord record;
+} ImageModule;
+
+typedef struct ImageWriter {
+    const WrImageInput *input;
+    Asm as;                  /* the component's trampolines */
+    FunctionLoc *trampolines; /* wasm_call of each request, in `as` */
+    FunctionLoc array_call;  /* of all of them */
+    ImageModule *modules;
+    uint64_t trampoline_text; /* offset in TEXT */
+    uint32_t num_funcs, num_traps, num_addrs;
+    ElfLayout layout;
+    WrError *error;
+} ImageWriter;
+
+/* ---- trampolines -------------------------------------------------------------------------------------------------------------- */
+
+/* References of any type share bodies; the other kinds are their own. */
+static bool image_same_body(const WrTrampolineRequest *a, const WrTrampolineRequest *b)
+{
+    if (a->num_params != b->num_params || a->num_results != b->num_results) return false;
+    for (uint32_t i = 0; i < a->num_params; i++) {
+        if (wr_vt_kind(a->params[i]) != wr_vt_kind(b->params[i])) return false;
+    }
+    for (uint32_t i = 0; i < a->num_results; i++) {
+        if (wr_vt_kind(a->results[i]) != wr_vt_kind(b->results[i])) return false;
+    }
+    return true;
+}
+
+static uint64_t image_hash_kinds(const WrTrampolineRequest *request, uint64_t hash)
+{
+    hash = wr_hash_mix(hash, (uint64_t)request->num_params << 32 | request->num_results);
+    for (uint32_t i = 0; i < request->num_params; i++) hash = wr_hash_mix(hash, wr_vt_kind(request->params[i]));
+    for (uint32_t i = 0; i < request->num_results; i++) hash = wr_hash_mix(hash, wr_vt_kind(request->results[i]));
+    return hash;
+}
+
+static bool image_asm_error(ImageWriter *writer)
+{
+    if (writer->as.status == X64_TOO_LARGE)
+        return wr_error_set(writer->error, WR_ERROR_LIMIT, WR_NO_OFFSET, "trampolines: a signature has over %u values, or their code is too large", ABI_MAX_VALUES);
+    return wr_error_set(writer->error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate trampolines");
+}
+
+static FunctionLoc image_emitted(const ImageWriter *writer)
+{
+    uint32_t start = writer->as.function_offset;
+    return (FunctionLoc){start, x64_offset(&writer->as) - start};
+}
+
+static bool image_emit_trampolines(ImageWriter *writer)
+{
+    const WrImageInput *input = writer->input;
+    const uint32_t count = input->num_trampolines;
+    if (count == 0) return true;
+    size_t num_slots = 4;
+    while (num_slots < 2 * (size_t)count) num_slots *= 2;
+    uint32_t *slots = calloc(num_slots, sizeof *slots); /* open addressing: index of the first request of a signature plus 1 */
+    writer->trampolines = calloc(count, sizeof *writer->trampolines);
+    bool ok = slots && writer->trampolines;
+    const uint64_t seed = wr_hash_seed(slots); /* bodies are emitted in the order of the requests, so the seed shows nowhere */
+    for (uint32_t i = 0; ok && i < count; i++) {
+        const WrTrampolineRequest *request = &input->trampolines[i];
+        size_t slot = image_hash_kinds(request, seed) & (num_slots - 1);
+        while (slots[slot] && !image_same_body(request, &input->trampolines[slots[slot] - 1])) slot = (slot + 1) & (num_slots - 1);
+        if (slots[slot]) {
+            writer->trampolines[i] = writer->trampolines[slots[slot] - 1];
+            continue;
+        }
+        slots[slot] = i + 1;
+        ok = wr_tramp_emit_host_call(&writer->as, &(WrSignature){request->params, request->num_params, request->results, request->num_results});
+        writer->trampolines[i] = image_emitted(writer);
+    }
+    ok = ok && wr_tramp_emit_host_array_call(&writer->as);
+    if (ok) writer->array_call = image_emitted(writer);
+    free(slots);
+    return ok || image_asm_error(writer);
+}
+
+/* ---- layout ------------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t image_align(uint64_t offset, uint64_t alignment) { return (offset + alignment - 1) & ~(alignment - 1); }
+
+/* Takes `count` rows from a counter of the image. False past what 32 bits hold. */
+static bool image_take(uint32_t *counter, uint32_t count, uint32_t *out_first)
+{
+    *out_first = *counter;
+    return !__builtin_add_overflow(*counter, count, counter);
+}
+
+static bool image_place(ImageWriter *writer)
+{
+    const WrImageInput *input = writer->input;
+    uint64_t meta = 0, data = 0, text = 0;
+    for (uint32_t i = 0; i < input->num_modules; i++) {
+        const CompiledModule *compiled = input->compiled[i];
+        ImageModule *module = &writer->modules[i];
+        ModuleRecord *record = &module->record;
+        if (!wr_meta_size(input->modules[i], &module->meta_bytes, &module->data_bytes, writer->error)) return false;
+        record->meta_offset = meta = image_align(meta, IMAGE_BLOB_ALIGN);
+        record->meta_bytes = module->meta_bytes;
+        record->data_offset = data = image_align(data, IMAGE_BLOB_ALIGN);
+        record->data_bytes = module->data_bytes;
+        text = image_align(text, IMAGE_TEXT_ALIGN);
+        record->text_offset = (uint32_t)text;
+        record->text_bytes = compiled->text_bytes;
+        meta += module->meta_bytes;
+        data += module->data_bytes;
+        text += compiled->text_bytes;
+        record->num_imported_funcs = input->modules[i]->num_imported_funcs;
+        record->num_funcs = compiled->num_funcs;
+        record->num_array_calls = compiled->num_array_calls;
+        record->num_host_calls = compiled->num_host_calls;
+        record->num_traps = compiled->num_traps;
+        record->num_addrs = compiled->num_addrs;
+        bool fits = image_take(&writer->num_funcs, record->num_funcs, &record->first_func) && image_take(&writer->num_funcs, record->num_array_calls, &record->first_array_call) &&
+                    image_take(&writer->num_funcs, record->num_host_calls, &record->first_host_call) && image_take(&writer->num_traps, record->num_traps, &record->first_trap) &&
+                    image_take(&writer->num_addrs, record->num_addrs, &record->first_addr);
+        if (!fits || text > WR_IMAGE_MAX_TEXT_BYTES || meta > UINT32_MAX || data > UINT64_C(1) << 40)
+            return wr_error_set(writer->error, WR_ERROR_LIMIT, WR_NO_OFFSET, "the image is over %u bytes of machine code, or its tables over 4 GiB", WR_IMAGE_MAX_TEXT_BYTES);
+    }
+    uint32_t first_trampoline;
+    writer->trampoline_text = text = image_align(text, IMAGE_TEXT_ALIGN);
+    text += x64_offset(&writer->as);
+    if (text > WR_IMAGE_MAX_TEXT_BYTES || input->num_trampolines > UINT32_MAX / 2 || !image_take(&writer->num_funcs, 2 * input->num_trampolines, &first_trampoline))
+        return wr_error_set(writer->error, WR_ERROR_LIMIT, WR_NO_OFFSET, "the image is over %u bytes of machine code", WR_IMAGE_MAX_TEXT_BYTES);
+    uint64_t *sizes = writer->layout.sizes;
+    sizes[WR_SECTION_ENGINE] = sizeof(ImageHeader);
+    sizes[WR_SECTION_MODULES] = input->num_modules * sizeof(ModuleRecord);
+    sizes[WR_SECTION_META] = meta;
+    sizes[WR_SECTION_FUNCS] = writer->num_funcs * sizeof(FunctionLoc);
+    sizes[WR_SECTION_TRAPS] = (uint64_t)writer->num_traps * 5;
+    sizes[WR_SECTION_ADDRMAP] = (uint64_t)writer->num_addrs * 8;
+    sizes[WR_SECTION_DATA] = data;
+    sizes[WR_SECTION_INFO] = input->num_info_bytes;
+    sizes[WR_SECTION_TEXT] = text;
+    wr_elf_place(&writer->layout);
+    return true;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------------------------ */
+
+/* Locations of `count` functions, moved by `base`; empty ones stay {0, 0}. */
+static void image_write_locs(FunctionLoc *out, const FunctionLoc *locs, uint32_t count, uint32_t base)
+{
+    for (uint32_t i = 0; i < count; i++) out[i] = locs[i].length ? (FunctionLoc){locs[i].start + base, locs[i].length} : (FunctionLoc){0, 0};
+}
+
+static void image_write_module(const ImageWriter *writer, uint8_t *bytes, uint32_t index)
+{
+    const CompiledModule *compiled = writer->input->compiled[index];
+    const ModuleRecord *record = &writer->modules[index].record;
+    const uint64_t *offsets = writer->layout.offsets;
+    const uint32_t base = record->text_offset;
+    memcpy(bytes + offsets[WR_SECTION_MODULES] + index * sizeof *record, record, sizeof *record);
+    wr_meta_write(writer->input->modules[index], bytes + offsets[WR_SECTION_META] + record->meta_offset, bytes + offsets[WR_SECTION_DATA] + record->data_offset);
+    if (compiled->text_bytes) memcpy(bytes + offsets[WR_SECTION_TEXT] + base, compiled->text, compiled->text_bytes);
+
+    FunctionLoc *funcs = (FunctionLoc *)(void *)(bytes + offsets[WR_SECTION_FUNCS]);
+    image_write_locs(funcs + record->first_func, compiled->funcs, compiled->num_funcs, base);
+    image_write_locs(funcs + record->first_array_call, compiled->array_calls, compiled->num_array_calls, base);
+    image_write_locs(funcs + record->first_host_call, compiled->host_calls, compiled->num_host_calls, base);
+    for (uint32_t i = 1; i < compiled->num_funcs; i++) assert(compiled->funcs[i].start >= compiled->funcs[i - 1].start + compiled->funcs[i - 1].length);
+
+    uint32_t *trap_offsets = (uint32_t *)(void *)(bytes + offsets[WR_SECTION_TRAPS]) + record->first_trap;
+    uint8_t *trap_codes = bytes + offsets[WR_SECTION_TRAPS] + 4 * (size_t)writer->num_traps + record->first_trap;
+    for (uint32_t i = 0; i < compiled->num_traps; i++) {
+        assert(compiled->traps[i].trap_code <= UINT8_MAX && compiled->traps[i].code_offset < compiled->text_bytes);
+        assert(i == 0 || compiled->traps[i].code_offset > compiled->traps[i - 1].code_offset);
+        trap_offsets[i] = base + compiled->traps[i].code_offset;
+        trap_codes[i] = (uint8_t)compiled->traps[i].trap_code;
+    }
+    uint32_t *addr_offsets = (uint32_t *)(void *)(bytes + offsets[WR_SECTION_ADDRMAP]) + record->first_addr;
+    uint32_t *addr_places = addr_offsets + writer->num_addrs;
+    for (uint32_t i = 0; i < compiled->num_addrs; i++) {
+        assert(compiled->addrs[i].code_offset < compiled->text_bytes && (i == 0 || compiled->addrs[i].code_offset > compiled->addrs[i - 1].code_offset));
+        addr_offsets[i] = base + compiled->addrs[i].code_offset;
+        addr_places[i] = compiled->addrs[i].wasm_offset;
+    }
+}
+
+static void image_write(const ImageWriter *writer, uint8_t *bytes)
+{
+    const WrImageInput *input = writer->input;
+    const uint64_t *offsets = writer->layout.offsets;
+    wr_elf_write(&writer->layout, bytes);
+    for (uint32_t i = 0; i < input->num_modules; i++) image_write_module(writer, bytes, i);
+
+    const uint32_t base = (uint32_t)writer->trampoline_text;
+    FunctionLoc *rows = (FunctionLoc *)(void *)(bytes + offsets[WR_SECTION_FUNCS]) + (writer->num_funcs - 2 * input->num_trampolines);
+    for (uint32_t i = 0; i < input->num_trampolines; i++) {
+        image_write_locs(&rows[2 * i], &writer->trampolines[i], 1, base);
+        image_write_locs(&rows[2 * i + 1], &writer->array_call, 1, base);
+    }
+    if (input->num_trampolines) memcpy(bytes + offsets[WR_SECTION_TEXT] + base, writer->as.code.start, x64_offset(&writer->as));
+    if (input->num_info_bytes) memcpy(bytes + offsets[WR_SECTION_INFO], input->info, input->num_info_bytes);
+
+    ImageHeader header = {
+        .magic = WR_IMAGE_MAGIC,
+        .format = WR_IMAGE_FORMAT,
+        .kind = input->kind,
+        .target = WR_IMAGE_TARGET_X86_64_LINUX,
+        .header_bytes = sizeof header,
+        .abi_fingerprint = wr_code_abi_fingerprint(),
+        .wasm_features = input->wasm_features,
+        .tunables = *input->tunables,
+        .num_modules = input->num_modules,
+        .num_trampolines = input->num_trampolines,
+        .num_funcs = writer->num_funcs,
+        .num_traps = writer->num_traps,
+        .num_addrs = writer->num_addrs,
+        .contents_checksum = wr_code_contents_checksum(bytes, &writer->layout),
+    };
+    uint8_t *place = bytes + offsets[WR_SECTION_ENGINE];
+    memcpy(place, &header, sizeof header);
+    header.header_checksum = wr_code_header_checksum(bytes, &writer->layout);
+    memcpy(place, &header, sizeof header);
+}
+
+bool wr_image_build(const WrImageInput *input, CodeMemory **out_code, WrError *error)
+{
+    ImageWriter writer = {.input = input, .error = error};
+    CodePages pages = {0};
+    wr_x64_asm_init(&writer.as, (uint32_t)input->tunables->cpu_features);
+    writer.modules = calloc((size_t)input->num_modules + 1, sizeof *writer.modules);
+    bool ok = writer.modules != NULL;
+    if (!ok) wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the records of %u modules", input->num_modules);
+    ok = ok && image_emit_trampolines(&writer) && image_place(&writer);
+    if (ok) {
+        pages.num_bytes = writer.layout.num_bytes;
+        pages.mapped_bytes = wr_os_round_to_pages(pages.num_bytes);
+        pages.bytes = wr_os_alloc(pages.mapped_bytes);
+        ok = pages.bytes || wr_os_memory_error(error, "an image", pages.mapped_bytes);
+    }
+    if (ok) image_write(&writer, pages.bytes);
+    free(writer.modules);
+    free(writer.trampolines);
+    wr_x64_asm_free(&writer.as);
+    return ok && wr_code_open(&pages, out_code, error);
+}
