@@ -192,7 +192,7 @@ static void image_write_module(const ImageWriter *writer, uint8_t *bytes, uint32
     uint32_t *addr_offsets = (uint32_t *)(void *)(bytes + offsets[WR_SECTION_ADDRMAP]) + record->first_addr;
     uint32_t *addr_places = addr_offsets + writer->num_addrs;
     for (uint32_t i = 0; i < compiled->num_addrs; i++) {
-        assert(compiled->addrs[i].code_offset < compiled->text_bytes && (i == 0 || compiled->addrs[i].code_offset > compiled->addrs[i - 1].code_offset));
+        assert(compiled->addrs[i].code_offset < compiled->text_bytes && (i == 0 || compiled->addrs[i].code_offset >= compiled->addrs[i - 1].code_offset));
         addr_offsets[i] = base + compiled->addrs[i].code_offset;
         addr_places[i] = compiled->addrs[i].wasm_offset;
     }

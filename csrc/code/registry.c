@@ -4,12 +4,11 @@
  * and then waits until it has seen no reader once: whoever comes later sees the new one, so the old array and an unregistered image can go. Reads are
  * a few dozen instructions, so the wait is over at once; it yields since a reader's thread may have been preempted. Sequentially consistent operations
  * order "count in, load" against "publish, look at the count". After a fork the readers of the parent's other threads are not in the child. */
-#include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "code/memory.h"
+#include "os/thread.h"
 
 typedef struct RegistryRow {
     uintptr_t start;        /* text */
@@ -59,7 +58,7 @@ static RegistryRow registry_row(const CodeMemory *code)
 /* Waits until every reader that may have seen what was published before has left. */
 static void registry_wait(void)
 {
-    while (atomic_load(&registry_readers) != 0) sched_yield();
+    while (atomic_load(&registry_readers) != 0) wr_os_yield();
 }
 
 /* Publishes the rows without `removed`, with `added` (either may be NULL), and frees the old array. False: no memory, nothing has changed. */

@@ -115,3 +115,8 @@ void wr_os_wake(const uint32_t *word, int count)
 {
     (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
+
+void wr_os_yield(void)
+{
+    (void)sched_yield();
+}

@@ -24,6 +24,7 @@ bool wr_os_on_main_thread(void);
 uint32_t wr_os_cpu_count(void);
 uint64_t wr_os_monotonic_ns(void);
 void wr_os_sleep_ns(uint64_t duration_ns);
+void wr_os_yield(void);
 
 /* Sleeps while *word == expected, until woken; may wake without cause. */
 void wr_os_wait(const uint32_t *word, uint32_t expected);

@@ -1,7 +1,7 @@
 /* A module's flat arrays as one position-independent blob in an artifact, and a view of it without copying.
  *
- * What goes in: every array of WasmModule and the bytes that its spans name (names, constant expressions, custom sections), without code bodies; data
- * segments go to a blob of their own, one after the other, so that both spans count from the blob's start. The same module gives the same bytes.
+ * What goes in: every array of WasmModule but custom sections, and the bytes that its spans name (names, constant expressions), without code bodies;
+ * data segments go to a blob of their own, one after the other. Spans count from their blob's start. The same module gives the same bytes.
  * What comes out may be hostile: opening checks array bounds at a cost that does not grow with the number of functions, and wr_meta_verify all rows;
  * indices and spans of rows are checked where they are used. */
 #ifndef WR_WASM_META_H
