@@ -4,18 +4,20 @@
 
 #define OS_DIRECTION_FLAG 0x400
 
-bool wr_os_signal_install(int signal, WrOsSignalHandler handler, struct sigaction *out_previous, bool *out_replaced)
+bool wr_os_signal_current(int signal, WrOsSignalHandler handler, struct sigaction *out_current, bool *out_is_ours)
 {
-    struct sigaction now, ours = { 0 };
-    *out_replaced = false;
-    if (sigaction(signal, NULL, &now) != 0) return false;
-    if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == handler) return true;
+    if (sigaction(signal, NULL, out_current) != 0) return false;
+    *out_is_ours = (out_current->sa_flags & SA_SIGINFO) != 0 && out_current->sa_sigaction == handler;
+    return true;
+}
+
+bool wr_os_signal_install(int signal, WrOsSignalHandler handler)
+{
+    struct sigaction ours = { 0 };
     ours.sa_sigaction = handler;
     ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
     sigemptyset(&ours.sa_mask);
-    if (sigaction(signal, &ours, out_previous) != 0) return false;
-    *out_replaced = true;
-    return true;
+    return sigaction(signal, &ours, NULL) == 0;
 }
 
 bool wr_os_signal_is_fault(const siginfo_t *info)

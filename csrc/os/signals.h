@@ -10,9 +10,11 @@
 
 typedef void (*WrOsSignalHandler)(int signal, siginfo_t *info, void *context);
 
-/* Makes `handler` the handler of `signal` unless it is already; *out_replaced tells, and then *out_previous is what it was. Runs on the alternate
- * stack of the thread if it has one, with the signal not blocked, so that a fault inside a handler that is chained to reaches the next. */
-bool wr_os_signal_install(int signal, WrOsSignalHandler handler, struct sigaction *out_previous, bool *out_replaced);
+/* What handles `signal` now, and whether that is `handler`. */
+bool wr_os_signal_current(int signal, WrOsSignalHandler handler, struct sigaction *out_current, bool *out_is_ours);
+/* `handler` runs on the alternate stack of the thread if it has one, with the signal not blocked, so that a fault inside a handler that is chained to
+ * reaches the next. */
+bool wr_os_signal_install(int signal, WrOsSignalHandler handler);
 /* Gives the signal its default action and raises it again: the process ends as if no handler had been there. For a synchronous fault the
  * faulting instruction runs again after the return. */
 void wr_os_signal_default(int signal, const siginfo_t *info);

@@ -1,0 +1,116 @@
+/* What machine code asks of C: one function a row of builtins.def, in a table that every VMContext points at.
+ *
+ * Each is called from machine code with the frame pointer chain intact and is compiled with frame pointers: the caller's pc and rbp, at which a trap
+ * is recorded, are read from the builtin's own frame. None of them unwinds; a nonzero status makes the code do it. Operand indices were checked when
+ * the code was compiled. */
+#include "vm/objects.h"
+
+/* The machine code that called the builtin in which this stands. */
+#define BUILTIN_TRAP(trap_code) \
+    builtin_trap(vmctx, (trap_code), (uintptr_t)__builtin_return_address(0), *(const uintptr_t *)__builtin_frame_address(0))
+
+static int builtin_trap(VMContext *vmctx, uint32_t trap_code, uintptr_t return_address, uintptr_t fp)
+{
+    vm_trap_record(vm_header(vmctx)->store, trap_code, return_address - 1, fp);
+    return 1;
+}
+
+#define BUILTIN_STATUS(ok, trap_code) ((ok) ? 0 : BUILTIN_TRAP(trap_code))
+
+static void builtin_TRAP(VMContext *vmctx, uint32_t trap_code)
+{
+    BUILTIN_TRAP(trap_code);
+}
+
+/* The word asks for an interrupt, or the stack is used up. A tick may overwrite the latter's evidence; the code then checks again and comes back. */
+static int builtin_INTERRUPT(VMContext *vmctx)
+{
+    VMStoreContext *context = vm_header(vmctx)->store;
+    if (vm_stack_limit(context) != WR_INTERRUPTED || (uintptr_t)__builtin_frame_address(0) < context->real_stack_limit) return BUILTIN_TRAP(TRAP_STACK_OVERFLOW);
+    /* the hook may enter the guest again, so the word is put back first, and the guest's frames are shown as under a host function */
+    vm_set_stack_limit(context, context->real_stack_limit);
+    if (vm_hooks()->interrupt == NULL) return 0;
+    void *exit_fp = context->exit_fp;
+    context->exit_fp = __builtin_frame_address(0);
+    int status = vm_hooks()->interrupt(vm_store_of(context), context->host);
+    context->exit_fp = exit_fp;
+    return status;
+}
+
+static int builtin_OUT_OF_FUEL(VMContext *vmctx)
+{
+    return BUILTIN_TRAP(TRAP_OUT_OF_FUEL);
+}
+
+static uint64_t builtin_MEMORY_GROW(VMContext *vmctx, uint32_t memory, uint64_t delta_pages)
+{
+    return (uint64_t)wr_memory_grow(vm_instance_of(vmctx)->memories[memory], delta_pages);
+}
+
+static int builtin_MEMORY_COPY(VMContext *vmctx, uint32_t dst_memory, uint32_t src_memory, uint64_t dst, uint64_t src, uint64_t len)
+{
+    WrInstance *instance = vm_instance_of(vmctx);
+    return BUILTIN_STATUS(vm_memory_copy(instance->store, instance->memories[dst_memory], instance->memories[src_memory], dst, src, len), TRAP_MEMORY_OUT_OF_BOUNDS);
+}
+
+static int builtin_MEMORY_FILL(VMContext *vmctx, uint32_t memory, uint64_t dst, uint32_t value, uint64_t len)
+{
+    WrInstance *instance = vm_instance_of(vmctx);
+    return BUILTIN_STATUS(vm_memory_fill(instance->store, instance->memories[memory], dst, (uint8_t)value, len), TRAP_MEMORY_OUT_OF_BOUNDS);
+}
+
+static int builtin_MEMORY_INIT(VMContext *vmctx, uint32_t memory, uint32_t segment, uint64_t dst, uint32_t src, uint32_t len)
+{
+    WrInstance *instance = vm_instance_of(vmctx);
+    return BUILTIN_STATUS(vm_data_init(instance, instance->memories[memory], segment, dst, src, len), TRAP_MEMORY_OUT_OF_BOUNDS);
+}
+
+static void builtin_DATA_DROP(VMContext *vmctx, uint32_t segment)
+{
+    vm_set_bit(vm_instance_of(vmctx)->dropped_datas, segment);
+}
+
+static uint64_t builtin_TABLE_GROW(VMContext *vmctx, uint32_t table, void *init, uint64_t delta)
+{
+    return (uint64_t)wr_table_grow(vm_instance_of(vmctx)->tables[table], delta, init);
+}
+
+static int builtin_TABLE_COPY(VMContext *vmctx, uint32_t dst_table, uint32_t src_table, uint64_t dst, uint64_t src, uint64_t len)
+{
+    WrInstance *instance = vm_instance_of(vmctx);
+    return BUILTIN_STATUS(vm_table_copy(instance->tables[dst_table], instance->tables[src_table], dst, src, len), TRAP_TABLE_OUT_OF_BOUNDS);
+}
+
+static int builtin_TABLE_FILL(VMContext *vmctx, uint32_t table, uint64_t dst, void *value, uint64_t len)
+{
+    return BUILTIN_STATUS(vm_table_fill(vm_instance_of(vmctx)->tables[table], dst, value, len), TRAP_TABLE_OUT_OF_BOUNDS);
+}
+
+static int builtin_TABLE_INIT(VMContext *vmctx, uint32_t table, uint32_t segment, uint64_t dst, uint32_t src, uint32_t len)
+{
+    WrInstance *instance = vm_instance_of(vmctx);
+    return BUILTIN_STATUS(vm_table_init(instance, instance->tables[table], segment, dst, src, len), TRAP_TABLE_OUT_OF_BOUNDS);
+}
+
+static void builtin_ELEM_DROP(VMContext *vmctx, uint32_t segment)
+{
+    vm_set_bit(vm_instance_of(vmctx)->dropped_elems, segment);
+}
+
+/* The entry is not linked yet: what is under it was left by a host call. */
+static void builtin_ENTRY_OVERFLOW(VMContext *vmctx)
+{
+    vm_trap_record(vm_header(vmctx)->store, TRAP_STACK_OVERFLOW, 0, 0);
+}
+
+/* Host trampolines find it on the way back, so the frames under the host function are those at the last exit. */
+static void builtin_ENTRY_ORDER(VMContext *vmctx)
+{
+    vm_trap_record(vm_header(vmctx)->store, TRAP_ENTRY_ORDER, 0, 0);
+}
+
+const void *const vm_builtins[WR_BUILTIN_COUNT] = {
+#define BUILTIN(name, ret, params, doc) [WR_BUILTIN_##name] = (const void *)builtin_##name,
+#include "wasmrt/builtins.def"
+#undef BUILTIN
+};

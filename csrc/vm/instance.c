@@ -1,0 +1,365 @@
+/* Core instances: one block with the record, what it defines and the VMContext; filled in by loops over the module's flat arrays.
+ *
+ * Order as in the specification: check imports, allocate, globals and table initial values, element segments, data segments. An instance whose
+ * segments trap stays in its store, since others may hold its functions by then. Indices of the module are checked where they are used, for a module
+ * may come from an artifact; what the decoder made is in range by construction. */
+#include "vm/objects.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool instance_malformed(WrError *error, const char *what)
+{
+    return wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "malformed module: %s", what);
+}
+
+/* ---- allocation ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct InstanceLayout {
+    size_t bytes;
+} InstanceLayout;
+
+static size_t instance_take(InstanceLayout *layout, size_t count, size_t size, size_t alignment)
+{
+    size_t at = (layout->bytes + alignment - 1) & ~(alignment - 1);
+    layout->bytes = at + count * size;
+    return at;
+}
+
+/* Counts are below the limits table's (the decoder's and the loader's business), so that no sum here comes near overflow. */
+static WrInstance *instance_allocate(const WasmModule *module)
+{
+    InstanceLayout layout = { sizeof(WrInstance) };
+    VMOffsets offsets;
+    wr_vm_offsets(module, &offsets);
+    uint32_t own_tables = module->num_tables - module->num_imported_tables, own_globals = module->num_globals - module->num_imported_globals;
+    uint32_t own_tags = module->num_tags - module->num_imported_tags;
+    size_t at_memories = instance_take(&layout, module->num_memories, sizeof(WrMemory *), 8);
+    size_t at_tables = instance_take(&layout, module->num_tables, sizeof(WrTable *), 8);
+    size_t at_globals = instance_take(&layout, module->num_globals, sizeof(WrGlobal *), 8);
+    size_t at_tags = instance_take(&layout, module->num_tags, sizeof(WrTag *), 8);
+    size_t at_own_tables = instance_take(&layout, own_tables, sizeof(WrTable), 16);
+    size_t at_own_globals = instance_take(&layout, own_globals, sizeof(WrGlobal), 16);
+    size_t at_own_tags = instance_take(&layout, own_tags, sizeof(WrTag), 8);
+    size_t at_elems = instance_take(&layout, (module->num_elems + 63u) / 64, 8, 8);
+    size_t at_datas = instance_take(&layout, (module->num_datas + 63u) / 64, 8, 8);
+    size_t at_vmctx = instance_take(&layout, offsets.size, 1, 64);
+    size_t bytes = (layout.bytes + 63) & ~(size_t)63;
+    uint8_t *block = aligned_alloc(64, bytes);
+    if (block == NULL) return NULL;
+    memset(block, 0, bytes);
+    WrInstance *instance = (WrInstance *)(void *)block;
+    instance->offsets = offsets;
+    instance->memories = (WrMemory **)(void *)(block + at_memories);
+    instance->tables = (WrTable **)(void *)(block + at_tables);
+    instance->globals = (WrGlobal **)(void *)(block + at_globals);
+    instance->tags = (WrTag **)(void *)(block + at_tags);
+    instance->own_tables = (WrTable *)(void *)(block + at_own_tables);
+    instance->own_globals = (WrGlobal *)(void *)(block + at_own_globals);
+    instance->own_tags = (WrTag *)(void *)(block + at_own_tags);
+    instance->dropped_elems = (uint64_t *)(void *)(block + at_elems);
+    instance->dropped_datas = (uint64_t *)(void *)(block + at_datas);
+    instance->vmctx = (VMContext *)(void *)(block + at_vmctx);
+    return instance;
+}
+
+/* Frees the block and what it owns; memories are the store's. */
+static void instance_free(WrInstance *instance)
+{
+    for (uint32_t i = 0; i < instance->num_own_tables; i++) vm_table_destroy(&instance->own_tables[i]);
+    wr_code_release(instance->code);
+    free(instance);
+}
+
+void vm_instances_free(WrStore *store)
+{
+    while (store->instances != NULL) {
+        WrInstance *instance = store->instances;
+        store->instances = instance->next;
+        instance_free(instance);
+    }
+    store->num_instances = 0;
+}
+
+/* ---- imports and definitions ---------------------------------------------------------------------------------------------- */
+
+static bool instance_import_func(WrInstance *instance, const WasmImport *import, VMFuncRef *func, WrError *error)
+{
+    const void *wasm_call = func->wasm_call;
+    if (wasm_call == NULL && vm_header(func->vmctx)->magic != WR_VMCTX_MAGIC_CORE)
+        wasm_call = wr_code_host_call(instance->code, instance->module_index, instance->module->funcs[import->index].type_index);
+    if (wasm_call == NULL) return wr_error_set(error, WR_ERROR_LINK, WR_NO_OFFSET, "an imported function cannot be called from compiled code");
+    VM_ARRAY(instance, VMFuncImport, func_imports)[import->index] = (VMFuncImport){ wasm_call, func->vmctx, func };
+    return true;
+}
+
+static bool instance_take_imports(WrInstance *instance, const WrExtern *imports, WrError *error)
+{
+    const WasmModule *module = instance->module;
+    for (uint32_t i = 0; i < module->num_imports; i++) {
+        uint32_t index = module->imports[i].index;
+        switch (imports[i].kind) {
+        case WASM_EXTERN_FUNC:
+            if (!instance_import_func(instance, &module->imports[i], imports[i].func, error)) return false;
+            break;
+        case WASM_EXTERN_TABLE: instance->tables[index] = imports[i].table; break;
+        case WASM_EXTERN_MEMORY: instance->memories[index] = imports[i].memory; break;
+        case WASM_EXTERN_GLOBAL:
+            instance->globals[index] = imports[i].global;
+            VM_ARRAY(instance, VMGlobalDef *, imported_globals)[index] = imports[i].global->def;
+            break;
+        default: instance->tags[index] = imports[i].tag; break;
+        }
+    }
+    /* the decoder numbers imports without gaps; nothing says that an artifact does */
+    for (uint32_t i = 0; i < module->num_imported_funcs; i++)
+        if (VM_ARRAY(instance, VMFuncImport, func_imports)[i].func_ref == NULL) return instance_malformed(error, "imports");
+    for (uint32_t i = 0; i < module->num_imported_tables; i++)
+        if (instance->tables[i] == NULL) return instance_malformed(error, "imports");
+    for (uint32_t i = 0; i < module->num_imported_memories; i++)
+        if (instance->memories[i] == NULL) return instance_malformed(error, "imports");
+    for (uint32_t i = 0; i < module->num_imported_globals; i++)
+        if (instance->globals[i] == NULL) return instance_malformed(error, "imports");
+    return true;
+}
+
+static bool instance_make_func_refs(WrInstance *instance, WrError *error)
+{
+    const WasmModule *module = instance->module;
+    VMFuncRef *refs = VM_ARRAY(instance, VMFuncRef, func_refs);
+    uint32_t made = 0;
+    for (uint32_t i = module->num_imported_funcs; i < module->num_funcs && made < module->num_escaped_funcs; i++) {
+        uint32_t escape = module->funcs[i].escape_index;
+        if (escape == UINT32_MAX) continue;
+        const void *wasm_call = wr_code_func(instance->code, instance->module_index, i);
+        VMArrayCall array_call = wr_code_array_call(instance->code, instance->module_index, escape);
+        if (escape >= module->num_escaped_funcs || module->funcs[i].type_index >= module->num_types || wasm_call == NULL || array_call == NULL)
+            return instance_malformed(error, "functions");
+        refs[escape] = (VMFuncRef){ array_call, wasm_call, instance->type_ids[module->funcs[i].type_index], 0, instance->vmctx };
+        made++;
+    }
+    return true;
+}
+
+static bool instance_make_memories(WrInstance *instance, WrError *error)
+{
+    const WasmModule *module = instance->module;
+    const WrTunables *tunables = &wr_code_header(instance->code)->tunables;
+    VMMemoryImport *defs = VM_ARRAY(instance, VMMemoryImport, memories);
+    for (uint32_t i = 0; i < module->num_memories; i++) {
+        if (i >= module->num_imported_memories && (instance->memories[i] = wr_memory_new(instance->store, &module->memories[i].limits, tunables, error)) == NULL)
+            return false;
+        defs[i] = (VMMemoryImport){ instance->memories[i]->def.base, &instance->memories[i]->def };
+    }
+    return true;
+}
+
+static bool instance_make_globals(WrInstance *instance, WrError *error)
+{
+    const WasmModule *module = instance->module;
+    VMGlobalDef *values = VM_ARRAY(instance, VMGlobalDef, globals);
+    for (uint32_t i = module->num_imported_globals; i < module->num_globals; i++) {
+        const WasmGlobal *declared = &module->globals[i];
+        WrGlobal *global = &instance->own_globals[i - module->num_imported_globals];
+        /* `def` stays NULL until it has its value: an initial value may only read globals before it */
+        instance->globals[i] = global;
+        VMGlobalDef *value = &values[i - module->num_imported_globals];
+        if (!vm_const_eval(instance, &declared->init, &value->value)) return instance_malformed(error, "initial value of a global");
+        *global = (WrGlobal){ .def = value, .type = vm_engine_type(declared->type, instance->type_ids), .is_mutable = declared->is_mutable != 0, .store = instance->store };
+    }
+    for (uint32_t i = module->num_imported_tags; i < module->num_tags; i++) {
+        WrTag *tag = &instance->own_tags[i - module->num_imported_tags];
+        if (module->tags[i].type_index >= module->num_types) return instance_malformed(error, "tag");
+        *tag = (WrTag){ .type_id = instance->type_ids[module->tags[i].type_index], .store = instance->store };
+        instance->tags[i] = tag;
+    }
+    return true;
+}
+
+static bool instance_make_tables(WrInstance *instance, WrError *error)
+{
+    const WasmModule *module = instance->module;
+    VMTableDef **defs = VM_ARRAY(instance, VMTableDef *, tables);
+    for (uint32_t i = 0; i < module->num_tables; i++) {
+        const WasmTable *declared = &module->tables[i];
+        if (i >= module->num_imported_tables) {
+            ValRaw init = { 0 };
+            WrTable *table = &instance->own_tables[i - module->num_imported_tables];
+            if (declared->has_init && !vm_const_eval(instance, &declared->init, &init)) return instance_malformed(error, "initial value of a table");
+            if (!vm_table_create(table, instance->store, vm_engine_type(declared->element, instance->type_ids), &declared->limits, init.ref, error)) return false;
+            instance->num_own_tables++;
+            instance->tables[i] = table;
+        }
+        defs[i] = &instance->tables[i]->def;
+    }
+    return true;
+}
+
+/* ---- segments ------------------------------------------------------------------------------------------------------------- */
+
+VMFuncRef *vm_instance_func(WrInstance *instance, uint32_t func_index)
+{
+    const WasmModule *module = instance->module;
+    if (func_index < module->num_imported_funcs) return VM_ARRAY(instance, VMFuncImport, func_imports)[func_index].func_ref;
+    uint32_t escape = module->funcs[func_index].escape_index;
+    return escape < module->num_escaped_funcs ? &VM_ARRAY(instance, VMFuncRef, func_refs)[escape] : NULL;
+}
+
+/* A malformed item, which the decoder lets nobody have, is null. */
+static void *instance_elem_item(WrInstance *instance, const WasmElemItem *item)
+{
+    const WasmModule *module = instance->module;
+    ValRaw value = { 0 };
+    switch (item->kind) {
+    case WASM_CONST_REF_FUNC: return item->index < module->num_funcs ? vm_instance_func(instance, item->index) : NULL;
+    case WASM_CONST_GLOBAL: return item->index < module->num_globals ? instance->globals[item->index]->def->value.ref : NULL;
+    case WASM_CONST_EXPR: return item->index < module->num_elem_exprs && vm_const_eval(instance, &module->elem_exprs[item->index], &value) ? value.ref : NULL;
+    default: return NULL;
+    }
+}
+
+bool vm_table_init(WrInstance *instance, WrTable *table, uint32_t segment, uint64_t dst, uint64_t src, uint64_t length)
+{
+    const WasmModule *module = instance->module;
+    const WasmElem *elem = &module->elems[segment];
+    uint64_t available = vm_bit(instance->dropped_elems, segment) ? 0 : elem->num_items;
+    if (elem->first_item > module->num_elem_items || available > module->num_elem_items - elem->first_item) available = 0;
+    if (src > available || length > available - src || dst > table->def.length || length > table->def.length - dst) return false;
+    const WasmElemItem *items = module->elem_items + elem->first_item + src;
+    for (uint64_t i = 0; i < length; i++) table->def.elements[dst + i] = instance_elem_item(instance, &items[i]);
+    return true;
+}
+
+bool vm_data_init(WrInstance *instance, WrMemory *memory, uint32_t segment, uint64_t dst, uint64_t src, uint64_t length)
+{
+    const WasmModule *module = instance->module;
+    WasmSpan span = module->datas[segment].bytes;
+    if (vm_bit(instance->dropped_datas, segment) || span.offset > module->num_data_bytes || span.length > module->num_data_bytes - span.offset) span = (WasmSpan){ 0, 0 };
+    return vm_memory_init(instance->store, memory, dst, module->data_bytes + span.offset, span.length, src, length);
+}
+
+/* The offset of an active segment: an i32 counts without sign, whatever the upper half holds. */
+static bool instance_segment_offset(WrInstance *instance, const WasmConst *offset, bool is_64, uint64_t *out_offset, WrError *error)
+{
+    ValRaw value;
+    if (!vm_const_eval(instance, offset, &value)) return instance_malformed(error, "offset of a segment");
+    *out_offset = is_64 ? (uint64_t)value.i64 : (uint32_t)value.i32;
+    return true;
+}
+
+static bool instance_trap(WrInstance *instance, uint32_t trap_code, const char *what, uint32_t segment, WrError *error)
+{
+    wr_store_trap(instance->store, trap_code);
+    return wr_error_set(error, WR_ERROR_TRAP, WR_NO_OFFSET, "%s (%s segment %u)", wr_trap_message(trap_code), what, segment);
+}
+
+static bool instance_apply_elems(WrInstance *instance, WrError *error)
+{
+    const WasmModule *module = instance->module;
+    for (uint32_t i = 0; i < module->num_elems; i++) {
+        const WasmElem *elem = &module->elems[i];
+        uint64_t offset = 0;
+        if (elem->mode == WASM_SEGMENT_PASSIVE) continue;
+        if (elem->mode == WASM_SEGMENT_ACTIVE) {
+            if (elem->table >= module->num_tables) return instance_malformed(error, "element segment");
+            WrTable *table = instance->tables[elem->table];
+            if (!instance_segment_offset(instance, &elem->offset, (table->type.flags & WASM_LIMITS_64) != 0, &offset, error)) return false;
+            if (!vm_table_init(instance, table, i, offset, 0, elem->num_items)) return instance_trap(instance, TRAP_TABLE_OUT_OF_BOUNDS, "element", i, error);
+        }
+        vm_set_bit(instance->dropped_elems, i);
+    }
+    return true;
+}
+
+static bool instance_apply_datas(WrInstance *instance, WrError *error)
+{
+    const WasmModule *module = instance->module;
+    for (uint32_t i = 0; i < module->num_datas; i++) {
+        const WasmData *data = &module->datas[i];
+        uint64_t offset = 0;
+        if (data->mode != WASM_SEGMENT_ACTIVE) continue;
+        if (data->memory >= module->num_memories) return instance_malformed(error, "data segment");
+        WrMemory *memory = instance->memories[data->memory];
+        if (!instance_segment_offset(instance, &data->offset, (memory->type.flags & WASM_LIMITS_64) != 0, &offset, error)) return false;
+        if (!vm_data_init(instance, memory, i, offset, 0, data->bytes.length)) return instance_trap(instance, TRAP_MEMORY_OUT_OF_BOUNDS, "data", i, error);
+        vm_set_bit(instance->dropped_datas, i);
+    }
+    return true;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------------ */
+
+static bool instance_define(WrInstance *instance, const WrExtern *imports, WrError *error)
+{
+    return instance_take_imports(instance, imports, error) && instance_make_func_refs(instance, error) && instance_make_globals(instance, error) &&
+           instance_make_tables(instance, error) && instance_make_memories(instance, error);
+}
+
+bool wr_instance_new(WrStore *store, CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, const WrExtern *imports, size_t num_imports, WrInstance **out_instance, WrError *error)
+{
+    const WasmModule *module = wr_code_module(code, module_index);
+    if (module->num_imported_funcs > module->num_funcs || module->num_imported_tables > module->num_tables || module->num_imported_memories > module->num_memories ||
+        module->num_imported_globals > module->num_globals || module->num_imported_tags > module->num_tags)
+        return instance_malformed(error, "import counts");
+    if (!vm_link_check(store, code, module, type_ids, imports, num_imports, error)) return false;
+    if (store->num_instances >= store->limits.instances)
+        return wr_error_set(error, WR_ERROR_LIMIT, WR_NO_OFFSET, "the store's limit of %u instances is reached", store->limits.instances);
+    WrInstance *instance = instance_allocate(module);
+    if (instance == NULL) return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for an instance");
+    wr_code_retain(code);
+    instance->store = store;
+    instance->code = code;
+    instance->module = module;
+    instance->module_index = module_index;
+    instance->type_ids = type_ids;
+    *vm_header(instance->vmctx) =
+        (VMContextHeader){ .magic = WR_VMCTX_MAGIC_CORE, .store = &store->context, .builtins = vm_builtins, .type_ids = type_ids, .instance = instance };
+    WrMemory *newest = store->memories;
+    if (!instance_define(instance, imports, error)) {
+        while (store->memories != newest) vm_memory_remove(store->memories);
+        instance_free(instance);
+        return false;
+    }
+    instance->next = store->instances;
+    store->instances = instance;
+    store->num_instances++;
+    if (!instance_apply_elems(instance, error) || !instance_apply_datas(instance, error)) return false;
+    *out_instance = instance;
+    return true;
+}
+
+VMFuncRef *wr_instance_start(WrInstance *instance)
+{
+    uint32_t start = instance->module->start_func;
+    return start < instance->module->num_funcs ? vm_instance_func(instance, start) : NULL;
+}
+
+VMContext *wr_instance_vmctx(WrInstance *instance) { return instance->vmctx; }
+
+bool wr_instance_export_by_index(WrInstance *instance, uint32_t export_index, WrExtern *out_extern)
+{
+    const WasmModule *module = instance->module;
+    if (export_index >= module->num_exports) return false;
+    uint32_t index = module->exports[export_index].index;
+    *out_extern = (WrExtern){ .kind = module->exports[export_index].kind };
+    switch (out_extern->kind) {
+    case WASM_EXTERN_FUNC: out_extern->func = index < module->num_funcs ? vm_instance_func(instance, index) : NULL; break;
+    case WASM_EXTERN_TABLE: out_extern->table = index < module->num_tables ? instance->tables[index] : NULL; break;
+    case WASM_EXTERN_MEMORY: out_extern->memory = index < module->num_memories ? instance->memories[index] : NULL; break;
+    case WASM_EXTERN_GLOBAL: out_extern->global = index < module->num_globals ? instance->globals[index] : NULL; break;
+    case WASM_EXTERN_TAG: out_extern->tag = index < module->num_tags ? instance->tags[index] : NULL; break;
+    default: break;
+    }
+    return out_extern->func != NULL;
+}
+
+bool wr_instance_export(WrInstance *instance, const char *name, size_t name_length, WrExtern *out_extern)
+{
+    const WasmModule *module = instance->module;
+    for (uint32_t i = 0; i < module->num_exports; i++) {
+        WasmSpan span = module->exports[i].name;
+        if (span.length != name_length || span.offset > module->num_bytes || span.length > module->num_bytes - span.offset) continue;
+        if (name_length == 0 || memcmp(module->bytes + span.offset, name, name_length) == 0) return wr_instance_export_by_index(instance, i, out_extern);
+    }
+    return false;
+}

@@ -1,0 +1,119 @@
+/* Inside the vm room: memories, tables, globals, tags, host functions and instances, all owned by one store.
+ *
+ * Machine code reads the VM*Def at the start of each through pointers in the VMContext of every instance that defines or imports it; so none of them
+ * ever moves. What an instance defines lies in the instance's own block, except memories, which buffers may keep longer than the store. */
+#ifndef WR_VM_OBJECTS_H
+#define WR_VM_OBJECTS_H
+
+#include "vm/store.h"
+
+struct WrMemory {
+    VMMemoryDef def;
+    uint8_t *reservation;       /* starts at def.base */
+    size_t reservation_bytes;   /* with the guard */
+    size_t capacity_bytes;      /* what length may grow to without moving */
+    size_t committed_bytes;     /* readable and writable: length rounded up to pages */
+    uint64_t guard_bytes;       /* never accessible, after the capacity; 0 unless guarded */
+    bool guarded;               /* 4 GiB and guard: code need not compare addresses with the length */
+    WasmLimits type;            /* as declared: min stays what it was */
+    WrStore *store;             /* NULL once the store was freed */
+    _Atomic uint32_t references;
+    struct WrMemory *next;
+};
+
+struct WrTable {
+    VMTableDef def;
+    uint64_t capacity;          /* elements allocated */
+    ValType element;            /* concrete types by engine-wide id */
+    WasmLimits type;
+    WrStore *store;
+    struct WrTable *next;       /* made by the host */
+};
+
+struct WrGlobal {
+    VMGlobalDef own;            /* of a global that the host made */
+    VMGlobalDef *def;           /* &own, or in a VMContext */
+    ValType type;               /* concrete types by engine-wide id */
+    bool is_mutable;
+    WrStore *store;
+    struct WrGlobal *next;
+};
+
+struct WrTag {
+    uint32_t type_id;
+    WrStore *store;
+    struct WrTag *next;
+};
+
+struct WrInstance {
+    WrStore *store;
+    WrInstance *next;
+    CodeMemory *code;           /* retained */
+    const WasmModule *module;   /* of `code` */
+    uint32_t module_index;
+    const uint32_t *type_ids;
+    VMOffsets offsets;
+    VMContext *vmctx;
+    WrMemory **memories;        /* whole index spaces: imported first */
+    WrTable **tables;
+    WrGlobal **globals;
+    WrTag **tags;
+    WrTable *own_tables;
+    WrGlobal *own_globals;
+    WrTag *own_tags;
+    uint32_t num_own_tables;    /* made so far */
+    uint64_t *dropped_elems;    /* bitmaps: these segments count as empty */
+    uint64_t *dropped_datas;
+};
+
+static inline WrInstance *vm_instance_of(VMContext *vmctx) { return vm_header(vmctx)->instance; }
+/* One of the VMContext's arrays, of which VMOffsets tells where each starts. */
+#define VM_ARRAY(instance, type, field) ((type *)(void *)((uint8_t *)(instance)->vmctx + (instance)->offsets.field))
+static inline bool vm_bit(const uint64_t *bits, uint32_t index) { return (bits[index / 64] >> (index % 64) & 1) != 0; }
+static inline void vm_set_bit(uint64_t *bits, uint32_t index) { bits[index / 64] |= UINT64_C(1) << (index % 64); }
+
+/* memory.c */
+bool vm_memory_owns_address(const WrStore *store, uintptr_t address);
+static inline size_t vm_memory_length(const WrMemory *memory) { return __atomic_load_n(&memory->def.length_bytes, __ATOMIC_RELAXED); }
+void vm_memory_remove(WrMemory *memory); /* the newest of its store: undoes wr_memory_new */
+void vm_memories_free(WrStore *store);
+/* False: out of bounds, nothing was written. */
+bool vm_memory_copy(WrStore *store, WrMemory *dst_memory, WrMemory *src_memory, uint64_t dst, uint64_t src, uint64_t length);
+bool vm_memory_fill(WrStore *store, WrMemory *memory, uint64_t dst, uint8_t value, uint64_t length);
+bool vm_memory_init(WrStore *store, WrMemory *memory, uint64_t dst, const uint8_t *bytes, uint64_t num_bytes, uint64_t src, uint64_t length);
+
+/* table.c */
+bool vm_table_create(WrTable *table, WrStore *store, ValType element, const WasmLimits *limits, void *init, WrError *error);
+void vm_table_destroy(WrTable *table);
+void vm_tables_free(WrStore *store);
+bool vm_table_copy(WrTable *dst_table, WrTable *src_table, uint64_t dst, uint64_t src, uint64_t length);
+bool vm_table_fill(WrTable *table, uint64_t dst, void *value, uint64_t length);
+
+/* global.c */
+void vm_globals_free(WrStore *store); /* and tags */
+void vm_host_funcs_free(WrStore *store);
+void vm_externrefs_free(WrStore *store);
+
+/* const_expr.c: false: malformed, which only an artifact can be. */
+bool vm_const_eval(WrInstance *instance, const WasmConst *constant, ValRaw *out_value);
+/* instance.c: NULL: malformed */
+VMFuncRef *vm_instance_func(WrInstance *instance, uint32_t func_index);
+/* Items [src, src + length) of an element segment into a table; false: out of bounds, nothing was written. */
+bool vm_table_init(WrInstance *instance, WrTable *table, uint32_t segment, uint64_t dst, uint64_t src, uint64_t length);
+bool vm_data_init(WrInstance *instance, WrMemory *memory, uint32_t segment, uint64_t dst, uint64_t src, uint64_t length);
+void vm_instances_free(WrStore *store);
+
+/* link.c: checks what is given for imports; the error names the import, what was expected and what was found. */
+bool vm_link_check(WrStore *store, CodeMemory *code, const WasmModule *module, const uint32_t *type_ids, const WrExtern *imports, size_t num_imports, WrError *error);
+
+/* types.c */
+/* Subtyping of value types with engine-wide ids. */
+bool vm_type_matches(WrTypeRegistry *registry, ValType sub, ValType super);
+/* A value type of a module with engine-wide ids for its indices. */
+static inline ValType vm_engine_type(ValType type, const uint32_t *type_ids)
+{
+    if (!wr_vt_is_ref(type) || !wr_vt_concrete(type)) return type;
+    return (type & ~(0x7fffffu << 8)) | (type_ids[wr_vt_heap(type)] & 0x7fffffu) << 8;
+}
+
+#endif

@@ -1,0 +1,218 @@
+/* Stores, and the way in and out of guest code.
+ *
+ * An outermost entry is one compare-and-swap of the owner, two stores of limits and a load of the ticker's state; a nested one a compare and an
+ * increment. Nothing is allocated and no system call is made, except at the first entry of a thread and when the ticker sleeps. */
+#include "vm/store.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/thread.h"
+#include "vm/objects.h"
+
+__thread WrThread *vm_thread;
+
+static pthread_mutex_t store_mutex = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic(WrThread *) store_threads;
+static WrStore *store_free_list;
+static pthread_once_t store_once = PTHREAD_ONCE_INIT;
+static pthread_key_t store_thread_key;
+static bool store_has_key;
+static WrHooks store_hooks;
+
+void vm_lock(void) { pthread_mutex_lock(&store_mutex); }
+void vm_unlock(void) { pthread_mutex_unlock(&store_mutex); }
+WrThread *vm_threads(void) { return atomic_load_explicit(&store_threads, memory_order_acquire); }
+const WrHooks *vm_hooks(void) { return &store_hooks; }
+
+void wr_set_hooks(const WrHooks *hooks)
+{
+    store_hooks = *hooks;
+}
+
+/* ---- threads -------------------------------------------------------------------------------------------------------------- */
+
+static void store_thread_ended(void *ended)
+{
+    WrThread *thread = ended;
+    vm_lock();
+    atomic_store(&thread->running, NULL);
+    thread->is_free = true;
+    vm_unlock();
+    vm_thread = NULL;
+}
+
+/* In the child only the forking thread lives: the others' entries are gone, and their stores stay claimed, since they stopped in the middle. */
+static void store_after_fork(void)
+{
+    for (WrThread *thread = vm_threads(); thread != NULL; thread = thread->next) {
+        if (thread == vm_thread) continue;
+        atomic_store(&thread->running, NULL);
+        /* its number is taken by the stores it ran: reusing it would make them look like the new thread's */
+    }
+    vm_ticker_after_fork();
+    vm_unlock();
+}
+
+static void store_init(void)
+{
+    store_has_key = pthread_key_create(&store_thread_key, store_thread_ended) == 0;
+    (void)pthread_atfork(vm_lock, vm_unlock, store_after_fork);
+}
+
+static bool store_read_bounds(WrThread *thread)
+{
+    thread->stack_rlimit = wr_os_on_main_thread() ? wr_os_stack_rlimit() : 0;
+    return wr_os_stack_bounds(&thread->stack_low, &thread->stack_high);
+}
+
+WrThread *vm_thread_attach(void)
+{
+    if (vm_thread != NULL) return vm_thread;
+    pthread_once(&store_once, store_init);
+    vm_lock();
+    WrThread *thread = vm_threads();
+    while (thread != NULL && !thread->is_free) thread = thread->next;
+    if (thread != NULL) thread->is_free = false;
+    vm_unlock();
+    if (thread == NULL) {
+        thread = calloc(1, sizeof *thread);
+        if (thread == NULL) return NULL;
+        vm_lock();
+        thread->next = vm_threads();
+        atomic_store_explicit(&store_threads, thread, memory_order_release);
+        vm_unlock();
+    }
+    if (!store_read_bounds(thread) || (store_has_key && pthread_setspecific(store_thread_key, thread) != 0)) {
+        vm_lock();
+        thread->is_free = true;
+        vm_unlock();
+        return NULL;
+    }
+    vm_thread = thread;
+    return thread;
+}
+
+/* ---- life ----------------------------------------------------------------------------------------------------------------- */
+
+WrStore *wr_store_new(WrTypeRegistry *registry, size_t max_wasm_stack, void *host, WrError *error)
+{
+    pthread_once(&store_once, store_init);
+    WrThread *thread = vm_thread;
+    /* setrlimit moved the end of the main thread's stack */
+    if (thread != NULL && thread->stack_rlimit != 0 && thread->stack_rlimit != wr_os_stack_rlimit()) (void)store_read_bounds(thread);
+    vm_signals_refresh();
+    vm_lock();
+    WrStore *store = store_free_list;
+    if (store != NULL) store_free_list = store->next_free;
+    vm_unlock();
+    if (store != NULL)
+        memset(store, 0, sizeof *store);
+    else if ((store = calloc(1, sizeof *store)) == NULL) {
+        wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for a store");
+        return NULL;
+    }
+    wr_types_retain(registry);
+    store->registry = registry;
+    store->max_wasm_stack = max_wasm_stack;
+    store->context.host = host;
+    store->context.fuel = 0;
+    memset(&store->limits, 0xff, sizeof store->limits);
+    return store;
+}
+
+void wr_store_free(WrStore *store)
+{
+    if (store == NULL) return;
+    if (wr_store_running(store)) return; /* its frames are on somebody's stack: better kept than freed under them */
+    vm_instances_free(store);
+    vm_tables_free(store);
+    vm_memories_free(store);
+    vm_globals_free(store);
+    vm_host_funcs_free(store);
+    vm_externrefs_free(store);
+    wr_types_release(store->registry);
+    vm_lock();
+    store->next_free = store_free_list;
+    store_free_list = store;
+    vm_unlock();
+}
+
+void wr_store_set_limits(WrStore *store, const WrLimits *limits)
+{
+    store->limits = *limits;
+}
+
+VMStoreContext *wr_store_context(WrStore *store)
+{
+    return &store->context;
+}
+
+/* ---- in and out ----------------------------------------------------------------------------------------------------------- */
+
+bool wr_store_running(const WrStore *store)
+{
+    return atomic_load_explicit(&((WrStore *)(uintptr_t)store)->owner, memory_order_acquire) != NULL;
+}
+
+/* False: too little stack. Addresses outside the thread's known stack belong to a stack that somebody switched to, whose end nobody told us. */
+static bool store_find_limit(const WrThread *thread, const WrStore *store, uintptr_t sp, uintptr_t *out_limit)
+{
+    uintptr_t limit = thread->stack_low + VM_STACK_RESERVE_BYTES;
+    if (sp < thread->stack_low || sp >= thread->stack_high) return false;
+    if (sp < limit || sp - limit < VM_STACK_MIN_BYTES) return false;
+    if (sp - limit > store->max_wasm_stack) limit = sp - store->max_wasm_stack;
+    *out_limit = limit;
+    return true;
+}
+
+WrEnterResult wr_store_enter(WrStore *store, WrEntry *entry)
+{
+    WrThread *thread = vm_thread;
+    if (__builtin_expect(thread == NULL, 0) && (thread = vm_thread_attach()) == NULL) return WR_ENTER_NO_STACK;
+    VMStoreContext *previous = atomic_load_explicit(&thread->running, memory_order_relaxed);
+    entry->previous = previous;
+    if (atomic_load_explicit(&store->owner, memory_order_relaxed) == thread) {
+        /* a stale interrupt is served by the next check in the guest; entry trampolines compare with real_stack_limit */
+        atomic_store_explicit(&thread->running, &store->context, memory_order_release);
+        store->depth++;
+        return WR_ENTER_OK;
+    }
+    uintptr_t limit, sp = (uintptr_t)__builtin_frame_address(0);
+    if (!store_find_limit(thread, store, sp, &limit)) {
+        store->num_trap_frames = 0;
+        return WR_ENTER_NO_STACK;
+    }
+    /* `running` is published before the compare-and-swap, which on x86-64 orders it before the load of the ticker's state: a ticker that is about to
+     * sleep either sees this entry, or this entry sees that it sleeps */
+    atomic_store_explicit(&thread->running, &store->context, memory_order_relaxed);
+    WrThread *nobody = NULL;
+    if (!atomic_compare_exchange_strong(&store->owner, &nobody, thread)) {
+        atomic_store_explicit(&thread->running, previous, memory_order_relaxed);
+        return WR_ENTER_BUSY;
+    }
+    uint32_t entries = atomic_load_explicit(&thread->entries, memory_order_relaxed);
+    atomic_store_explicit(&thread->entries, entries + 1, memory_order_relaxed);
+    store->depth = 1;
+    store->context.real_stack_limit = limit;
+    vm_set_stack_limit(&store->context, limit);
+    if (__builtin_expect(atomic_load_explicit(&vm_ticker_state, memory_order_seq_cst) != 0, 0)) vm_ticker_wake();
+    return WR_ENTER_OK;
+}
+
+void wr_store_leave(WrStore *store, WrEntry *entry)
+{
+    WrThread *thread = atomic_load_explicit(&store->owner, memory_order_relaxed);
+    if (thread == NULL) return;
+    atomic_store_explicit(&thread->running, entry->previous, memory_order_release);
+    if (--store->depth == 0) atomic_store_explicit(&store->owner, NULL, memory_order_release);
+}
+
+void wr_interrupt_all(void)
+{
+    for (WrThread *thread = vm_threads(); thread != NULL; thread = thread->next) {
+        VMStoreContext *context = atomic_load_explicit(&thread->running, memory_order_acquire);
+        if (context != NULL) vm_set_stack_limit(context, WR_INTERRUPTED);
+    }
+}

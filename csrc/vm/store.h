@@ -1,0 +1,87 @@
+/* Inside the vm room: what a store, a thread that enters stores and the objects of a store look like.
+ *
+ * Threads. A WrThread is made at a thread's first entry and reused after the thread has ended; none is ever freed, so the ticker may walk the list
+ * without a lock. The same holds for WrStores (a free one waits on a list for its next life): the ticker may write `stack_limit` of a store that was
+ * left, freed and even reused a moment ago, which at worst costs its next user one trip through the slow path.
+ * Fault handlers read `vm_thread` and what hangs on it, on their own thread, without locks. */
+#ifndef WR_VM_STORE_H
+#define WR_VM_STORE_H
+
+#include <stdatomic.h>
+
+#include "wasmrt/wasmrt.h"
+
+#define VM_MAX_TRAP_FRAMES 128u
+/* Of a thread's stack, never given to guests: builtins, signal frames, and Python in host functions run there. */
+#define VM_STACK_RESERVE_BYTES ((uintptr_t)128 << 10)
+/* An entry with less than this above its limit is refused. */
+#define VM_STACK_MIN_BYTES ((uintptr_t)8 << 10)
+
+typedef struct WrThread {
+    _Atomic(VMStoreContext *) running; /* of the innermost entry; NULL: none */
+    _Atomic uint32_t entries;          /* counts outermost entries: the ticker tells a long one from many short ones by it */
+    uint32_t seen_entries;             /* the ticker's: `entries` at the last tick */
+    uintptr_t stack_low, stack_high;
+    uint64_t stack_rlimit;             /* what the bounds of the main thread were computed from; 0: another thread */
+    struct WrThread *next;             /* in the list of all threads */
+    bool is_free;                      /* its thread ended; under vm_lock */
+} WrThread;
+
+extern __thread WrThread *vm_thread __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+typedef struct VmExternRefs {
+    void **objects;    /* word - 1 -> object */
+    uint32_t *slots;   /* open addressing: word, 0 is free; a power of two */
+    uint32_t count, capacity, num_slots;
+} VmExternRefs;
+
+typedef struct VmHostFunc VmHostFunc;
+
+struct WrStore {
+    VMStoreContext context;      /* first: machine code's pointer to it is the store's */
+    _Atomic(WrThread *) owner;   /* the thread that runs it */
+    uint32_t depth;              /* entries, nested ones included */
+    uint32_t num_instances, num_tables, num_memories;
+    size_t max_wasm_stack;
+    WrTypeRegistry *registry;
+    WrLimits limits;
+    WrInstance *instances;
+    WrMemory *memories;          /* fault handlers walk it on the store's thread */
+    WrTable *tables;             /* made by the host; those of instances lie in the instance */
+    WrGlobal *globals;
+    WrTag *tags;
+    VmHostFunc *host_funcs;
+    VmExternRefs externrefs;
+    uint32_t num_trap_frames;
+    uintptr_t trap_frames[VM_MAX_TRAP_FRAMES]; /* pcs, innermost first; of callers: return address - 1 */
+    struct WrStore *next_free;
+};
+
+static inline WrStore *vm_store_of(VMStoreContext *context) { return (WrStore *)(void *)context; }
+static inline VMContextHeader *vm_header(VMContext *vmctx) { return (VMContextHeader *)(void *)vmctx; }
+/* The interrupt word is written by the ticker's thread too. */
+static inline void vm_set_stack_limit(VMStoreContext *context, uintptr_t limit) { __atomic_store_n(&context->stack_limit, limit, __ATOMIC_RELAXED); }
+static inline uintptr_t vm_stack_limit(const VMStoreContext *context) { return __atomic_load_n(&context->stack_limit, __ATOMIC_RELAXED); }
+
+/* The one lock of the room: thread list, free stores, type registries, handler installation, ticker start. Held across fork. Never while guest code
+ * or a hook runs. */
+void vm_lock(void);
+void vm_unlock(void);
+WrThread *vm_threads(void);           /* list of all */
+WrThread *vm_thread_attach(void);     /* the calling thread's; NULL: no memory */
+
+/* ticker.c: 0 while it ticks; else an outermost entry must call vm_ticker_wake. */
+extern _Atomic uint32_t vm_ticker_state __attribute__((visibility("hidden")));
+void vm_ticker_wake(void);
+void vm_ticker_after_fork(void);
+
+/* traps.c: makes our handlers the first ones again, if they were installed. */
+void vm_signals_refresh(void);
+
+/* backtrace.c: records a trap at a pc in wasm (0: raised by the host, whose caller is at exit_fp) with the frames under it. Async-signal-safe. */
+void vm_trap_record(VMStoreContext *context, uint32_t trap_code, uintptr_t pc, uintptr_t fp);
+
+const WrHooks *vm_hooks(void);
+extern const void *const vm_builtins[WR_BUILTIN_COUNT] __attribute__((visibility("hidden")));
+
+#endif

@@ -1,0 +1,135 @@
+/* Faults of guest code become traps; all other signals go where they went before.
+ *
+ * A fault is ours when its pc is in a trap table, this thread runs a store, and, for memory faults, the address lies in a memory of that store. Then
+ * the reason is recorded and the thread goes on at the landing pad of the innermost entry: only registers are edited, no frame of C is skipped.
+ * The handler takes no lock, allocates nothing and reads only what its own thread or nobody changes.
+ *
+ * Handlers before ours are called from ours. Whoever installs one later usually calls ours from theirs; faulthandler instead prints, puts ours back
+ * and raises the signal anew. New stores put ours in front again (vm_signals_refresh), so up to TRAPS_MAX_PREVIOUS handlers of others are kept. A
+ * handler that we call may raise the signal again: each deeper round gets the handler before, the last one the default action. */
+#include <errno.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include "os/signals.h"
+#include "vm/objects.h"
+
+#define TRAPS_MAX_PREVIOUS 4u
+enum { TRAPS_SIGILL, TRAPS_SIGSEGV, TRAPS_SIGBUS, TRAPS_SIGFPE, TRAPS_NUM_SIGNALS };
+
+static const int traps_signals[TRAPS_NUM_SIGNALS] = { SIGILL, SIGSEGV, SIGBUS, SIGFPE };
+static struct sigaction traps_previous[TRAPS_NUM_SIGNALS][TRAPS_MAX_PREVIOUS]; /* oldest first */
+static _Atomic uint32_t traps_num_previous[TRAPS_NUM_SIGNALS];
+static _Atomic bool traps_installed;
+
+/* How deep this thread is in handlers that ours called, and the frame of the outermost of those calls: at or above it, they were jumped out of. */
+static __thread uint32_t traps_depth __attribute__((tls_model("initial-exec")));
+static __thread uintptr_t traps_outer_frame __attribute__((tls_model("initial-exec")));
+
+static unsigned traps_index(int signal)
+{
+    unsigned i = 0;
+    while (i < TRAPS_NUM_SIGNALS - 1 && traps_signals[i] != signal) i++;
+    return i;
+}
+
+/* The running store's context while guest frames are on this thread. */
+static VMStoreContext *traps_running(void)
+{
+    if (vm_thread == NULL) return NULL;
+    VMStoreContext *context = atomic_load_explicit(&vm_thread->running, memory_order_relaxed);
+    return context != NULL && context->last_entry != NULL ? context : NULL;
+}
+
+static bool traps_claim(int signal, const siginfo_t *info, void *machine_context)
+{
+    VMStoreContext *context = traps_running();
+    if (context == NULL || !wr_os_signal_is_fault(info)) return false;
+    WrOsRegisters registers = wr_os_registers(machine_context);
+    int32_t code = wr_code_trap_at(registers.pc);
+    if (code < 0) return false;
+    uintptr_t address = 0;
+    if (signal == SIGSEGV || signal == SIGBUS) {
+        address = (uintptr_t)info->si_addr;
+        if (!vm_memory_owns_address(vm_store_of(context), address)) return false;
+        if (signal == SIGBUS) code = TRAP_BUS_ERROR;
+    }
+    vm_trap_record(context, (uint32_t)code, registers.pc, registers.fp);
+    context->trap_address = address;
+    wr_os_resume_at(machine_context, (uintptr_t)context->last_entry->landing_pc, (uintptr_t)context->last_entry);
+    return true;
+}
+
+static void traps_chain(int signal, siginfo_t *info, void *machine_context)
+{
+    unsigned index = traps_index(signal);
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+    if (traps_depth != 0 && frame >= traps_outer_frame) traps_depth = 0;
+    if (traps_depth == 0) traps_outer_frame = frame;
+    uint32_t count = atomic_load_explicit(&traps_num_previous[index], memory_order_acquire), depth = traps_depth;
+    const struct sigaction *previous = depth < count ? &traps_previous[index][count - 1 - depth] : NULL;
+    if (previous != NULL && (previous->sa_flags & SA_SIGINFO) == 0) {
+        if (previous->sa_handler == SIG_IGN && !wr_os_signal_is_fault(info)) return;
+        /* ignoring a fault would run the same instruction for ever */
+        if (previous->sa_handler == SIG_IGN || previous->sa_handler == SIG_DFL) previous = NULL;
+    }
+    if (previous == NULL) {
+        wr_os_signal_default(signal, info);
+        return;
+    }
+    traps_depth++;
+    if (previous->sa_flags & SA_SIGINFO)
+        previous->sa_sigaction(signal, info, machine_context);
+    else
+        previous->sa_handler(signal);
+    if (traps_depth > depth) traps_depth = depth;
+}
+
+static void traps_handle(int signal, siginfo_t *info, void *machine_context)
+{
+    int saved_errno = errno;
+    bool ours = traps_claim(signal, info, machine_context);
+    /* A fault of the guest that met faulthandler first comes back as a raised signal: once everyone has returned, the instruction faults again and
+     * then comes to us. */
+    if (!ours && info->si_code == SI_TKILL && info->si_pid == getpid() && traps_running() != NULL) ours = true;
+    if (!ours) traps_chain(signal, info, machine_context);
+    errno = saved_errno;
+}
+
+static bool traps_same(const struct sigaction *a, const struct sigaction *b)
+{
+    return ((a->sa_flags ^ b->sa_flags) & SA_SIGINFO) == 0 &&
+           (a->sa_flags & SA_SIGINFO ? a->sa_sigaction == b->sa_sigaction : a->sa_handler == b->sa_handler);
+}
+
+/* Under vm_lock. The handler before is written down first: a signal may come at once. */
+static bool traps_install(unsigned index)
+{
+    struct sigaction previous;
+    bool is_ours, is_known = false;
+    if (!wr_os_signal_current(traps_signals[index], traps_handle, &previous, &is_ours)) return false;
+    if (is_ours) return true;
+    uint32_t count = atomic_load(&traps_num_previous[index]);
+    for (uint32_t i = 0; i < count; i++) is_known |= traps_same(&traps_previous[index][i], &previous);
+    if (!is_known && count < TRAPS_MAX_PREVIOUS) {
+        traps_previous[index][count] = previous;
+        atomic_store_explicit(&traps_num_previous[index], count + 1, memory_order_release);
+    }
+    return wr_os_signal_install(traps_signals[index], traps_handle);
+}
+
+bool wr_signals_install(WrError *error)
+{
+    bool ok = true;
+    vm_lock();
+    for (unsigned i = 0; i < TRAPS_NUM_SIGNALS && ok; i++) ok = traps_install(i);
+    if (ok) atomic_store(&traps_installed, true);
+    vm_unlock();
+    return ok || wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot install signal handlers: error %d", errno);
+}
+
+void vm_signals_refresh(void)
+{
+    WrError ignored = { 0 };
+    if (atomic_load(&traps_installed)) (void)wr_signals_install(&ignored);
+}
