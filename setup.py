@@ -23,6 +23,10 @@ NATIVE = Path("wasmrt/_native")
 class BuildNative(build_ext):
     """The C library, then the extensions."""
 
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.parallel = self.parallel or native_build.jobs()
+
     def run(self) -> None:
         native_build.check_host()
         objects = ROOT / "build" / "release" / "obj"
@@ -54,7 +58,8 @@ def extensions() -> list[Extension]:
         raise native_build.BuildError(
             "Cython 3 is missing: pip install 'cython>=3.0' (or build without --no-build-isolation)"
         ) from None
-    headers = [str(path) for pattern in ("*.h", "*.def") for path in sorted(Path("include").rglob(pattern))]
+    headers = [str(path) for path in sorted(NATIVE.glob("*.h"))]
+    headers += [str(path) for pattern in ("*.h", "*.def") for path in sorted(Path("include").rglob(pattern))]
     modules = [
         Extension(
             f"wasmrt._native.{source.stem}",

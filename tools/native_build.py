@@ -87,7 +87,7 @@ def library_flags() -> list[str]:
     return [*flags, f"-I{ROOT / 'include'}", f"-I{ROOT / 'csrc'}", *shlex.split(os.environ.get("CFLAGS", ""))]
 
 
-def _jobs() -> int:
+def jobs() -> int:
     return int(os.environ.get("WRT_JOBS", "0")) or os.cpu_count() or 1
 
 
@@ -139,7 +139,7 @@ def compile_sources(objects: Path, sources: list[Path]) -> list[Path]:
     ]
     if work:
         started = time.monotonic()
-        with ThreadPoolExecutor(_jobs()) as pool:
+        with ThreadPoolExecutor(jobs()) as pool:
             failures = [text for text in pool.map(lambda pair: _compile(*pair, flags), work) if text]
         if failures:
             raise BuildError("; ".join(failures))
