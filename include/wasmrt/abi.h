@@ -95,6 +95,9 @@ typedef struct AbiChunk { struct AbiChunk *next; } AbiChunk;
 
 /* One lowering, on the C stack of its call. Only what abi_call_init sets is initialized. */
 typedef struct AbiCall {
+    const AbiNode *nodes;     /* of the plan */
+    const AbiField *fields;
+    void *const *objects;     /* PyObject * */
     VMMemoryDef *memory;      /* NULL: no plan with strings, lists or spilled values is run */
     uint32_t encoding;
     uint32_t num_steps, capacity;

@@ -161,15 +161,13 @@ def store(memory: Memory, value: Any, ty: Any, at: int, encoding: str = "utf8") 
             address, units = store_string(memory, value, encoding)
             memory.data[at : at + 8] = struct.pack("<II", address, units)
         case t.ListType():
-            size = elem_size(ty.element)
             if ty.length is None:
-                address = memory.allocate(alignment(ty.element), size * len(value))
-                memory.data[at : at + 8] = struct.pack("<II", address, len(value))
+                address, length = store_list(memory, value, ty, encoding)
+                memory.data[at : at + 8] = struct.pack("<II", address, length)
             else:
                 assert len(value) == ty.length
-                address = at
-            for i, element in enumerate(value):
-                store(memory, element, ty.element, address + i * size, encoding)
+                for i, element in enumerate(value):
+                    store(memory, element, ty.element, at + i * elem_size(ty.element), encoding)
         case t.RecordType():
             offset = 0
             for name, field in ty.fields:
@@ -202,6 +200,14 @@ def store_string(memory: Memory, value: str, encoding: str) -> tuple[int, int]:
     return address, units
 
 
+def store_list(memory: Memory, value: Any, ty: t.ListType, encoding: str) -> tuple[int, int]:
+    size = elem_size(ty.element)
+    address = memory.allocate(alignment(ty.element), size * len(value))
+    for i, element in enumerate(value):
+        store(memory, element, ty.element, address + i * size, encoding)
+    return address, len(value)
+
+
 def lower_flat(memory: Memory, value: Any, ty: Any, encoding: str = "utf8") -> list[int]:
     """Core values as unsigned integers (floats as their bits), already coerced to the joined types."""
     ty = despecialize(ty)
@@ -217,10 +223,7 @@ def lower_flat(memory: Memory, value: Any, ty: Any, encoding: str = "utf8") -> l
         case t.String():
             return list(store_string(memory, value, encoding))
         case t.ListType(length=None):
-            at = memory.next = up(memory.next, 8)
-            memory.next += 8
-            store(memory, value, ty, at, encoding)
-            return list(struct.unpack("<II", memory.data[at : at + 8]))
+            return list(store_list(memory, value, ty, encoding))
         case t.ListType():
             return [w for element in value for w in lower_flat(memory, element, ty.element, encoding)]
         case t.RecordType():
