@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from bench import bench_compile, bench_execute
+from bench import bench_calls, bench_compile, bench_execute
 from bench.engines import contenders
 from bench.interleave import Comparison, geometric_mean
 from tools.fetch import FetchError
@@ -86,8 +86,22 @@ def execute_report(kernels: list[str], rounds: int, seconds: float) -> tuple[dic
     return {"kernels": data, "geometric_means": means, "failed": failed}, text
 
 
+def calls_report(rounds: int, seconds: float) -> tuple[dict[str, Any], list[str]]:
+    results = bench_calls.compare(rounds, seconds)
+    good = {title: value for title, value in results.items() if isinstance(value, Comparison)}
+    failed = {title: value for title, value in results.items() if isinstance(value, str)}
+    names = list(dict.fromkeys(name for comparison in good.values() for name in comparison.samples))
+    rows = [
+        [title, *[f"{comparison.samples[name].median() * 1e6:.3g}" for name in names]]
+        for title, comparison in good.items()
+    ]
+    text = ["## Calling", "", "Microseconds of CPU time of one call.", "", *_table(["call", *names], rows)]
+    text += [f"* {title} failed: {reason}" for title, reason in failed.items()] + ([""] if failed else [])
+    return {"calls": {title: comparison.as_json() for title, comparison in good.items()}, "failed": failed}, text
+
+
 @click.command(help=__doc__)
-@click.option("--only", type=click.Choice(["compile", "execute"]), multiple=True)
+@click.option("--only", type=click.Choice(["compile", "execute", "calls"]), multiple=True)
 @click.option("--kernel", "kernels", multiple=True)
 @click.option("--rounds", default=7, show_default=True)
 @click.option("--seconds", default=20.0, show_default=True, help="about how long for each comparison")
@@ -102,6 +116,9 @@ def main(only: tuple[str, ...], kernels: tuple[str, ...], rounds: int, seconds: 
             text += lines
         if not only or "execute" in only:
             data["execute"], lines = execute_report(list(kernels), rounds, seconds)
+            text += lines
+        if not only or "calls" in only:
+            data["calls"], lines = calls_report(rounds, seconds)
             text += lines
     except FetchError as error:
         sys.exit(str(error))

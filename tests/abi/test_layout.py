@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, settings
+
 from tests.abi import oracle
 from tests.abi.strategies import types
-
 from wasmrt.abi.layout import Layouts, discriminant_size
 from wasmrt.abi.plan import ALLOCATES, NO_NODE, RESOURCES, compile_func
 from wasmrt.errors import LimitError, UnsupportedError
