@@ -91,7 +91,9 @@ static bool code_check_header(const CodeMemory *code, WrError *error)
     if (!code_same(error, CODE_PLACE(abi_fingerprint), "interface of the runtime", header->abi_fingerprint, wr_code_abi_fingerprint())) return false;
     if (header->kind != WR_IMAGE_MODULE && header->kind != WR_IMAGE_COMPONENT)
         return wr_error_set(error, WR_ERROR_ARTIFACT, CODE_PLACE(kind), "kind: found %u, wanted a module or a component", header->kind);
-    uint64_t missing = header->tunables.cpu_features & ~(uint64_t)wr_x64_cpu_features();
+    uint64_t host, baseline;
+    (void)wr_cpu_features(&host, &baseline);
+    uint64_t missing = header->tunables.cpu_features & ~host;
     if (missing) {
         const char *name = wr_x64_cpu_feature_name((uint32_t)__builtin_ctzll(missing));
         return wr_error_set(error, WR_ERROR_ARTIFACT, CODE_PLACE(tunables), "CPU feature %s: found in the artifact, not in this machine", name ? name : "of a later version");
@@ -140,7 +142,7 @@ static bool code_check_records(const CodeMemory *code, WrError *error)
     return true;
 }
 
-/* Frees what opening made so far, pages included. */
+/* Frees what opening made so far, pages of our own included. */
 static void code_free(CodeMemory *code)
 {
     if (code->registered) wr_code_unregister(code);
@@ -149,7 +151,6 @@ static void code_free(CodeMemory *code)
     }
     free(code->modules);
     if (code->mapped_bytes) wr_os_release((void *)(uintptr_t)code->bytes, code->mapped_bytes);
-    if (code->release) code->release(code->owner);
     free(code);
 }
 
@@ -186,19 +187,18 @@ bool wr_code_open(const CodePages *pages, CodeMemory **out_code, WrError *error)
     CodeMemory *code = calloc(1, sizeof *code);
     if (!code) {
         if (pages->mapped_bytes) wr_os_release(pages->bytes, pages->mapped_bytes);
-        if (pages->release) pages->release(pages->owner);
         return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the record of an image");
     }
     code->bytes = pages->bytes;
     code->num_bytes = pages->num_bytes;
     code->mapped_bytes = pages->mapped_bytes;
-    code->release = pages->release;
-    code->owner = pages->owner;
     atomic_init(&code->references, 1);
     if (!code_open(code, pages->bytes, error)) {
         code_free(code);
         return false;
     }
+    code->release = pages->release;
+    code->owner = pages->owner;
     *out_code = code;
     return true;
 }
@@ -208,23 +208,16 @@ bool wr_image_load(const uint8_t *bytes, size_t num_bytes, bool copy, void (*rel
     CodePages pages = {.bytes = (uint8_t *)(uintptr_t)bytes, .num_bytes = num_bytes, .release = release, .owner = owner};
     if (!copy) {
         if ((uintptr_t)bytes % wr_os_page_size() == 0) return wr_code_open(&pages, out_code, error);
-        if (release) release(owner);
         return wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "an artifact that is used in place must be page aligned");
     }
     /* before any allocation: most of what is no artifact ends here */
     ElfLayout layout;
-    bool ok = wr_elf_read(bytes, num_bytes, &layout, error);
-    if (ok) {
-        pages = (CodePages){.num_bytes = num_bytes, .mapped_bytes = wr_os_round_to_pages(num_bytes)};
-        pages.bytes = wr_os_alloc(pages.mapped_bytes);
-        if (pages.bytes) {
-            memcpy(pages.bytes, bytes, num_bytes);
-        } else {
-            ok = wr_os_memory_error(error, "an artifact", pages.mapped_bytes);
-        }
-    }
-    if (release) release(owner);
-    return ok && wr_code_open(&pages, out_code, error);
+    if (!wr_elf_read(bytes, num_bytes, &layout, error)) return false;
+    pages = (CodePages){.num_bytes = num_bytes, .mapped_bytes = wr_os_round_to_pages(num_bytes)};
+    pages.bytes = wr_os_alloc(pages.mapped_bytes);
+    if (!pages.bytes) return wr_os_memory_error(error, "an artifact", pages.mapped_bytes);
+    memcpy(pages.bytes, bytes, num_bytes);
+    return wr_code_open(&pages, out_code, error);
 }
 
 uint32_t wr_image_detect(const uint8_t *bytes, size_t num_bytes)
@@ -236,13 +229,48 @@ uint32_t wr_image_detect(const uint8_t *bytes, size_t num_bytes)
     return ours && (header.kind == WR_IMAGE_MODULE || header.kind == WR_IMAGE_COMPONENT) ? header.kind : 0;
 }
 
+bool wr_cpu_features(uint64_t *out_host, uint64_t *out_baseline)
+{
+    static _Atomic uint64_t cached; /* cpuid is slow in a virtual machine; no machine has no feature */
+    uint64_t host = atomic_load_explicit(&cached, memory_order_relaxed);
+    if (!host) {
+        host = wr_x64_cpu_features();
+        atomic_store_explicit(&cached, host, memory_order_relaxed);
+    }
+    *out_host = host;
+    *out_baseline = X64_CPU_BASELINE;
+    return (host & X64_CPU_BASELINE) == X64_CPU_BASELINE;
+}
+
+bool wr_code_check_config(const CodeMemory *code, const WrTunables *wanted, uint64_t wasm_features, WrError *error)
+{
+    const WrTunables *found = &code->header->tunables;
+    const uint64_t place = CODE_PLACE(tunables);
+    uint64_t extra = code->header->wasm_features & ~wasm_features;
+    if (extra) {
+        return wr_error_set(error, WR_ERROR_ARTIFACT, CODE_PLACE(wasm_features), "wasm feature %s: found on, wanted off", wr_wasm_feature_text((unsigned)__builtin_ctzll(extra)));
+    }
+    return code_same(error, place, "guarded_memories", found->guarded_memories, wanted->guarded_memories) &&
+           (!found->guarded_memories || (code_same(error, place, "memory_reservation", found->memory_reservation, wanted->memory_reservation) &&
+                                         code_same(error, place, "memory_guard_bytes", found->memory_guard_bytes, wanted->memory_guard_bytes))) &&
+           code_same(error, place, "signals_based_traps", found->signals_based_traps, wanted->signals_based_traps) &&
+           code_same(error, place, "interruptible", found->interruptible, wanted->interruptible) &&
+           code_same(error, place, "consume_fuel", found->consume_fuel, wanted->consume_fuel) &&
+           code_same(error, place, "nan_canonicalization", found->nan_canonicalization, wanted->nan_canonicalization) &&
+           code_same(error, place, "debug_checks", found->debug_checks, wanted->debug_checks);
+}
+
 /* ---- life and contents -------------------------------------------------------------------------------------------------------- */
 
 void wr_code_retain(CodeMemory *code) { atomic_fetch_add_explicit(&code->references, 1, memory_order_relaxed); }
 
 void wr_code_release(CodeMemory *code)
 {
-    if (code && atomic_fetch_sub_explicit(&code->references, 1, memory_order_acq_rel) == 1) code_free(code);
+    if (!code || atomic_fetch_sub_explicit(&code->references, 1, memory_order_acq_rel) != 1) return;
+    void (*release)(void *owner) = code->release;
+    void *owner = code->owner;
+    code_free(code);
+    if (release) release(owner);
 }
 
 const uint8_t *wr_code_bytes(const CodeMemory *code, size_t *out_num_bytes)

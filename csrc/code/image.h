@@ -12,6 +12,7 @@
 #define WR_CODE_IMAGE_H
 
 #include "compile/compile.h"
+#include "wasmrt/api.h"
 
 enum { WR_IMAGE_MODULE = 1, WR_IMAGE_COMPONENT = 2 };
 
@@ -75,11 +76,12 @@ typedef struct WrImageInput {
 } WrImageInput;
 
 /* The same input gives the same bytes. The input may be freed afterwards. */
-bool wr_image_build(const WrImageInput *input, CodeMemory **out_code, WrError *error);
-/* copy: bytes are copied into pages of our own. Otherwise `bytes` is page aligned, stays mapped and unchanged until `release(owner)` is called, on
- * failure too: the loader makes its text executable. Errors are WR_ERROR_ARTIFACT, "reason: found ..., wanted ..." where two things are compared. */
-bool wr_image_load(const uint8_t *bytes, size_t num_bytes, bool copy, void (*release)(void *owner), void *owner, CodeMemory **out_code, WrError *error);
+WR_API bool wr_image_build(const WrImageInput *input, CodeMemory **out_code, WrError *error);
+/* copy: bytes are copied into pages of our own. Otherwise `bytes` is page aligned, stays mapped and unchanged until `release(owner)` is called, and its
+ * text becomes executable. On failure release is not called: the bytes stay the caller's. Errors are WR_ERROR_ARTIFACT, "reason: found ..., wanted
+ * ..." where two things are compared. */
+WR_API bool wr_image_load(const uint8_t *bytes, size_t num_bytes, bool copy, void (*release)(void *owner), void *owner, CodeMemory **out_code, WrError *error);
 /* 0, WR_IMAGE_MODULE or WR_IMAGE_COMPONENT, from the first bytes */
-uint32_t wr_image_detect(const uint8_t *bytes, size_t num_bytes);
+WR_API uint32_t wr_image_detect(const uint8_t *bytes, size_t num_bytes);
 
 #endif

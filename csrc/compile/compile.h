@@ -5,6 +5,7 @@
 #define WR_COMPILE_COMPILE_H
 
 #include "wasm/module.h"
+#include "wasmrt/api.h"
 #include "wasmrt/vm.h"
 
 /* What code depends on besides the module; recorded in the artifact and compared when it is loaded. */
@@ -42,10 +43,10 @@ typedef struct CompiledModule {
 } CompiledModule;
 
 /* Validates every body and compiles it. threads: 0 = as many as cores; small modules use one whatever is asked. Needs no lock of any kind. */
-bool wr_compile_module(const WasmModule *module, const WrTunables *tunables, uint32_t threads, CompiledModule **out_compiled, WrError *error);
+WR_API bool wr_compile_module(const WasmModule *module, const WrTunables *tunables, uint32_t threads, CompiledModule **out_compiled, WrError *error);
 /* Validates every body without emitting code. */
-bool wr_validate_module(const WasmModule *module, WrError *error);
-void wr_compiled_module_free(CompiledModule *compiled);
+WR_API bool wr_validate_module(const WasmModule *module, WrError *error);
+WR_API void wr_compiled_module_free(CompiledModule *compiled);
 
 /* Where a module's parts lie in its VMContext; the one computation of it. */
 void wr_vm_offsets(const WasmModule *module, VMOffsets *out_offsets);

@@ -13,6 +13,7 @@
 
 /* ---- modules and compiling: see wasm/module.h, compile/compile.h, code/image.h ------------------------------------------------------------- */
 
+/* Feature bits (x64/cpu.h) of this machine and of the oldest one that is supported; false: this one is older. */
 WR_API bool wr_cpu_features(uint64_t *out_host, uint64_t *out_baseline);
 
 /* Names from the name section; false: there is none. Not zero-terminated; live as long as the module's bytes. */
@@ -34,6 +35,8 @@ WR_API const void *wr_code_func(const CodeMemory *code, uint32_t module_index, u
 WR_API VMArrayCall wr_code_array_call(const CodeMemory *code, uint32_t module_index, uint32_t escape_index);
 WR_API const void *wr_code_host_call(const CodeMemory *code, uint32_t module_index, uint32_t type_index);  /* wasm_call of an import that the host gives */
 WR_API bool wr_code_trampoline(const CodeMemory *code, uint32_t trampoline_index, const void **out_wasm_call, VMArrayCall *out_array_call);
+/* Whether an engine with these tunables and features can run it (CPU features were compared when it was loaded): "reason: found ..., wanted ...". */
+WR_API bool wr_code_check_config(const CodeMemory *code, const WrTunables *wanted, uint64_t wasm_features, WrError *error);
 /* Reads all of the image: the contents checksum and every row. WR_ERROR_ARTIFACT names what is wrong. */
 WR_API bool wr_code_verify(const CodeMemory *code, WrError *error);
 

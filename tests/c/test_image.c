@@ -238,8 +238,11 @@ static void used_in_place(void)
     WrError error = {0};
     size_t num_bytes;
     uint8_t *map = map_file(code, &num_bytes);
-    CHECK(!wr_image_load(map + 16, num_bytes, false, NULL, NULL, &mapped, &error));
+    CHECK(!wr_image_load(map + 16, num_bytes, false, release_mapping, map, &mapped, &error));
     CHECK_CONTAINS(error.message, "page aligned");
+    error = (WrError){0};
+    CHECK(!wr_image_load(map, num_bytes - 1, false, release_mapping, map, &mapped, &error));
+    CHECK_EQ(num_released, 0); /* what was not taken is not released */
     error = (WrError){0};
     REQUIRE(wr_image_load(map, num_bytes, false, release_mapping, map, &mapped, &error));
     wr_code_release(code);
@@ -390,7 +393,7 @@ static void mutate(bool forge, uint32_t rounds)
 }
 
 static void mutated(void) { mutate(false, 10000); }
-static void mutated_with_forged_checksum(void) { mutate(true, 10000); }
+static void mutated_with_forged_checksum(void) { mutate(true, 4000); }
 
 static const char *load_message(uint8_t *bytes, size_t num_bytes)
 {
@@ -422,6 +425,15 @@ static void reasons(void)
     CHECK_CONTAINS(load_message(bytes, num_bytes), "the artifact is damaged");
     memcpy(bytes, good, num_bytes);
     CHECK_CONTAINS(load_message(bytes, num_bytes - 1), "size: found");
+    WrError error = {0};
+    WrTunables other = tunables;
+    CHECK(wr_code_check_config(code, &other, WASM_FEATURES_ALL, &error));
+    other.memory_guard_bytes /= 2;
+    CHECK(!wr_code_check_config(code, &other, WASM_FEATURES_ALL, &error));
+    CHECK_STR(error.message, "memory_guard_bytes: found 33554432, wanted 16777216");
+    error = (WrError){0};
+    CHECK(!wr_code_check_config(code, &tunables, 0, &error));
+    CHECK_CONTAINS(error.message, "found on, wanted off");
     CHECK_EQ(wr_image_detect((const uint8_t *)"\0asm", 4), 0);
     free(bytes);
     wr_code_release(code);

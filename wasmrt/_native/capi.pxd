@@ -188,6 +188,8 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     uint32_t wr_code_kind(const CodeMemory *code)
     uint32_t wr_code_num_modules(const CodeMemory *code)
     const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index)
+    bint wr_code_check_config(const CodeMemory *code, const WrTunables *wanted, uint64_t wasm_features, WrError *error)
+    bint wr_code_verify(const CodeMemory *code, WrError *error)
     bint wr_code_trampoline(const CodeMemory *code, uint32_t trampoline_index, const void **out_wasm_call, VMArrayCall *out_array_call)
     ctypedef struct WrCodePlace:
         const CodeMemory *code
