@@ -16,6 +16,9 @@
 /* Below a main-thread stack without a limit, the kernel keeps this gap to the next mapping (stack_guard_gap). */
 #define OS_STACK_GAP_BYTES ((uintptr_t)1 << 20)
 
+/* Blocked, they would end the process without a word. */
+static const int os_fault_signals[] = { SIGILL, SIGSEGV, SIGBUS, SIGFPE, SIGTRAP, SIGABRT, SIGSYS };
+
 bool wr_os_thread_start(pthread_t *out_thread, void *(*run)(void *argument), void *argument, size_t stack_bytes)
 {
     if (wr_os_call_fails(WR_OS_CALL_THREAD)) return false;
@@ -29,6 +32,7 @@ bool wr_os_thread_start(pthread_t *out_thread, void *(*run)(void *argument), voi
     (void)pthread_attr_setstacksize(&attributes, stack_bytes ? stack_bytes : OS_DEFAULT_STACK_BYTES);
     sigset_t all, before;
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof os_fault_signals / sizeof os_fault_signals[0]; i++) sigdelset(&all, os_fault_signals[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     code = pthread_create(out_thread, &attributes, run, argument);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

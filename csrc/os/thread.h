@@ -1,6 +1,6 @@
 /* Threads, stacks, time and processors, as the system gives them.
  *
- * Threads that we start run with all signals blocked, so that handlers of the program (and Python's) never run on them. */
+ * Threads that we start run with all signals but faults blocked, so that the program's handlers (and Python's) never run on them. */
 #ifndef WR_OS_THREAD_H
 #define WR_OS_THREAD_H
 

@@ -9,21 +9,16 @@
 #include <string.h>
 
 #include "os/pages.h"
+#include "wasm/limits.h"
 
 #define MEMORY_BLOCK_BYTES ((uint64_t)1 << 20) /* bulk operations above it may let others run */
 #define MEMORY_GUARDED_BYTES ((uint64_t)4 << 30)
-
-enum {
-#define LIMIT(name, value, doc) MEMORY_LIMIT_##name = (value),
-#include "wasmrt/limits.def"
-#undef LIMIT
-};
 
 /* The largest length in bytes that a memory of this type can have, by its declaration and index type. */
 static uint64_t memory_max_bytes(const WasmLimits *limits)
 {
     unsigned shift = limits->page_size_log2;
-    uint64_t most = (limits->flags & WASM_LIMITS_64) ? (uint64_t)MEMORY_LIMIT_MEMORY64_PAGES << 16 : (uint64_t)MEMORY_LIMIT_MEMORY32_PAGES << 16;
+    uint64_t most = (limits->flags & WASM_LIMITS_64) ? (uint64_t)WR_LIMIT_MEMORY64_PAGES << 16 : (uint64_t)WR_LIMIT_MEMORY32_PAGES << 16;
     if ((limits->flags & WASM_LIMITS_HAS_MAX) && limits->max < most >> shift) return limits->max << shift;
     return most >> shift << shift;
 }

@@ -6,15 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-#define LIMIT(name, value, doc) TABLE_LIMIT_##name = (value),
-#include "wasmrt/limits.def"
-#undef LIMIT
-};
+#include "wasm/limits.h"
 
 static uint64_t table_max(const WrTable *table)
 {
-    uint64_t most = TABLE_LIMIT_TABLE_ELEMENTS;
+    uint64_t most = WR_LIMIT_TABLE_ELEMENTS;
     if ((table->type.flags & WASM_LIMITS_HAS_MAX) && table->type.max < most) most = table->type.max;
     return most;
 }

@@ -60,12 +60,17 @@ static bool traps_claim(int signal, const siginfo_t *info, void *machine_context
     return true;
 }
 
-static void traps_chain(int signal, siginfo_t *info, void *machine_context)
+/* `frame` is the handler's. */
+static bool traps_in_chain(uintptr_t frame)
+{
+    if (traps_depth != 0 && frame >= traps_outer_frame) traps_depth = 0;
+    return traps_depth != 0;
+}
+
+static void traps_chain(int signal, siginfo_t *info, void *machine_context, uintptr_t frame)
 {
     unsigned index = traps_index(signal);
-    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
-    if (traps_depth != 0 && frame >= traps_outer_frame) traps_depth = 0;
-    if (traps_depth == 0) traps_outer_frame = frame;
+    if (!traps_in_chain(frame)) traps_outer_frame = frame;
     uint32_t count = atomic_load_explicit(&traps_num_previous[index], memory_order_acquire), depth = traps_depth;
     const struct sigaction *previous = depth < count ? &traps_previous[index][count - 1 - depth] : NULL;
     if (previous != NULL && (previous->sa_flags & SA_SIGINFO) == 0) {
@@ -88,11 +93,12 @@ static void traps_chain(int signal, siginfo_t *info, void *machine_context)
 static void traps_handle(int signal, siginfo_t *info, void *machine_context)
 {
     int saved_errno = errno;
+    uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
     bool ours = traps_claim(signal, info, machine_context);
     /* A fault of the guest that met faulthandler first comes back as a raised signal: once everyone has returned, the instruction faults again and
-     * then comes to us. */
-    if (!ours && info->si_code == SI_TKILL && info->si_pid == getpid() && traps_running() != NULL) ours = true;
-    if (!ours) traps_chain(signal, info, machine_context);
+     * then comes to us. Raised by a handler that we called, it goes on down the chain. */
+    if (!ours && info->si_code == SI_TKILL && info->si_pid == getpid() && traps_running() != NULL && !traps_in_chain(frame)) ours = true;
+    if (!ours) traps_chain(signal, info, machine_context, frame);
     errno = saved_errno;
 }
 
