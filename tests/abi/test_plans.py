@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tests.abi import oracle
 from tests.abi.strategies import types, values
-
 from wasmrt import errors
 from wasmrt._native.abi import Plan, Record, Variant
 from wasmrt._native.probe import Probe

@@ -11,7 +11,23 @@ import numpy as np
 import pytest
 
 import wasmrt
-from wasmrt import Func, FuncType, Global, GlobalType, Instance, Limits, Linker, Memory, MemoryType, Module, Store, Table, TableType, Val, ValType
+from wasmrt import (
+    Func,
+    FuncType,
+    Global,
+    GlobalType,
+    Instance,
+    Limits,
+    Linker,
+    Memory,
+    MemoryType,
+    Module,
+    Store,
+    Table,
+    TableType,
+    Val,
+    ValType,
+)
 
 I32, I64, F32, F64 = ValType.i32(), ValType.i64(), ValType.f32(), ValType.f64()
 

@@ -13,9 +13,8 @@ from typing import Any
 
 from wasmrt._native import core, wasm
 from wasmrt.artifact import info as artifact
-from wasmrt.errors import ArgumentTypeError, ArtifactError, WasmError
+from wasmrt.errors import ArgumentTypeError, ArtifactError
 from wasmrt.spec import types as spec
-from wasmrt.spec.core_types import MemoryType, TableType
 from wasmrt.translate import Features, info, translate
 from wasmrt.translate.type_table import ComponentTypes
 

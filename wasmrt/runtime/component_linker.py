@@ -14,7 +14,6 @@ from typing import Any
 
 from wasmrt.errors import ArgumentTypeError, LinkError, Trap, WasmError
 from wasmrt.spec import types as spec
-from wasmrt.translate import info
 
 from .component import Component
 from .component_instance import ComponentInstance, InstancePre

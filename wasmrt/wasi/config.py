@@ -70,13 +70,13 @@ class WasiConfig:
         self.terminals["stderr"] = sys.stderr.isatty()
 
     def _set_stdin_file(self, path: str | os.PathLike[str]) -> None:
-        self.stdin = open(path, "rb")  # noqa: SIM115  (lives as long as the config)
+        self.stdin = open(path, "rb")
 
     def _set_stdout_file(self, path: str | os.PathLike[str]) -> None:
-        self.stdout = _file_sink(open(path, "wb"))  # noqa: SIM115
+        self.stdout = _file_sink(open(path, "wb"))
 
     def _set_stderr_file(self, path: str | os.PathLike[str]) -> None:
-        self.stderr = _file_sink(open(path, "wb"))  # noqa: SIM115
+        self.stderr = _file_sink(open(path, "wb"))
 
     def _set_stdout_custom(self, sink: Any) -> None:
         self.stdout = _sink(sink)
