@@ -105,7 +105,7 @@ static bool constant_func(WasmDecoder *d, uint32_t *out_index)
     const uint8_t *at = d->reader.p;
     if (!wr_reader_u32(&d->reader, out_index, "a function index")) return false;
     if (*out_index >= d->module->num_funcs) return wr_reader_fail(&d->reader, WR_ERROR_VALIDATION, at, "unknown function %u", *out_index);
-    decoder_escape(d, *out_index);
+    if (!d->is_verifying) decoder_escape(d, *out_index);
     return constant_push_type(d, WR_VT_REF_INDEX(false, d->module->types[d->module->funcs[*out_index].type_index].canonical));
 }
 
@@ -157,8 +157,9 @@ bool wr_decode_const(WasmDecoder *d, ValType type, WasmConst *out_const)
     d->operands.count = 0;
     for (;; last = op, num_instructions++) {
         at = r->p;
+        if (d->is_verifying && at == r->end) break;
         if (!wr_reader_op(r, &op)) return false;
-        if (op == WASM_OP_END) break;
+        if (op == WASM_OP_END && !d->is_verifying) break;
         if (!constant_instruction(d, op, at, &index)) return false;
     }
     if (!constant_pop(d, type, at, &value)) return false;

@@ -19,6 +19,7 @@ typedef struct WasmDecoder {
 #undef WASM_ARRAY
     uint32_t num_declared_funcs; /* of the function section, to compare with the code section */
     uint32_t data_count;
+    bool is_verifying; /* the module lies in an artifact, which may be hostile and must not be written to */
     WR_ARRAY(WasmConstOperand) operands; /* of the constant expression being read */
 } WasmDecoder;
 
@@ -32,7 +33,7 @@ typedef struct WasmDecoder {
      ((decoder)->module->name[(decoder)->module->num_##name++] = (__VA_ARGS__), true))
 
 bool wr_decode_type_section(WasmDecoder *decoder);
-/* An expression up to its `end`, of type `type` or a subtype. Functions that it refers to are marked as escaping. */
+/* An expression up to its `end` (when verifying: to the end of the bytes), of type `type` or a subtype. Functions that it refers to are marked as escaping. */
 bool wr_decode_const(WasmDecoder *decoder, ValType type, WasmConst *out_const);
 /* Never fails: a malformed name section is ignored from where it goes wrong. */
 void wr_decode_names(WasmDecoder *decoder, const uint8_t *bytes, const uint8_t *end);
