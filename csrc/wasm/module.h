@@ -107,4 +107,8 @@ static inline const WasmFuncType *wr_module_func_type(const WasmModule *module, 
 WR_API bool wr_module_decode(const uint8_t *bytes, size_t num_bytes, uint64_t features, WasmModule **out_module, WrError *error);
 WR_API void wr_module_free(WasmModule *module);
 
+/* Names from the name section; false: there is none. Not zero-terminated, perhaps not UTF-8; they live as long as the module's bytes. */
+WR_API bool wr_module_func_name(const WasmModule *module, uint32_t func_index, const char **out_name, size_t *out_length);
+WR_API bool wr_module_name(const WasmModule *module, const char **out_name, size_t *out_length);
+
 #endif

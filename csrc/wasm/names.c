@@ -42,3 +42,25 @@ void wr_decode_names(WasmDecoder *decoder, const uint8_t *p, const uint8_t *end)
         if (id == NAMES_FUNCTIONS) names_functions(decoder, inside, p);
     }
 }
+
+static bool names_text(const WasmModule *module, WasmSpan span, const char **out_name, size_t *out_length)
+{
+    /* an artifact's spans are not checked before they are used */
+    if (!span.length || span.offset > module->num_bytes || span.length > module->num_bytes - span.offset) return false;
+    *out_name = (const char *)module->bytes + span.offset;
+    *out_length = span.length;
+    return true;
+}
+
+bool wr_module_func_name(const WasmModule *module, uint32_t func_index, const char **out_name, size_t *out_length)
+{
+    uint32_t low = 0, high = module->num_func_names;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (module->func_names[middle].func < func_index) low = middle + 1;
+        else high = middle;
+    }
+    return low < module->num_func_names && module->func_names[low].func == func_index && names_text(module, module->func_names[low].name, out_name, out_length);
+}
+
+bool wr_module_name(const WasmModule *module, const char **out_name, size_t *out_length) { return names_text(module, module->module_name, out_name, out_length); }

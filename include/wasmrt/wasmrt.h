@@ -16,10 +16,6 @@
 /* Feature bits (x64/cpu.h) of this machine and of the oldest one that is supported; false: this one is older. */
 WR_API bool wr_cpu_features(uint64_t *out_host, uint64_t *out_baseline);
 
-/* Names from the name section; false: there is none. Not zero-terminated; live as long as the module's bytes. */
-WR_API bool wr_module_func_name(const WasmModule *module, uint32_t func_index, const char **out_name, size_t *out_length);
-WR_API bool wr_module_name(const WasmModule *module, const char **out_name, size_t *out_length);
-
 /* CodeMemory: a sealed image, shared by components, modules and instances. wr_image_build and wr_image_load give it with one reference. */
 WR_API void wr_code_retain(CodeMemory *code);
 WR_API void wr_code_release(CodeMemory *code);

@@ -116,13 +116,74 @@ cdef extern from "wasm/types.h" nogil:
     bint wr_vt_concrete(ValType t)
 
 cdef extern from "wasm/module.h" nogil:
-    ctypedef struct WasmModule:
-        pass
+    ctypedef struct WasmSpan:
+        uint32_t offset
+        uint32_t length
+    ctypedef struct WasmFuncType:
+        uint32_t params
+        uint32_t num_params
+        uint32_t results
+        uint32_t num_results
+    ctypedef struct WasmTypeDef:
+        uint8_t kind
+        uint8_t is_final
+        uint32_t supertype
+        uint32_t rec_group
+        uint32_t canonical
+        WasmFuncType func
+    const uint32_t WASM_TYPE_FUNC
     ctypedef struct WasmLimits:
         uint64_t min
         uint64_t max
         uint8_t flags
         uint8_t page_size_log2
+    ctypedef struct WasmImport:
+        WasmSpan module
+        WasmSpan name
+        uint32_t kind
+        uint32_t index
+    ctypedef struct WasmExport:
+        WasmSpan name
+        uint32_t kind
+        uint32_t index
+    ctypedef struct WasmTable:
+        ValType element
+        WasmLimits limits
+    ctypedef struct WasmMemory:
+        WasmLimits limits
+    ctypedef struct WasmGlobal:
+        ValType type
+        uint32_t is_mutable
+    ctypedef struct WasmTag:
+        uint32_t type_index
+    ctypedef struct WasmFunc:
+        uint32_t type_index
+        WasmSpan body
+        uint32_t escape_index
+    ctypedef struct WasmFuncName:
+        uint32_t func
+        WasmSpan name
+    ctypedef struct WasmCustom:
+        WasmSpan name
+        WasmSpan bytes
+    ctypedef struct WasmModule:
+        const uint8_t *bytes
+        size_t num_bytes
+        ValType *valtypes
+        WasmTypeDef *types
+        WasmImport *imports
+        WasmExport *exports
+        WasmFunc *funcs
+        WasmTable *tables
+        WasmMemory *memories
+        WasmGlobal *globals
+        WasmTag *tags
+        WasmFuncName *func_names
+        WasmCustom *customs
+        uint32_t num_types, num_imports, num_exports, num_funcs, num_tables, num_memories, num_globals, num_tags, num_elems, num_datas, num_func_names, num_customs
+        uint32_t num_imported_funcs, num_imported_tables, num_imported_memories, num_imported_globals, num_imported_tags
+        uint32_t start_func
+        WasmSpan code_section
     const uint32_t WASM_LIMITS_HAS_MAX
     const uint32_t WASM_LIMITS_SHARED
     const uint32_t WASM_LIMITS_64
@@ -133,6 +194,8 @@ cdef extern from "wasm/module.h" nogil:
     const uint32_t WASM_EXTERN_TAG
     bint wr_module_decode(const uint8_t *bytes, size_t num_bytes, uint64_t features, WasmModule **out_module, WrError *error)
     void wr_module_free(WasmModule *module)
+    bint wr_module_func_name(const WasmModule *module, uint32_t func_index, const char **out_name, size_t *out_length)
+    bint wr_module_name(const WasmModule *module, const char **out_name, size_t *out_length)
 
 cdef extern from "compile/compile.h" nogil:
     ctypedef struct WrTunables:
@@ -178,8 +241,6 @@ cdef extern from "code/image.h" nogil:
 
 cdef extern from "wasmrt/wasmrt.h" nogil:
     bint wr_cpu_features(uint64_t *out_host, uint64_t *out_baseline)
-    bint wr_module_func_name(const WasmModule *module, uint32_t func_index, const char **out_name, size_t *out_length)
-    bint wr_module_name(const WasmModule *module, const char **out_name, size_t *out_length)
     void wr_code_retain(CodeMemory *code)
     void wr_code_release(CodeMemory *code)
     const uint8_t *wr_code_bytes(const CodeMemory *code, size_t *out_num_bytes)
