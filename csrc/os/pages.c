@@ -76,11 +76,9 @@ bool wr_os_protect(void *start, size_t bytes, WrOsAccess access)
     return mprotect(start, bytes, protections[access]) == 0;
 }
 
-bool wr_os_decommit(void *start, size_t bytes)
+bool wr_os_discard(void *start, size_t bytes)
 {
-    if (bytes == 0) return true;
-    if (wr_os_call_fails(WR_OS_CALL_PROTECT)) return false;
-    return madvise(start, bytes, MADV_DONTNEED) == 0 && mprotect(start, bytes, PROT_NONE) == 0;
+    return bytes == 0 || madvise(start, bytes, MADV_DONTNEED) == 0;
 }
 
 void wr_os_release(void *start, size_t bytes)

@@ -23,8 +23,8 @@ void *wr_os_reserve(size_t bytes);
 /* Zeroed private pages to read and write. */
 void *wr_os_alloc(size_t bytes);
 bool wr_os_protect(void *start, size_t bytes, WrOsAccess access);
-/* Gives the memory back and keeps the address space, without access; what is committed there later is zero. */
-bool wr_os_decommit(void *start, size_t bytes);
+/* Private anonymous pages become zero, their memory goes back to the system; access stays as it is. */
+bool wr_os_discard(void *start, size_t bytes);
 /* Unmaps. NULL is fine. */
 void wr_os_release(void *start, size_t bytes);
 

@@ -2,7 +2,10 @@
  *
  * Guarded: 4 GiB (or the reservation of the tunables, if larger) and a guard, so that a 32-bit address plus a folded offset below the guard's size
  * lands inside; what is not committed faults. Checked (64-bit memories, small pages, tunables): code compares with the length, so only what growth
- * may use is reserved. Growth is one mprotect; anything refused by the system makes memory.grow return -1. */
+ * may use is reserved. Growth is one mprotect; anything refused by the system makes memory.grow return -1.
+ *
+ * Freed guarded reservations wait in a small pool, emptied of their pages: the next memory of that size then needs no system call at all. A memory
+ * with exported buffers is not freed, and so not reused, before the last of them is released. */
 #include "vm/objects.h"
 
 #include <stdlib.h>
@@ -13,6 +16,7 @@
 
 #define MEMORY_BLOCK_BYTES ((uint64_t)1 << 20) /* bulk operations above it may let others run */
 #define MEMORY_GUARDED_BYTES ((uint64_t)4 << 30)
+#define MEMORY_POOL_SLOTS 16u
 
 /* The largest length in bytes that a memory of this type can have, by its declaration and index type. */
 static uint64_t memory_max_bytes(const WasmLimits *limits)
@@ -28,6 +32,87 @@ bool vm_memory_owns_address(const WrStore *store, uintptr_t address)
     for (const WrMemory *memory = store->memories; memory != NULL; memory = memory->next)
         if (address - (uintptr_t)memory->reservation < memory->reservation_bytes) return true;
     return false;
+}
+
+/* ---- the pool ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct MemorySlot {
+    uint8_t *reservation;
+    size_t bytes, committed_bytes;
+} MemorySlot;
+
+static MemorySlot memory_pool[MEMORY_POOL_SLOTS]; /* under vm_lock */
+static uint32_t memory_num_pooled;
+
+/* The pooled reservation that fits best: of that size, and if possible with as much committed. */
+static bool memory_pool_take(size_t bytes, size_t committed_bytes, MemorySlot *out_slot)
+{
+    uint32_t best = UINT32_MAX;
+    vm_lock();
+    for (uint32_t i = 0; i < memory_num_pooled; i++) {
+        if (memory_pool[i].bytes != bytes) continue;
+        best = i;
+        if (memory_pool[i].committed_bytes == committed_bytes) break;
+    }
+    if (best != UINT32_MAX) {
+        *out_slot = memory_pool[best];
+        memory_pool[best] = memory_pool[--memory_num_pooled];
+    }
+    vm_unlock();
+    return best != UINT32_MAX;
+}
+
+/* False: it stays the caller's. */
+static bool memory_pool_give(MemorySlot slot)
+{
+    vm_lock();
+    bool room = memory_num_pooled < MEMORY_POOL_SLOTS;
+    vm_unlock();
+    if (!room || !wr_os_discard(slot.reservation, slot.committed_bytes)) return false;
+    vm_lock();
+    room = memory_num_pooled < MEMORY_POOL_SLOTS;
+    if (room) memory_pool[memory_num_pooled++] = slot;
+    vm_unlock();
+    return room;
+}
+
+bool vm_memory_pool_drain(void)
+{
+    MemorySlot slot;
+    bool any = false;
+    for (;;) {
+        vm_lock();
+        bool found = memory_num_pooled != 0;
+        if (found) slot = memory_pool[--memory_num_pooled];
+        vm_unlock();
+        if (!found) return any;
+        wr_os_release(slot.reservation, slot.bytes);
+        any = true;
+    }
+}
+
+/* ---- life ----------------------------------------------------------------------------------------------------------------- */
+
+/* Reservation with its first bytes accessible and zero; errno says why not. */
+static bool memory_map(WrMemory *memory, size_t committed_bytes)
+{
+    MemorySlot slot = { 0 };
+    if (!memory->guarded || !memory_pool_take(memory->reservation_bytes, committed_bytes, &slot)) {
+        slot.reservation = wr_os_reserve(memory->reservation_bytes);
+        /* what waits in the pool counts against the same limits */
+        if (slot.reservation == NULL && vm_memory_pool_drain()) slot.reservation = wr_os_reserve(memory->reservation_bytes);
+        if (slot.reservation == NULL) return false;
+    }
+    bool ok = committed_bytes >= slot.committed_bytes
+                  ? wr_os_protect(slot.reservation + slot.committed_bytes, committed_bytes - slot.committed_bytes, WR_OS_READ_WRITE)
+                  : wr_os_protect(slot.reservation + committed_bytes, slot.committed_bytes - committed_bytes, WR_OS_NO_ACCESS);
+    if (!ok) {
+        wr_os_release(slot.reservation, memory->reservation_bytes);
+        return false;
+    }
+    memory->reservation = slot.reservation;
+    memory->committed_bytes = committed_bytes;
+    return true;
 }
 
 static bool memory_reserve(WrMemory *memory, const WrTunables *tunables, uint64_t min_bytes, WrError *error)
@@ -48,11 +133,8 @@ static bool memory_reserve(WrMemory *memory, const WrTunables *tunables, uint64_
     memory->capacity_bytes = wr_os_round_to_pages((size_t)capacity);
     memory->guard_bytes = wr_os_round_to_pages((size_t)guard);
     memory->reservation_bytes = memory->capacity_bytes + memory->guard_bytes;
-    memory->reservation = wr_os_reserve(memory->reservation_bytes);
-    if (memory->reservation == NULL) return wr_os_memory_error(error, "the address space of a linear memory", memory->reservation_bytes);
-    memory->committed_bytes = wr_os_round_to_pages((size_t)min_bytes);
-    if (!wr_os_protect(memory->reservation, memory->committed_bytes, WR_OS_READ_WRITE))
-        return wr_os_memory_error(error, "the initial pages of a linear memory", min_bytes);
+    if (!memory_map(memory, wr_os_round_to_pages((size_t)min_bytes)))
+        return wr_os_memory_error(error, "the address space of a linear memory", memory->reservation_bytes);
     memory->def.base = memory->reservation;
     memory->def.length_bytes = (size_t)min_bytes;
     return true;
@@ -116,7 +198,8 @@ void wr_memory_retain(WrMemory *memory)
 void wr_memory_release(WrMemory *memory)
 {
     if (atomic_fetch_sub_explicit(&memory->references, 1, memory_order_acq_rel) != 1) return;
-    wr_os_release(memory->reservation, memory->reservation_bytes);
+    MemorySlot slot = { memory->reservation, memory->reservation_bytes, memory->committed_bytes };
+    if (!memory->guarded || slot.reservation == NULL || !memory_pool_give(slot)) wr_os_release(slot.reservation, slot.bytes);
     free(memory);
 }
 

@@ -77,6 +77,7 @@ bool vm_memory_owns_address(const WrStore *store, uintptr_t address);
 static inline size_t vm_memory_length(const WrMemory *memory) { return __atomic_load_n(&memory->def.length_bytes, __ATOMIC_RELAXED); }
 void vm_memory_remove(WrMemory *memory); /* the newest of its store: undoes wr_memory_new */
 void vm_memories_free(WrStore *store);
+bool vm_memory_pool_drain(void); /* whether there was anything in it */
 /* False: out of bounds, nothing was written. */
 bool vm_memory_copy(WrStore *store, WrMemory *dst_memory, WrMemory *src_memory, uint64_t dst, uint64_t src, uint64_t length);
 bool vm_memory_fill(WrStore *store, WrMemory *memory, uint64_t dst, uint8_t value, uint64_t length);

@@ -134,8 +134,12 @@ bool wr_signals_install(WrError *error)
     return ok || wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot install signal handlers: error %d", errno);
 }
 
+/* Whoever puts handlers of their own in front does so for SIGSEGV too: one system call tells. */
 void vm_signals_refresh(void)
 {
+    struct sigaction current;
+    bool is_ours = false;
     WrError ignored = { 0 };
-    if (atomic_load(&traps_installed)) (void)wr_signals_install(&ignored);
+    if (!atomic_load_explicit(&traps_installed, memory_order_relaxed)) return;
+    if (wr_os_signal_current(SIGSEGV, traps_handle, &current, &is_ours) && !is_ours) (void)wr_signals_install(&ignored);
 }

@@ -18,8 +18,7 @@ static void pages(void)
     REQUIRE(start != NULL);
     CHECK(wr_os_protect(start, 2 * page, WR_OS_READ_WRITE));
     start[2 * page - 1] = 7;
-    CHECK(wr_os_decommit(start, 2 * page));
-    CHECK(wr_os_protect(start, 2 * page, WR_OS_READ_WRITE));
+    CHECK(wr_os_discard(start, 2 * page));
     CHECK_EQ(start[2 * page - 1], 0);
     wr_os_release(start, 16 * page);
     wr_os_release(NULL, 0);

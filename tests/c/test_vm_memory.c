@@ -100,6 +100,7 @@ static void refused_memories(void)
         WrError error = { 0 };
         WasmLimits type = limits(1, UINT64_MAX, 0);
         uint32_t before = store->num_memories;
+        (void)vm_memory_pool_drain();
         wr_os_inject_failure((WrOsCall)call, 0);
         CHECK(wr_memory_new(store, &type, &guarded, &error) == NULL);
         wr_os_inject_failure((WrOsCall)call, -1);
@@ -173,6 +174,31 @@ static void buffers_outlive_the_store(void)
     wr_memory_def(memory)->base[0] = 9;
     CHECK_EQ(wr_memory_grow(memory, 1), 1);
     wr_memory_release(memory);
+}
+
+/* A reservation comes back empty, whatever was in it and however far it had grown. */
+static void reservations_are_reused(void)
+{
+    WrError error = { 0 };
+    (void)vm_memory_pool_drain();
+    WasmLimits small = limits(1, UINT64_MAX, 0), large = limits(3, UINT64_MAX, 0);
+    WrMemory *memory = wr_memory_new(store, &large, &guarded, &error);
+    REQUIRE(memory != NULL);
+    uint8_t *base = memory->def.base;
+    CHECK_EQ(wr_memory_grow(memory, 2), 3);
+    memset(base, 1, 5 * 65536);
+    vm_memory_remove(memory);
+    memory = wr_memory_new(store, &small, &guarded, &error);
+    REQUIRE(memory != NULL);
+    CHECK(memory->def.base == base);
+    CHECK_EQ(memory->def.length_bytes, 65536);
+    CHECK_EQ(memory->committed_bytes, 65536);
+    for (int i = 0; i < 65536; i++) CHECK_EQ(base[i], 0);
+    CHECK_EQ(wr_memory_grow(memory, 4), 1);
+    for (int i = 0; i < 5 * 65536; i++) CHECK_EQ(base[i], 0);
+    vm_memory_remove(memory);
+    CHECK(vm_memory_pool_drain());
+    CHECK(!vm_memory_pool_drain());
 }
 
 static void bulk_memory(void)
@@ -261,6 +287,7 @@ int main(void)
     RUN(the_error_names_the_limit);
     RUN(store_limits);
     RUN(buffers_outlive_the_store);
+    RUN(reservations_are_reused);
     RUN(bulk_memory);
     RUN(tables);
     RUN(globals);
