@@ -16,11 +16,13 @@ from wasmrt.translate.info import Component
 
 
 class ModuleInfo(msgspec.Struct, array_like=True):
-    """A core module as linking sees it: names and types, in the order of the binary."""
+    """A core module as linking sees it: names and types, in the order of the binary; initial sizes of the memories (pages) and tables it defines."""
 
     name: str | None
     imports: list[tuple[str, str, CoreExternType]]
     exports: list[tuple[str, CoreExternType]]
+    memories: list[int]
+    tables: list[int]
 
 
 class ComponentArtifacts(msgspec.Struct, array_like=True):

@@ -217,9 +217,9 @@ class Component:
             if isinstance(initializer, info.InstantiateModuleImport):
                 return None
             if isinstance(initializer, info.InstantiateModuleStatic):
-                defined = self._object.defined_memories_and_tables(initializer.module)
-                memories += defined[0]
-                tables += defined[1]
+                module = self._artifacts.static_modules[initializer.module]
+                memories += module.memories
+                tables += module.tables
         return ResourcesRequired(
             len(memories), max(memories, default=None), len(tables), max(tables, default=None)
         )

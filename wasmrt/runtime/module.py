@@ -9,6 +9,7 @@ from typing import Any
 from wasmrt._native import core, externs, wasm
 from wasmrt.artifact import info as artifact
 from wasmrt.errors import ArgumentTypeError, ArtifactError, LinkError, PlacedError, WasmError
+from wasmrt.spec.core_types import MemoryType, TableType
 
 from . import source as sources
 from .engine import Engine, next_compiled_module_id
@@ -144,8 +145,13 @@ class Module:
 
 
 def module_info(decoded: wasm.CoreModule) -> artifact.ModuleInfo:
+    imported = [type(ty) for _, _, ty in decoded.imports]
     return artifact.ModuleInfo(
-        decoded.name, [tuple(item) for item in decoded.imports], [(name, ty) for name, ty, *_ in decoded.exports]
+        decoded.name,
+        list(decoded.imports),
+        [(name, ty) for name, ty, _ in decoded.exports],
+        [memory.min for memory in decoded.memories[imported.count(MemoryType) :]],
+        [table.min for table in decoded.tables[imported.count(TableType) :]],
     )
 
 
