@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "code/memory.h"
 #include "os/pages.h"
+#include "tramp/bodies.h"
 #include "tramp/tramp.h"
 #include "wasm/meta.h"
 
@@ -33,27 +33,6 @@ typedef struct ImageWriter {
 
 /* ---- trampolines -------------------------------------------------------------------------------------------------------------- */
 
-/* References of any type share bodies; the other kinds are their own. */
-static bool image_same_body(const WrTrampolineRequest *a, const WrTrampolineRequest *b)
-{
-    if (a->num_params != b->num_params || a->num_results != b->num_results) return false;
-    for (uint32_t i = 0; i < a->num_params; i++) {
-        if (wr_vt_kind(a->params[i]) != wr_vt_kind(b->params[i])) return false;
-    }
-    for (uint32_t i = 0; i < a->num_results; i++) {
-        if (wr_vt_kind(a->results[i]) != wr_vt_kind(b->results[i])) return false;
-    }
-    return true;
-}
-
-static uint64_t image_hash_kinds(const WrTrampolineRequest *request, uint64_t hash)
-{
-    hash = wr_hash_mix(hash, (uint64_t)request->num_params << 32 | request->num_results);
-    for (uint32_t i = 0; i < request->num_params; i++) hash = wr_hash_mix(hash, wr_vt_kind(request->params[i]));
-    for (uint32_t i = 0; i < request->num_results; i++) hash = wr_hash_mix(hash, wr_vt_kind(request->results[i]));
-    return hash;
-}
-
 static bool image_asm_error(ImageWriter *writer)
 {
     if (writer->as.status == X64_TOO_LARGE)
@@ -72,27 +51,24 @@ static bool image_emit_trampolines(ImageWriter *writer)
     const WrImageInput *input = writer->input;
     const uint32_t count = input->num_trampolines;
     if (count == 0) return true;
-    size_t num_slots = 4;
-    while (num_slots < 2 * (size_t)count) num_slots *= 2;
-    uint32_t *slots = calloc(num_slots, sizeof *slots); /* open addressing: index of the first request of a signature plus 1 */
+    TrampBodies bodies;
+    FunctionLoc *locs = calloc(count, sizeof *locs); /* by body */
     writer->trampolines = calloc(count, sizeof *writer->trampolines);
-    bool ok = slots && writer->trampolines;
-    const uint64_t seed = wr_hash_seed(slots); /* bodies are emitted in the order of the requests, so the seed shows nowhere */
+    bool has_bodies = wr_tramp_bodies_init(&bodies, count), ok = has_bodies && locs && writer->trampolines;
     for (uint32_t i = 0; ok && i < count; i++) {
         const WrTrampolineRequest *request = &input->trampolines[i];
-        size_t slot = image_hash_kinds(request, seed) & (num_slots - 1);
-        while (slots[slot] && !image_same_body(request, &input->trampolines[slots[slot] - 1])) slot = (slot + 1) & (num_slots - 1);
-        if (slots[slot]) {
-            writer->trampolines[i] = writer->trampolines[slots[slot] - 1];
-            continue;
+        const WrSignature signature = {request->params, request->num_params, request->results, request->num_results};
+        uint32_t known = bodies.count, body = wr_tramp_bodies_number(&bodies, &signature);
+        if (body == known) {
+            ok = wr_tramp_emit_host_call(&writer->as, &signature);
+            locs[body] = image_emitted(writer);
         }
-        slots[slot] = i + 1;
-        ok = wr_tramp_emit_host_call(&writer->as, &(WrSignature){request->params, request->num_params, request->results, request->num_results});
-        writer->trampolines[i] = image_emitted(writer);
+        writer->trampolines[i] = locs[body];
     }
     ok = ok && wr_tramp_emit_host_array_call(&writer->as);
     if (ok) writer->array_call = image_emitted(writer);
-    free(slots);
+    if (has_bodies) wr_tramp_bodies_free(&bodies);
+    free(locs);
     return ok || image_asm_error(writer);
 }
 

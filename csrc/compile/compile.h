@@ -4,6 +4,7 @@
 #ifndef WR_COMPILE_COMPILE_H
 #define WR_COMPILE_COMPILE_H
 
+#include "tramp/abi.h"
 #include "wasm/module.h"
 #include "wasmrt/api.h"
 #include "wasmrt/vm.h"
@@ -28,7 +29,6 @@ static inline bool wr_memory_guarded(const WrTunables *tunables, const WasmLimit
     return tunables->guarded_memories && tunables->signals_based_traps && !(limits->flags & WASM_LIMITS_64) && limits->page_size_log2 == 16;
 }
 
-typedef struct FunctionLoc { uint32_t start, length; } FunctionLoc; /* relative to the text of its object */
 typedef struct TrapRow { uint32_t code_offset; uint32_t trap_code; } TrapRow;
 typedef struct AddrRow { uint32_t code_offset; uint32_t wasm_offset; } AddrRow;
 

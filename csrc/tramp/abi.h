@@ -46,6 +46,9 @@ enum {
     ABI_MAX_VALUES = 1000 /* parameters, or results: what `ret n` and the frames of trampolines allow; LIMIT rows are not larger */
 };
 
+/* Machine code of a function, relative to the text of its object. */
+typedef struct FunctionLoc { uint32_t start, length; } FunctionLoc;
+
 /* Fills layout->params and layout->results, which the caller provides, and the sizes. At most ABI_MAX_VALUES each. */
 void wr_abi_layout(const WrSignature *signature, AbiLayout *layout);
 

@@ -13,6 +13,7 @@
 #define WR_TRAMP_TRAMP_H
 
 #include "tramp/abi.h"
+#include "wasm/module.h"
 #include "wasmrt/vm.h"
 #include "x64/asm.h"
 
@@ -22,5 +23,10 @@ bool wr_tramp_emit_entry(Asm *as, const WrSignature *signature);
 bool wr_tramp_emit_entry_stub(Asm *as, uint32_t entry_body_offset, uint32_t target_offset);
 bool wr_tramp_emit_host_call(Asm *as, const WrSignature *signature);
 bool wr_tramp_emit_host_array_call(Asm *as);
+
+/* All trampolines of a core module, one body a signature: array_calls[num_escaped_funcs] for the functions that escape, host_calls[num_types] for the
+ * types of imported functions (length 0 for the others). `funcs` are its defined functions; these, and what is given out, count from the start of the
+ * module's text, of which the code buffer will be the part at text_offset, a multiple of 16. */
+bool wr_tramp_emit_module(Asm *as, const WasmModule *module, const FunctionLoc *funcs, uint32_t text_offset, FunctionLoc *array_calls, FunctionLoc *host_calls);
 
 #endif

@@ -31,13 +31,11 @@ typedef struct Code {
     CompiledModule compiled;
 } Code;
 
-static FunctionLoc emitted(Asm *as, bool ok)
+static FunctionLoc function_end(Asm *as)
 {
-    REQUIRE(ok);
+    REQUIRE(wr_x64_function_end(as) == X64_OK);
     return (FunctionLoc){as->function_offset, x64_offset(as) - as->function_offset};
 }
-
-static FunctionLoc function_end(Asm *as) { return emitted(as, wr_x64_function_end(as) == X64_OK); }
 
 static void function_begin(Asm *as)
 {
@@ -49,8 +47,6 @@ static void function_begin(Asm *as)
 /* i32 f(callee rdi, caller rsi, i32 edx) */
 static void emit_module(Code *code, const WasmModule *module)
 {
-    static const ValType i32 = WR_VALTYPE_I32;
-    const WrSignature signature = {&i32, 1, &i32, 1};
     VMOffsets offsets;
     Asm *as = &code->as;
     wr_vm_offsets(module, &offsets);
@@ -86,14 +82,10 @@ static void emit_module(Code *code, const WasmModule *module)
     x64_ret(as);
     code->funcs[3] = function_end(as);
 
-    FunctionLoc body = emitted(as, wr_tramp_emit_entry(as, &signature));
-    for (uint32_t i = 0; i < NUM_DEFINED; i++) {
-        uint32_t escape = module->funcs[i + 1].escape_index;
-        REQUIRE(escape < NUM_DEFINED);
-        code->array_calls[escape] = emitted(as, wr_tramp_emit_entry_stub(as, body.start, code->funcs[i].start));
-        code->addrs[i] = (AddrRow){code->funcs[i].start, 500 + i};
-    }
-    code->host_call = emitted(as, wr_tramp_emit_host_call(as, &signature));
+    for (uint32_t i = 0; i < NUM_DEFINED; i++) code->addrs[i] = (AddrRow){code->funcs[i].start, 500 + i};
+    uint32_t start = x64_offset(as);
+    REQUIRE(wr_tramp_emit_module(as, module, code->funcs, 0, code->array_calls, &code->host_call));
+    CHECK(code->array_calls[0].start >= start && code->host_call.length > 0);
     code->compiled = (CompiledModule){
         .text = as->code.start, .text_bytes = x64_offset(as), .funcs = code->funcs, .num_funcs = NUM_DEFINED, .array_calls = code->array_calls, .num_array_calls = NUM_DEFINED,
         .host_calls = &code->host_call, .num_host_calls = 1, .traps = code->traps, .num_traps = 2, .addrs = code->addrs, .num_addrs = NUM_DEFINED,
