@@ -1,0 +1,326 @@
+/* The abstract state of the second pass, and what the files of this room share (everything named cg_*: hidden, used in this folder only).
+ *
+ * Code is emitted front to back over validated bytes. What wasm calls the operand stack exists only here: each entry (Val) is a constant, a register,
+ * an alias of a local (local.get emits nothing), or its frame slot. A local is in its home (a frame slot, or the caller's stack argument), in a
+ * register, or in both; a register whose local has a stale home is dirty. A register has one owner: a local or one stack entry; the operands of the
+ * instruction at hand are locked.
+ *
+ * Where control flow meets, the state is fixed (RegState): which locals are in which registers, and which of those are dirty. A forward label takes the
+ * state of the first branch to it and is weakened by later ones (clean registers may be dropped, clean ones become dirty), which costs the earlier branches
+ * nothing; a loop's state is chosen at its header from the first pass's weights: its hot locals are pinned, that is, they have a preferred register
+ * which results are computed into directly and which others take last. Stack entries below a block are slots, constants or aliases of locals
+ * that the block does not assign, so that no branch has to move them. One result travels in a register, several in their slots.
+ *
+ * Constant, compare and address folding looks ahead at the next opcode instead of keeping pending values in the state: what an instruction
+ * leaves behind is always a plain Val. An i32 in a register is zero-extended unless its bit in `upper` is set (parameters and results of calls);
+ * those are cleaned at control flow and before use as an address. */
+#ifndef WR_COMPILE_STATE_H
+#define WR_COMPILE_STATE_H
+
+#include <assert.h>
+#include <string.h>
+
+#include "compile/compile.h"
+#include "tramp/tramp.h"
+#include "wasm/gather.h"
+#include "wasm/reader.h"
+#include "x64/asm.h"
+
+typedef uint8_t Reg; /* 0-15: X64Gpr; 16-31: X64Xmm + 16 */
+#define REG_NONE ((Reg)0xff)
+#define REG_BIT(r) ((uint32_t)1 << (r))
+#define REG_GPR(r) ((X64Gpr)(r))
+#define REG_XMM(r) ((X64Xmm)((r) - 16))
+#define XMM_REG(x) ((Reg)((x) + 16))
+
+/* Roles. r11 and xmm15 are never live between instructions; rax, rcx and rdx are what is left for temporaries where all else is pinned. */
+#define REG_VMCTX R14
+#define REG_MEMORY R15
+#define REG_SCRATCH R11
+#define REG_XSCRATCH XMM15
+#define REGS_GPR 0x37cfu               /* rax rcx rdx rbx rsi rdi r8 r9 r10 r12 r13 */
+#define REGS_XMM 0x7fff0000u           /* xmm0-14 */
+#define REGS_CALLEE_SAVED 0x3008u      /* rbx r12 r13: allocatable and kept by callees */
+#define REGS_PINNABLE_GPR (REGS_GPR & ~0x7u)
+#define REGS_PINNABLE_XMM 0x7ff00000u  /* xmm4-14 */
+#define REGS_ALL (REGS_GPR | REGS_XMM)
+
+typedef enum ValKind { VAL_SLOT, VAL_REG, VAL_CONST, VAL_LOCAL } ValKind;
+
+typedef struct Val {
+    uint8_t kind; /* ValKind */
+    uint8_t type; /* WR_KIND_* */
+    Reg reg;      /* VAL_REG */
+    uint8_t reserved;
+    uint32_t index; /* VAL_LOCAL: the local; VAL_SLOT: the stack position whose slot it is */
+    uint64_t bits;  /* VAL_CONST; an i32 is zero-extended */
+} Val;
+
+typedef struct RegState {
+    uint32_t locals; /* registers that hold a local */
+    uint32_t dirty;  /* those whose local's home is stale */
+    uint16_t local[32];
+} RegState;
+
+/* A condition in the flags. */
+typedef struct Cond {
+    uint8_t cc; /* X64Cond */
+    uint8_t parity; /* 0; COND_AND_NP: and not unordered; COND_OR_P: or unordered */
+} Cond;
+enum { COND_AND_NP = 1, COND_OR_P = 2 };
+
+typedef enum ControlKind { CONTROL_FUNC, CONTROL_BLOCK, CONTROL_LOOP, CONTROL_IF, CONTROL_ELSE } ControlKind;
+
+typedef struct Control {
+    uint8_t kind;
+    bool fixed;       /* `state` says what holds at the label */
+    Reg result_reg;   /* one result: where it is at the label */
+    X64Label label, else_label;
+    uint32_t height;  /* stack below the parameters */
+    uint32_t num_params, num_results;
+    const ValType *params, *results;
+    ValType single;   /* what `results` points to for a one-type block type */
+    uint32_t outer_loop; /* index of the loop around this one, or UINT32_MAX; loops only */
+    uint32_t table_stamp; X64Label table_label; bool table_edge; /* where the br_table with this stamp goes */
+    RegState state, else_state;
+} Control;
+
+/* Code after the function's end, reached by a jump. */
+typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT, LATE_FUEL } LateKind;
+typedef struct Late { uint8_t kind; uint8_t trap_code; uint32_t wasm_offset; X64Label label, back; } Late;
+
+typedef struct CgAbi { uint32_t num_params, num_results; const ValType *param_types, *result_types; AbiLayout layout; } CgAbi;
+
+/* What is the same for all functions of a module. */
+typedef struct ModuleCompiler {
+    const WasmModule *module;
+    WrTunables tunables;
+    VMOffsets offsets;
+    CgAbi *abis;      /* by type index */
+    AbiSlot *abi_slots;
+    bool avx, bmi1, bmi2, lzcnt, popcnt;
+} ModuleCompiler;
+
+enum { STUB_INTERRUPT_ENTRY, STUB_INTERRUPT_LOOP, STUB_COUNT }; /* shared code of a module, see stubs.c */
+
+typedef struct FuncCompiler {
+    Asm *as; /* owned by the worker */
+    const ModuleCompiler *mc;
+    const WasmFuncInfo *info;
+    const CgAbi *abi; /* of the function being compiled */
+    WrError *error;
+    uint32_t func_index;
+    const uint8_t *ip;       /* behind the opcode (and immediates) being compiled */
+    const uint8_t *op_start;
+    const uint8_t *bytes;    /* the module's: offsets count from here */
+    bool dead;               /* the code at ip cannot be reached */
+    bool uses_memory_base, uses_vmctx, makes_calls, failed;
+
+    Val *stack; uint32_t sp, cap_stack;
+    uint32_t stable;         /* entries below it are slots or constants */
+    Control *ctl; uint32_t depth, cap_ctl; /* ctl[depth - 1] is the innermost */
+    uint32_t next_block;     /* row of WasmFuncInfo.blocks */
+    uint32_t loop;           /* innermost loop's index in ctl, UINT32_MAX outside */
+    uint32_t table_stamp;
+
+    RegState rs;
+    uint32_t stk;            /* registers owned by stack entries */
+    uint32_t lock;           /* registers that the instruction at hand uses */
+    uint32_t pins;           /* preferred registers of the open loop's hot locals */
+    uint32_t upper;          /* GPRs whose i32 may have garbage above */
+    uint32_t ever;           /* registers ever allocated */
+    uint32_t victim;         /* round robin of evictions */
+    uint64_t virgin;         /* locals (modulo 64) that are still the zero they started as, nowhere stored */
+    uint32_t hint;           /* local that the following local.set/tee assigns, while its register is computed into */
+    bool flags_live;         /* the flags hold a condition: only moves may be emitted */
+    uint32_t reg_stack[32];  /* stack position of registers in stk */
+
+    uint8_t *local_type; Reg *local_reg, *local_pref; uint32_t *local_aliases; int32_t *local_home; uint32_t cap_locals;
+    uint32_t num_locals;
+    int32_t *slot_home; uint32_t cap_slots; /* by stack position; 0: not placed yet */
+    int32_t frame_bytes;     /* below rbp, so far */
+    int32_t area_home;       /* where the pointer to the result area is kept; 0: none */
+    int32_t call_area;       /* result area of calls made here: lowest address; 0: none */
+    int32_t call_area_bytes;
+
+    Late *late; uint32_t num_late, cap_late;
+    TrapRow *traps; uint32_t num_traps, cap_traps; /* of all functions of this worker; offsets into the Asm's code */
+    AddrRow *addrs; uint32_t num_addrs, cap_addrs;
+    X64Label epilogue, unwind;
+    bool unwind_used;
+} FuncCompiler;
+
+enum { FRAME_SAVE_BYTES = 40 }; /* r14 r15 rbx r12 r13, right below rbp */
+
+/* ---- types ---------------------------------------------------------------------------------------------------------------- */
+
+static inline bool cg_is_float(uint8_t type) { return type >= WR_KIND_F32 && type <= WR_KIND_V128; }
+static inline uint32_t cg_class(uint8_t type) { return cg_is_float(type) ? REGS_XMM : REGS_GPR; }
+static inline bool cg_is_64(uint8_t type) { return type == WR_KIND_I64 || type == WR_KIND_REF; }
+static inline bool cg_fits_i32(uint8_t type, uint64_t bits) { return type == WR_KIND_I32 || bits == (uint64_t)(int64_t)(int32_t)(uint32_t)bits; }
+
+/* ---- failure -------------------------------------------------------------------------------------------------------------- */
+
+void cg_fail(FuncCompiler *fc, WrErrorKind kind, const char *message);
+static inline uint32_t cg_offset(const FuncCompiler *fc) { return (uint32_t)(fc->op_start - fc->bytes); }
+
+/* ---- state.c: places, registers, the stack ---------------------------------------------------------------------------------- */
+
+X64Mem cg_local_mem(FuncCompiler *fc, uint32_t local);
+X64Mem cg_slot_mem(FuncCompiler *fc, uint32_t position);
+int32_t cg_frame_take(FuncCompiler *fc, int32_t bytes); /* disp from rbp of new space */
+
+void cg_load(FuncCompiler *fc, uint8_t type, Reg dst, X64Mem src);
+void cg_store(FuncCompiler *fc, uint8_t type, X64Mem dst, Reg src);
+void cg_move(FuncCompiler *fc, uint8_t type, Reg dst, Reg src);
+void cg_const(FuncCompiler *fc, uint8_t type, Reg dst, uint64_t bits);
+void cg_store_const(FuncCompiler *fc, uint8_t type, X64Mem dst, uint64_t bits);
+
+Reg cg_alloc(FuncCompiler *fc, uint32_t candidates); /* locked */
+Reg cg_take(FuncCompiler *fc, Reg reg);   /* this register: its owner moves away; locked */
+void cg_evict_local(FuncCompiler *fc, Reg reg);
+void cg_spill_stack(FuncCompiler *fc, Reg reg);
+void cg_spill_at(FuncCompiler *fc, uint32_t position); /* whatever it is: into its slot */
+void cg_unalias(FuncCompiler *fc, uint32_t local); /* stack entries get their own copy: the local is about to change */
+void cg_unvirgin(FuncCompiler *fc, uint64_t classes, uint32_t except);
+void cg_clean_upper(FuncCompiler *fc);
+void cg_truncate(FuncCompiler *fc, uint32_t height); /* drops stack entries */
+void cg_state_load(FuncCompiler *fc, const RegState *state);
+void cg_state_verify(FuncCompiler *fc);
+
+Reg cg_reg(FuncCompiler *fc, Val *v);     /* the value in a register, which must not be changed unless *v is VAL_REG; locked */
+Reg cg_reg_zext(FuncCompiler *fc, Val *v); /* the same, upper bits of an i32 are zero */
+Reg cg_own(FuncCompiler *fc, Val *v);     /* the value in a register of its own, which may be changed */
+bool cg_is_mem(FuncCompiler *fc, const Val *v); /* better used as a memory operand */
+X64Mem cg_mem(FuncCompiler *fc, const Val *v);
+void cg_local_set(FuncCompiler *fc, uint32_t local, Val v);
+void cg_local_assign(FuncCompiler *fc, uint32_t local, Reg reg);
+
+/* Where the result of this type goes: the register of the local that the next instruction sets, else `reuse`, else a new one. */
+Reg cg_dest(FuncCompiler *fc, uint8_t type, Reg reuse);
+/* The result is in dst: pushes it, or carries out the local.set/tee that cg_dest saw. */
+void cg_finish(FuncCompiler *fc, uint8_t type, Reg dst);
+
+static inline Val cg_pop(FuncCompiler *fc)
+{
+    assert(fc->sp > 0);
+    Val v = fc->stack[--fc->sp];
+    if (v.kind == VAL_REG) {
+        fc->stk &= ~REG_BIT(v.reg);
+        fc->lock |= REG_BIT(v.reg);
+    } else if (v.kind == VAL_LOCAL) {
+        fc->local_aliases[v.index]--;
+        if (fc->local_reg[v.index] != REG_NONE) fc->lock |= REG_BIT(fc->local_reg[v.index]);
+    }
+    if (fc->sp < fc->stable) fc->stable = fc->sp;
+    return v;
+}
+
+static inline void cg_push_reg(FuncCompiler *fc, uint8_t type, Reg reg)
+{
+    fc->stk |= REG_BIT(reg);
+    fc->reg_stack[reg] = fc->sp;
+    fc->stack[fc->sp++] = (Val){.kind = VAL_REG, .type = type, .reg = reg};
+}
+
+static inline void cg_push_const(FuncCompiler *fc, uint8_t type, uint64_t bits)
+{
+    fc->stack[fc->sp++] = (Val){.kind = VAL_CONST, .type = type, .bits = bits};
+}
+
+static inline void cg_push_local(FuncCompiler *fc, uint32_t local)
+{
+    fc->local_aliases[local]++;
+    fc->stack[fc->sp++] = (Val){.kind = VAL_LOCAL, .type = fc->local_type[local], .index = local};
+}
+
+/* A popped value goes back (to the same or another position). */
+void cg_push_val(FuncCompiler *fc, Val v);
+
+static inline Reg cg_reuse(const Val *v) { return v->kind == VAL_REG ? v->reg : REG_NONE; }
+
+/* ---- moves.c --------------------------------------------------------------------------------------------------------------- */
+
+/* A parallel move into registers. Sources in registers are read before anything is overwritten; memory and constants come last. */
+typedef struct Moves {
+    uint32_t dst;   /* registers still to be written from registers */
+    uint32_t late;  /* registers to be loaded from memory or constants */
+    Reg src[32];
+    uint8_t type[32];
+    Val val[32];
+} Moves;
+
+static inline void cg_moves_init(Moves *moves) { moves->dst = moves->late = 0; }
+void cg_moves_add_reg(Moves *moves, uint8_t type, Reg dst, Reg src);
+void cg_moves_add(FuncCompiler *fc, Moves *moves, Reg dst, Val v);
+void cg_moves_emit(FuncCompiler *fc, Moves *moves);
+/* v to memory, by way of scratch registers where it must. */
+void cg_store_val(FuncCompiler *fc, X64Mem dst, Val v);
+
+/* ---- control.c -------------------------------------------------------------------------------------------------------------- */
+
+static inline Cond cg_cond(X64Cond cc) { return (Cond){(uint8_t)cc, 0}; }
+static inline Cond cg_cond_negate(Cond c) { return (Cond){(uint8_t)(c.cc ^ 1u), (uint8_t)(c.parity ? 3 - c.parity : 0)}; }
+void cg_jump_if(FuncCompiler *fc, Cond cond, X64Label label);
+void cg_block(FuncCompiler *fc, ControlKind kind);
+void cg_if(FuncCompiler *fc, Cond cond);  /* the flags hold cond; ip is at the block type */
+void cg_else(FuncCompiler *fc);
+void cg_end(FuncCompiler *fc);
+void cg_br(FuncCompiler *fc, uint32_t depth);
+void cg_br_if(FuncCompiler *fc, uint32_t depth, Cond cond);
+void cg_br_table(FuncCompiler *fc);
+void cg_return(FuncCompiler *fc);
+/* A condition was computed into the flags: gives it to the br_if, if or select that follows, else makes an i32 of it. */
+void cg_cond_result(FuncCompiler *fc, Cond cond);
+void cg_select(FuncCompiler *fc, Cond cond); /* pops two */
+void cg_op_select(FuncCompiler *fc);
+void cg_op_br_if(FuncCompiler *fc);
+void cg_op_if(FuncCompiler *fc);
+
+/* ---- late code and tables (func.c) -------------------------------------------------------------------------------------------- */
+
+void cg_trap_if(FuncCompiler *fc, X64Cond cc, uint8_t trap_code);
+void cg_trap(FuncCompiler *fc, uint8_t trap_code); /* here and now */
+void cg_trap_row(FuncCompiler *fc, uint8_t trap_code); /* the next instruction may fault */
+void cg_addr_row(FuncCompiler *fc);               /* the next instruction belongs to this place */
+void cg_interrupt_check(FuncCompiler *fc);
+void cg_unwind_if_nonzero(FuncCompiler *fc); /* eax is a status */
+
+/* ---- instructions --------------------------------------------------------------------------------------------------------------- */
+
+void cg_op_alu(FuncCompiler *fc, uint8_t type, unsigned alu);
+void cg_op_mul(FuncCompiler *fc, uint8_t type);
+void cg_op_divrem(FuncCompiler *fc, uint8_t type, bool is_signed, bool is_rem);
+void cg_op_shift(FuncCompiler *fc, uint8_t type, unsigned shift);
+void cg_op_compare(FuncCompiler *fc, uint8_t type, X64Cond cc);
+void cg_op_eqz(FuncCompiler *fc, uint8_t type);
+void cg_op_count(FuncCompiler *fc, uint8_t type, WasmOp op);
+void cg_op_extend(FuncCompiler *fc, WasmOp op);
+void cg_op_float_binary(FuncCompiler *fc, WasmOp op);
+void cg_op_float_unary(FuncCompiler *fc, WasmOp op);
+void cg_op_float_compare(FuncCompiler *fc, WasmOp op);
+void cg_op_convert(FuncCompiler *fc, WasmOp op);
+void cg_op_load(FuncCompiler *fc, WasmOp op);
+void cg_op_store(FuncCompiler *fc, WasmOp op);
+void cg_op_memory(FuncCompiler *fc, WasmOp op);
+void cg_op_table(FuncCompiler *fc, WasmOp op);
+void cg_op_global(FuncCompiler *fc, WasmOp op);
+void cg_op_ref(FuncCompiler *fc, WasmOp op);
+void cg_op_call(FuncCompiler *fc, WasmOp op);
+
+/* calls.c: a builtin's integer arguments are the topmost stack entries, after `num_leading` constants. Pops them, leaves the result in rax. */
+void cg_call_builtin(FuncCompiler *fc, uint32_t builtin, const uint32_t *leading, uint32_t num_leading, uint32_t num_args);
+void cg_func_entry(FuncCompiler *fc); /* parameters become locals */
+void cg_return_moves(FuncCompiler *fc);
+bool cg_return_is_plain(FuncCompiler *fc); /* no move is needed */
+
+/* ---- func.c, stubs.c ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct CompiledFunc { uint32_t start, length; } CompiledFunc; /* in the Asm's code */
+void cg_init(FuncCompiler *fc, Asm *as, const ModuleCompiler *mc);
+void cg_free(FuncCompiler *fc);
+/* The body was validated and `info` is what that pass gathered. */
+bool cg_func(FuncCompiler *fc, uint32_t func_index, const WasmFuncInfo *info, CompiledFunc *out_func, WrError *error);
+void cg_emit_stub(Asm *as, uint32_t stub);
+
+#endif
