@@ -297,6 +297,8 @@ void cg_op_eqz(FuncCompiler *fc, uint8_t type);
 void cg_op_count(FuncCompiler *fc, uint8_t type, WasmOp op);
 void cg_op_extend(FuncCompiler *fc, WasmOp op);
 void cg_op_float_binary(FuncCompiler *fc, WasmOp op);
+/* The f32 or f64 at guest memory `mem` is read by the arithmetic instruction that follows, if one does. */
+bool cg_float_load_op(FuncCompiler *fc, bool is64, X64Mem mem);
 void cg_op_float_unary(FuncCompiler *fc, WasmOp op);
 void cg_op_float_compare(FuncCompiler *fc, WasmOp op);
 void cg_op_convert(FuncCompiler *fc, WasmOp op);

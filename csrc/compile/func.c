@@ -1,0 +1,506 @@
+/* One function: the second pass's loop over instructions, the code around the body, traps and their tables.
+ *
+ * The body is emitted first, behind room for the prologue, which is written last, when it is known what the frame holds and which registers the
+ * body used. Everything that is rarely run (traps, interrupts, stack overflow) comes after the body. There is one epilogue. */
+#include <stdlib.h>
+
+#include "compile/state.h"
+
+enum { PROLOGUE_ROOM = 96, STACK_CHECK_SLACK = 1024 /* a frame up to this is not counted in the check: the reserve below the limit is for such things */ };
+
+/* Where callee-saved registers are kept, below rbp. */
+enum { SAVE_VMCTX = -8, SAVE_MEMORY = -16, SAVE_RBX = -24, SAVE_R12 = -32, SAVE_R13 = -40 };
+
+void cg_fail(FuncCompiler *fc, WrErrorKind kind, const char *message)
+{
+    if (!fc->failed) {
+        fc->error->func_index = fc->func_index;
+        wr_error_set(fc->error, kind, cg_offset(fc), "%s", message);
+    }
+    fc->failed = true;
+}
+
+static bool func_room(FuncCompiler *fc, void **array, uint32_t *cap, uint32_t want, size_t item_bytes)
+{
+    if (want <= *cap) return true;
+    uint32_t new_cap = *cap < 64 ? 64 : *cap * 2;
+    if (new_cap < want) new_cap = want;
+    void *bigger = realloc(*array, (size_t)new_cap * item_bytes);
+    if (!bigger) {
+        cg_fail(fc, WR_ERROR_MEMORY, "out of memory while compiling");
+        return false;
+    }
+    *array = bigger;
+    *cap = new_cap;
+    return true;
+}
+
+/* ---- tables --------------------------------------------------------------------------------------------------------------------- */
+
+static void func_trap_row(FuncCompiler *fc, uint32_t trap_code)
+{
+    if (!func_room(fc, (void **)&fc->traps, &fc->cap_traps, fc->num_traps + 1, sizeof *fc->traps)) return;
+    fc->traps[fc->num_traps++] = (TrapRow){x64_offset(fc->as), trap_code};
+}
+
+static void func_addr_row(FuncCompiler *fc, uint32_t wasm_offset)
+{
+    if (fc->num_addrs && fc->addrs[fc->num_addrs - 1].wasm_offset == wasm_offset) return;
+    if (!func_room(fc, (void **)&fc->addrs, &fc->cap_addrs, fc->num_addrs + 1, sizeof *fc->addrs)) return;
+    fc->addrs[fc->num_addrs++] = (AddrRow){x64_offset(fc->as), wasm_offset};
+}
+
+void cg_addr_row(FuncCompiler *fc) { func_addr_row(fc, cg_offset(fc)); }
+
+void cg_trap_row(FuncCompiler *fc, uint8_t trap_code)
+{
+    func_addr_row(fc, cg_offset(fc));
+    func_trap_row(fc, trap_code);
+}
+
+/* ---- late code ---------------------------------------------------------------------------------------------------------------------- */
+
+static Late *late_add(FuncCompiler *fc, LateKind kind, uint8_t trap_code)
+{
+    if (!func_room(fc, (void **)&fc->late, &fc->cap_late, fc->num_late + 1, sizeof *fc->late)) return NULL;
+    Late *late = &fc->late[fc->num_late++];
+    *late = (Late){.kind = (uint8_t)kind, .trap_code = trap_code, .wasm_offset = cg_offset(fc), .label = x64_label_new(fc->as)};
+    return late;
+}
+
+static void emit_trap(FuncCompiler *fc, uint8_t trap_code)
+{
+    if (fc->mc->tunables.signals_based_traps) {
+        func_trap_row(fc, trap_code);
+        x64_ud2(fc->as);
+        return;
+    }
+    x64_movl_ri(fc->as, RSI, trap_code);
+    x64_movq_rr(fc->as, RDI, REG_VMCTX);
+    x64_movq_rm(fc->as, RAX, x64_mem_b(REG_VMCTX, WR_OFFSET(VMContextHeader, builtins)));
+    x64_call_m(fc->as, x64_mem_b(RAX, (int32_t)(WR_BUILTIN_TRAP * sizeof(void *))));
+    x64_jmp(fc->as, fc->unwind);
+}
+
+static void trap_uses(FuncCompiler *fc)
+{
+    if (fc->mc->tunables.signals_based_traps) return;
+    fc->uses_vmctx = fc->makes_calls = fc->unwind_used = true;
+}
+
+void cg_trap_if(FuncCompiler *fc, X64Cond cc, uint8_t trap_code)
+{
+    trap_uses(fc);
+    Late *late = late_add(fc, LATE_TRAP, trap_code);
+    if (late) x64_jcc(fc->as, cc, late->label);
+}
+
+void cg_trap(FuncCompiler *fc, uint8_t trap_code)
+{
+    trap_uses(fc);
+    cg_addr_row(fc);
+    emit_trap(fc, trap_code);
+}
+
+void cg_interrupt_check(FuncCompiler *fc)
+{
+    if (!fc->mc->tunables.interruptible) return;
+    fc->uses_vmctx = true;
+    fc->makes_calls = true;
+    Late *late = late_add(fc, LATE_INTERRUPT, 0);
+    if (!late) return;
+    x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, WR_OFFSET(VMContextHeader, store)));
+    x64_cmpq_rm(fc->as, RSP, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMStoreContext, stack_limit)));
+    x64_jcc(fc->as, X64_CC_B, late->label);
+    late->back = x64_label_here(fc->as);
+}
+
+void cg_unwind_if_nonzero(FuncCompiler *fc)
+{
+    fc->unwind_used = true;
+    x64_testl_rr(fc->as, RAX, RAX);
+    x64_jcc(fc->as, X64_CC_NE, fc->unwind);
+}
+
+static void emit_late(FuncCompiler *fc)
+{
+    for (uint32_t i = 0; i < fc->num_late; i++) {
+        const Late *late = &fc->late[i];
+        x64_label_bind(fc->as, late->label);
+        func_addr_row(fc, late->wasm_offset);
+        if (late->kind == LATE_TRAP) {
+            emit_trap(fc, late->trap_code);
+        } else {
+            x64_call_reloc(fc->as, CODE_RELOC_CALL_STUB, STUB_INTERRUPT_LOOP, 0);
+            x64_jmp(fc->as, late->back);
+        }
+    }
+    if (fc->unwind_used) { /* the trap is recorded: on to the landing pad of the last entry */
+        x64_label_bind(fc->as, fc->unwind);
+        x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, WR_OFFSET(VMContextHeader, store)));
+        x64_movq_rm(fc->as, RSP, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMStoreContext, last_entry)));
+        x64_jmp_m(fc->as, x64_mem_b(RSP, WR_OFFSET(VMEntryRecord, landing_pc)));
+    }
+}
+
+/* ---- prologue, epilogue -------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct FrameSaves { Reg reg; int8_t home; } FrameSaves;
+static const FrameSaves frame_saves[3] = {{RBX, SAVE_RBX}, {R12, SAVE_R12}, {R13, SAVE_R13}};
+
+static int32_t frame_size(const FuncCompiler *fc)
+{
+    bool saves = fc->uses_vmctx || fc->uses_memory_base || (fc->ever & REGS_CALLEE_SAVED);
+    if (!saves && fc->frame_bytes == FRAME_SAVE_BYTES) return 0;
+    return (fc->frame_bytes + 15) & ~15;
+}
+
+static void emit_epilogue(FuncCompiler *fc)
+{
+    x64_label_bind(fc->as, fc->epilogue);
+    for (unsigned i = 0; i < 3; i++)
+        if (fc->ever & REG_BIT(frame_saves[i].reg)) x64_movq_rm(fc->as, REG_GPR(frame_saves[i].reg), x64_mem_b(RBP, frame_saves[i].home));
+    if (fc->uses_memory_base) x64_movq_rm(fc->as, REG_MEMORY, x64_mem_b(RBP, SAVE_MEMORY));
+    if (fc->uses_vmctx) x64_movq_rm(fc->as, REG_VMCTX, x64_mem_b(RBP, SAVE_VMCTX));
+    if (frame_size(fc)) x64_leave(fc->as);
+    else x64_popq_r(fc->as, RBP);
+    if (fc->abi->layout.stack_arg_bytes) x64_ret_i(fc->as, (uint16_t)fc->abi->layout.stack_arg_bytes);
+    else x64_ret(fc->as);
+}
+
+/* Ends right before `body`; returns where it starts. */
+static uint32_t emit_prologue(FuncCompiler *fc, uint32_t body)
+{
+    Asm *as = fc->as;
+    uint8_t code[PROLOGUE_ROOM];
+    uint32_t from = x64_offset(as), jump_end;
+    int32_t frame = frame_size(fc);
+    x64_pushq_r(as, RBP);
+    x64_movq_rr(as, RBP, RSP);
+    x64_movq_rm(as, REG_SCRATCH, x64_mem_b(RDI, WR_OFFSET(VMContextHeader, store)));
+    if (frame > STACK_CHECK_SLACK) {
+        x64_leaq_rm(as, RAX, x64_mem_b(RSP, -frame));
+        x64_cmpq_rm(as, RAX, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMStoreContext, stack_limit)));
+    } else {
+        x64_cmpq_rm(as, RSP, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMStoreContext, stack_limit)));
+    }
+    x64_emit_bytes(as, 0x820F, 2); /* jb, to the slow path below */
+    x64_data32(as, 0);
+    jump_end = x64_offset(as) - from;
+    if (frame) x64_subq_ri(as, RSP, frame);
+    if (fc->uses_vmctx) {
+        x64_movq_mr(as, x64_mem_b(RBP, SAVE_VMCTX), REG_VMCTX);
+        x64_movq_rr(as, REG_VMCTX, RDI);
+    }
+    if (fc->uses_memory_base) {
+        x64_movq_mr(as, x64_mem_b(RBP, SAVE_MEMORY), REG_MEMORY);
+        x64_movq_rm(as, REG_MEMORY, x64_mem_b(RDI, (int32_t)(fc->mc->offsets.memories) + WR_OFFSET(VMMemoryImport, base)));
+    }
+    for (unsigned i = 0; i < 3; i++)
+        if (fc->ever & REG_BIT(frame_saves[i].reg)) x64_movq_mr(as, x64_mem_b(RBP, frame_saves[i].home), REG_GPR(frame_saves[i].reg));
+    wr_x64_nop(as, (0u - (x64_offset(as) - from)) & 15u);
+    uint32_t length = x64_offset(as) - from;
+    if (x64_failed(as) || length > PROLOGUE_ROOM) {
+        assert(length <= PROLOGUE_ROOM || x64_failed(as));
+        return body;
+    }
+    memcpy(code, as->code.start + from, length);
+    as->code.cursor = as->code.start + from;
+    uint32_t entry = body - length;
+    /* the slow path */
+    uint32_t slow = x64_offset(as);
+    func_addr_row(fc, fc->info->code_start);
+    x64_call_reloc(as, CODE_RELOC_CALL_STUB, STUB_INTERRUPT_ENTRY, 0);
+    uint32_t after = x64_offset(as) + 5;
+    x64_emit_bytes(as, 0xE9, 1);
+    x64_data32(as, entry + jump_end - after);
+    memcpy(as->code.start + entry, code, length);
+    x64_store32(as->code.start + entry + jump_end - 4, slow - (entry + jump_end));
+    return entry;
+}
+
+/* ---- instructions -------------------------------------------------------------------------------------------------------------------------------- */
+
+/* From unreachable code to the else or end that closes the block; ip is behind the instruction that made it unreachable. */
+static void func_skip_dead(FuncCompiler *fc)
+{
+    uint32_t nested = 0;
+    for (;;) {
+        const uint8_t *at = fc->ip;
+        WasmOp op = wr_read_op(&fc->ip);
+        switch (op) {
+        case WASM_OP_BLOCK:
+        case WASM_OP_LOOP:
+        case WASM_OP_IF:
+        case WASM_OP_TRY_TABLE:
+            nested++;
+            fc->next_block++;
+            break;
+        case WASM_OP_ELSE:
+            if (nested == 0) {
+                fc->ip = at;
+                return;
+            }
+            break;
+        case WASM_OP_END:
+            if (nested == 0) {
+                fc->ip = at;
+                return;
+            }
+            nested--;
+            break;
+        default: break;
+        }
+        wr_skip_imm(&fc->ip, op);
+    }
+}
+
+static void func_op(FuncCompiler *fc, WasmOp op)
+{
+    switch (op) {
+    case WASM_OP_UNREACHABLE:
+        cg_trap(fc, TRAP_UNREACHABLE);
+        fc->dead = true;
+        break;
+    case WASM_OP_NOP: break;
+    case WASM_OP_BLOCK: cg_block(fc, CONTROL_BLOCK); break;
+    case WASM_OP_LOOP: cg_block(fc, CONTROL_LOOP); break;
+    case WASM_OP_IF: cg_op_if(fc); break;
+    case WASM_OP_ELSE: cg_else(fc); break;
+    case WASM_OP_END: cg_end(fc); break;
+    case WASM_OP_BR: cg_br(fc, wr_leb_u32(&fc->ip)); break;
+    case WASM_OP_BR_IF: cg_op_br_if(fc); break;
+    case WASM_OP_BR_TABLE: cg_br_table(fc); break;
+    case WASM_OP_RETURN: cg_return(fc); break;
+    case WASM_OP_CALL:
+    case WASM_OP_CALL_INDIRECT: cg_op_call(fc, op); break;
+    case WASM_OP_DROP: cg_pop(fc); break;
+    case WASM_OP_SELECT_T: wr_skip_imm(&fc->ip, op); /* fall through */
+    case WASM_OP_SELECT: cg_op_select(fc); break;
+    case WASM_OP_LOCAL_GET: {
+        uint32_t local = wr_leb_u32(&fc->ip);
+        if ((fc->virgin >> (local & 63u) & 1) && local >= fc->info->num_params && fc->info->locals[local].needs_zero)
+            cg_push_const(fc, fc->local_type[local], 0);
+        else
+            cg_push_local(fc, local);
+        break;
+    }
+    case WASM_OP_LOCAL_SET: {
+        uint32_t local = wr_leb_u32(&fc->ip);
+        cg_local_set(fc, local, cg_pop(fc));
+        break;
+    }
+    case WASM_OP_LOCAL_TEE: {
+        uint32_t local = wr_leb_u32(&fc->ip);
+        Val v = cg_pop(fc);
+        cg_local_set(fc, local, v);
+        if (v.kind == VAL_CONST) cg_push_const(fc, v.type, v.bits);
+        else cg_push_local(fc, local);
+        break;
+    }
+    case WASM_OP_GLOBAL_GET:
+    case WASM_OP_GLOBAL_SET: cg_op_global(fc, op); break;
+    case WASM_OP_TABLE_GET: case WASM_OP_TABLE_SET: case WASM_OP_TABLE_SIZE: case WASM_OP_TABLE_GROW: case WASM_OP_TABLE_FILL:
+    case WASM_OP_TABLE_COPY: case WASM_OP_TABLE_INIT: case WASM_OP_ELEM_DROP:
+        cg_op_table(fc, op);
+        break;
+    case WASM_OP_MEMORY_SIZE: case WASM_OP_MEMORY_GROW: case WASM_OP_MEMORY_COPY: case WASM_OP_MEMORY_FILL: case WASM_OP_MEMORY_INIT:
+    case WASM_OP_DATA_DROP:
+        cg_op_memory(fc, op);
+        break;
+    case WASM_OP_I32_LOAD: case WASM_OP_I64_LOAD: case WASM_OP_F32_LOAD: case WASM_OP_F64_LOAD: case WASM_OP_I32_LOAD8_S:
+    case WASM_OP_I32_LOAD8_U: case WASM_OP_I32_LOAD16_S: case WASM_OP_I32_LOAD16_U: case WASM_OP_I64_LOAD8_S: case WASM_OP_I64_LOAD8_U:
+    case WASM_OP_I64_LOAD16_S: case WASM_OP_I64_LOAD16_U: case WASM_OP_I64_LOAD32_S: case WASM_OP_I64_LOAD32_U:
+        cg_op_load(fc, op);
+        break;
+    case WASM_OP_I32_STORE: case WASM_OP_I64_STORE: case WASM_OP_F32_STORE: case WASM_OP_F64_STORE: case WASM_OP_I32_STORE8:
+    case WASM_OP_I32_STORE16: case WASM_OP_I64_STORE8: case WASM_OP_I64_STORE16: case WASM_OP_I64_STORE32:
+        cg_op_store(fc, op);
+        break;
+    case WASM_OP_I32_CONST: cg_push_const(fc, WR_KIND_I32, (uint32_t)wr_leb_s32(&fc->ip)); break;
+    case WASM_OP_I64_CONST: cg_push_const(fc, WR_KIND_I64, (uint64_t)wr_leb_s64(&fc->ip)); break;
+    case WASM_OP_F32_CONST: cg_push_const(fc, WR_KIND_F32, wr_read_f32_bits(&fc->ip)); break;
+    case WASM_OP_F64_CONST: cg_push_const(fc, WR_KIND_F64, wr_read_f64_bits(&fc->ip)); break;
+#define INT_OPS(T)                                                                                                                    \
+    case WASM_OP_##T##_EQZ: cg_op_eqz(fc, WR_KIND_##T); break;                                                                        \
+    case WASM_OP_##T##_EQ: cg_op_compare(fc, WR_KIND_##T, X64_CC_E); break;                                                           \
+    case WASM_OP_##T##_NE: cg_op_compare(fc, WR_KIND_##T, X64_CC_NE); break;                                                          \
+    case WASM_OP_##T##_LT_S: cg_op_compare(fc, WR_KIND_##T, X64_CC_L); break;                                                         \
+    case WASM_OP_##T##_LT_U: cg_op_compare(fc, WR_KIND_##T, X64_CC_B); break;                                                         \
+    case WASM_OP_##T##_GT_S: cg_op_compare(fc, WR_KIND_##T, X64_CC_G); break;                                                         \
+    case WASM_OP_##T##_GT_U: cg_op_compare(fc, WR_KIND_##T, X64_CC_A); break;                                                         \
+    case WASM_OP_##T##_LE_S: cg_op_compare(fc, WR_KIND_##T, X64_CC_LE); break;                                                        \
+    case WASM_OP_##T##_LE_U: cg_op_compare(fc, WR_KIND_##T, X64_CC_BE); break;                                                        \
+    case WASM_OP_##T##_GE_S: cg_op_compare(fc, WR_KIND_##T, X64_CC_GE); break;                                                        \
+    case WASM_OP_##T##_GE_U: cg_op_compare(fc, WR_KIND_##T, X64_CC_AE); break;                                                        \
+    case WASM_OP_##T##_CLZ: case WASM_OP_##T##_CTZ: case WASM_OP_##T##_POPCNT: cg_op_count(fc, WR_KIND_##T, op); break;               \
+    case WASM_OP_##T##_ADD: cg_op_alu(fc, WR_KIND_##T, 0x00); break;                                                                  \
+    case WASM_OP_##T##_SUB: cg_op_alu(fc, WR_KIND_##T, 0x28); break;                                                                  \
+    case WASM_OP_##T##_AND: cg_op_alu(fc, WR_KIND_##T, 0x20); break;                                                                  \
+    case WASM_OP_##T##_OR: cg_op_alu(fc, WR_KIND_##T, 0x08); break;                                                                   \
+    case WASM_OP_##T##_XOR: cg_op_alu(fc, WR_KIND_##T, 0x30); break;                                                                  \
+    case WASM_OP_##T##_MUL: cg_op_mul(fc, WR_KIND_##T); break;                                                                        \
+    case WASM_OP_##T##_DIV_S: cg_op_divrem(fc, WR_KIND_##T, true, false); break;                                                      \
+    case WASM_OP_##T##_DIV_U: cg_op_divrem(fc, WR_KIND_##T, false, false); break;                                                     \
+    case WASM_OP_##T##_REM_S: cg_op_divrem(fc, WR_KIND_##T, true, true); break;                                                       \
+    case WASM_OP_##T##_REM_U: cg_op_divrem(fc, WR_KIND_##T, false, true); break;                                                      \
+    case WASM_OP_##T##_SHL: cg_op_shift(fc, WR_KIND_##T, 4); break;                                                                   \
+    case WASM_OP_##T##_SHR_S: cg_op_shift(fc, WR_KIND_##T, 7); break;                                                                 \
+    case WASM_OP_##T##_SHR_U: cg_op_shift(fc, WR_KIND_##T, 5); break;                                                                 \
+    case WASM_OP_##T##_ROTL: cg_op_shift(fc, WR_KIND_##T, 0); break;                                                                  \
+    case WASM_OP_##T##_ROTR: cg_op_shift(fc, WR_KIND_##T, 1); break;
+        INT_OPS(I32)
+        INT_OPS(I64)
+#undef INT_OPS
+    case WASM_OP_I32_WRAP_I64: case WASM_OP_I64_EXTEND_I32_S: case WASM_OP_I64_EXTEND_I32_U: case WASM_OP_I32_EXTEND8_S:
+    case WASM_OP_I32_EXTEND16_S: case WASM_OP_I64_EXTEND8_S: case WASM_OP_I64_EXTEND16_S: case WASM_OP_I64_EXTEND32_S:
+        cg_op_extend(fc, op);
+        break;
+#define FLOAT_OPS(T)                                                                                                                  \
+    case WASM_OP_##T##_EQ: case WASM_OP_##T##_NE: case WASM_OP_##T##_LT: case WASM_OP_##T##_GT: case WASM_OP_##T##_LE:                \
+    case WASM_OP_##T##_GE: cg_op_float_compare(fc, op); break;                                                                        \
+    case WASM_OP_##T##_ABS: case WASM_OP_##T##_NEG: case WASM_OP_##T##_CEIL: case WASM_OP_##T##_FLOOR: case WASM_OP_##T##_TRUNC:      \
+    case WASM_OP_##T##_NEAREST: case WASM_OP_##T##_SQRT: cg_op_float_unary(fc, op); break;                                            \
+    case WASM_OP_##T##_ADD: case WASM_OP_##T##_SUB: case WASM_OP_##T##_MUL: case WASM_OP_##T##_DIV: case WASM_OP_##T##_MIN:           \
+    case WASM_OP_##T##_MAX: case WASM_OP_##T##_COPYSIGN: cg_op_float_binary(fc, op); break;                                           \
+    case WASM_OP_I32_TRUNC_##T##_S: case WASM_OP_I32_TRUNC_##T##_U: case WASM_OP_I64_TRUNC_##T##_S: case WASM_OP_I64_TRUNC_##T##_U:   \
+    case WASM_OP_I32_TRUNC_SAT_##T##_S: case WASM_OP_I32_TRUNC_SAT_##T##_U: case WASM_OP_I64_TRUNC_SAT_##T##_S:                       \
+    case WASM_OP_I64_TRUNC_SAT_##T##_U: case WASM_OP_##T##_CONVERT_I32_S: case WASM_OP_##T##_CONVERT_I32_U:                           \
+    case WASM_OP_##T##_CONVERT_I64_S: case WASM_OP_##T##_CONVERT_I64_U: cg_op_convert(fc, op); break;
+        FLOAT_OPS(F32)
+        FLOAT_OPS(F64)
+#undef FLOAT_OPS
+    case WASM_OP_F32_DEMOTE_F64: case WASM_OP_F64_PROMOTE_F32: case WASM_OP_I32_REINTERPRET_F32: case WASM_OP_I64_REINTERPRET_F64:
+    case WASM_OP_F32_REINTERPRET_I32: case WASM_OP_F64_REINTERPRET_I64:
+        cg_op_convert(fc, op);
+        break;
+    case WASM_OP_REF_NULL: case WASM_OP_REF_IS_NULL: case WASM_OP_REF_FUNC: cg_op_ref(fc, op); break;
+    default: {
+        char message[96];
+        snprintf(message, sizeof message, "%s is not supported yet", wr_wasm_op_names[op]);
+        cg_fail(fc, WR_ERROR_UNSUPPORTED, message);
+        break;
+    }
+    }
+}
+
+static void func_body(FuncCompiler *fc)
+{
+    while (fc->depth > 0 && !fc->failed) {
+        if (fc->dead) func_skip_dead(fc);
+        fc->op_start = fc->ip;
+        fc->lock = 0;
+        WasmOp op = wr_read_op(&fc->ip);
+        func_op(fc, op);
+        if (fc->mc->tunables.debug_checks && !fc->dead && !fc->failed) cg_state_verify(fc);
+    }
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------------------------------------------- */
+
+void cg_init(FuncCompiler *fc, Asm *as, const ModuleCompiler *mc)
+{
+    memset(fc, 0, sizeof *fc);
+    fc->as = as;
+    fc->mc = mc;
+    fc->bytes = mc->module->bytes;
+}
+
+void cg_free(FuncCompiler *fc)
+{
+    free(fc->stack);
+    free(fc->slot_home);
+    free(fc->ctl);
+    free(fc->local_type);
+    free(fc->local_reg);
+    free(fc->local_pref);
+    free(fc->local_aliases);
+    free(fc->local_home);
+    free(fc->late);
+    free(fc->traps);
+    free(fc->addrs);
+}
+
+static bool func_reserve(FuncCompiler *fc, const WasmFuncInfo *info)
+{
+    uint32_t slots = info->max_stack + 8, cap = fc->cap_stack;
+    if (!func_room(fc, (void **)&fc->stack, &fc->cap_stack, slots, sizeof *fc->stack)) return false;
+    if (!func_room(fc, (void **)&fc->slot_home, &fc->cap_slots, slots, sizeof *fc->slot_home)) return false;
+    if (!func_room(fc, (void **)&fc->ctl, &fc->cap_ctl, info->max_depth + 2, sizeof *fc->ctl)) return false;
+    (void)cap;
+    uint32_t locals = info->num_locals;
+    if (locals > fc->cap_locals) {
+        uint32_t caps[5] = {0};
+        bool ok = func_room(fc, (void **)&fc->local_type, (caps[0] = fc->cap_locals, &caps[0]), locals, sizeof *fc->local_type);
+        ok = ok && func_room(fc, (void **)&fc->local_reg, (caps[1] = fc->cap_locals, &caps[1]), locals, sizeof *fc->local_reg);
+        ok = ok && func_room(fc, (void **)&fc->local_pref, (caps[2] = fc->cap_locals, &caps[2]), locals, sizeof *fc->local_pref);
+        ok = ok && func_room(fc, (void **)&fc->local_aliases, (caps[3] = fc->cap_locals, &caps[3]), locals, sizeof *fc->local_aliases);
+        ok = ok && func_room(fc, (void **)&fc->local_home, (caps[4] = fc->cap_locals, &caps[4]), locals, sizeof *fc->local_home);
+        if (!ok) return false;
+        fc->cap_locals = caps[0];
+    }
+    memset(fc->slot_home, 0, slots * sizeof *fc->slot_home);
+    memset(fc->local_reg, REG_NONE, locals);
+    memset(fc->local_pref, REG_NONE, locals);
+    memset(fc->local_aliases, 0, locals * sizeof *fc->local_aliases);
+    memset(fc->local_home, 0, locals * sizeof *fc->local_home);
+    fc->virgin = 0;
+    for (uint32_t i = 0; i < locals; i++) {
+        fc->local_type[i] = (uint8_t)wr_vt_kind(info->local_types[i]);
+        if (i >= info->num_params && info->locals[i].needs_zero) fc->virgin |= (uint64_t)1 << (i & 63u);
+        if (fc->local_type[i] == WR_KIND_V128) cg_fail(fc, WR_ERROR_UNSUPPORTED, "v128 is not supported yet");
+    }
+    return !fc->failed;
+}
+
+bool cg_func(FuncCompiler *fc, uint32_t func_index, const WasmFuncInfo *info, CompiledFunc *out_func, WrError *error)
+{
+    const WasmModule *module = fc->mc->module;
+    fc->info = info;
+    fc->error = error;
+    fc->func_index = func_index;
+    fc->abi = &fc->mc->abis[module->funcs[func_index].type_index];
+    fc->ip = fc->op_start = fc->bytes + info->code_start;
+    fc->failed = false;
+    if (info->oom) cg_fail(fc, WR_ERROR_MEMORY, "out of memory while compiling");
+    if (fc->failed || !func_reserve(fc, info)) return false;
+    fc->num_locals = info->num_locals;
+    fc->dead = fc->uses_memory_base = fc->uses_vmctx = fc->makes_calls = fc->unwind_used = fc->flags_live = false;
+    fc->sp = fc->stable = fc->next_block = fc->table_stamp = 0;
+    fc->loop = fc->hint = UINT32_MAX;
+    fc->rs.locals = fc->rs.dirty = 0;
+    fc->stk = fc->lock = fc->pins = fc->upper = fc->ever = fc->victim = 0;
+    fc->frame_bytes = FRAME_SAVE_BYTES;
+    fc->area_home = fc->call_area = fc->call_area_bytes = 0;
+    fc->num_late = 0;
+
+    Asm *as = fc->as;
+    wr_x64_function_begin(as);
+    fc->epilogue = x64_label_new(as);
+    fc->unwind = x64_label_new(as);
+    wr_x64_nop(as, PROLOGUE_ROOM);
+    uint32_t body = x64_offset(as);
+    func_addr_row(fc, info->code_start);
+    fc->ctl[0] = (Control){.kind = CONTROL_FUNC, .label = fc->epilogue, .num_results = fc->abi->num_results, .results = fc->abi->result_types,
+                           .outer_loop = UINT32_MAX};
+    fc->depth = 1;
+    cg_func_entry(fc);
+    func_body(fc);
+    if (fc->failed) {
+        fc->ctl[0].fixed = false;
+        return false;
+    }
+    emit_epilogue(fc);
+    emit_late(fc);
+    uint32_t entry = emit_prologue(fc, body);
+    X64Status status = wr_x64_function_end(as);
+    if (status != X64_OK || x64_failed(as)) {
+        assert(status != X64_SHORT_JUMP_FAR && status != X64_LABEL_UNBOUND);
+        if (status == X64_TOO_LARGE) cg_fail(fc, WR_ERROR_LIMIT, "the machine code of a function is too large (FUNCTION_CODE_BYTES)");
+        else cg_fail(fc, WR_ERROR_MEMORY, "out of memory while compiling");
+        return false;
+    }
+    out_func->start = entry;
+    out_func->length = x64_offset(as) - entry;
+    return !fc->failed;
+}
