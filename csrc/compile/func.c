@@ -2,6 +2,7 @@
  *
  * The body is emitted first, behind room for the prologue, which is written last, when it is known what the frame holds and which registers the
  * body used. Everything that is rarely run (traps, interrupts, stack overflow) comes after the body. There is one epilogue. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "compile/state.h"

@@ -40,27 +40,6 @@ typedef struct ModuleJob {
     atomic_uint first_bad; /* lowest defined function that failed: those behind it need not be tried */
 } ModuleJob;
 
-/* ---- offsets ---------------------------------------------------------------------------------------------------------------------- */
-
-void wr_vm_offsets(const WasmModule *module, VMOffsets *out_offsets)
-{
-    uint32_t at = sizeof(VMContextHeader);
-    out_offsets->memories = at;
-    at += module->num_memories * (uint32_t)sizeof(VMMemoryImport);
-    out_offsets->tables = at;
-    at += module->num_tables * (uint32_t)sizeof(VMTableDef *);
-    out_offsets->imported_globals = at;
-    at += module->num_imported_globals * (uint32_t)sizeof(VMGlobalDef *);
-    out_offsets->func_imports = at;
-    at += module->num_imported_funcs * (uint32_t)sizeof(VMFuncImport);
-    at = (at + 15) & ~15u;
-    out_offsets->globals = at;
-    at += (module->num_globals - module->num_imported_globals) * (uint32_t)sizeof(VMGlobalDef);
-    out_offsets->func_refs = at;
-    at += module->num_escaped_funcs * (uint32_t)sizeof(VMFuncRef);
-    out_offsets->size = at;
-}
-
 /* ---- what functions share ------------------------------------------------------------------------------------------------------------ */
 
 static WrSignature module_signature(const WasmModule *module, const WasmFuncType *func)
@@ -114,7 +93,6 @@ static bool worker_func(Worker *w, uint32_t defined)
     record->first_trap = fc->num_traps;
     record->first_addr = fc->num_addrs;
     if (!wr_func_validate(job->mc.module, func_index, &w->info, w->scratch, &w->error)) return false;
-    if (fc->num_addrs) fc->addrs[fc->num_addrs - 1].wasm_offset |= 0; /* rows of another function never merge: code_start differs */
     if (!cg_func(fc, func_index, &w->info, &record->code, &w->error)) return false;
     record->num_relocs = w->as.reloc_count - record->first_reloc;
     record->num_traps = fc->num_traps - record->first_trap;
@@ -384,16 +362,6 @@ bool wr_compile_module(const WasmModule *module, const WrTunables *tunables, uin
     }
     *out_compiled = out;
     return true;
-}
-
-bool wr_validate_module(const WasmModule *module, WrError *error)
-{
-    WasmValidateScratch *scratch = wr_validate_scratch_new();
-    if (!scratch) return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory while validating");
-    bool ok = true;
-    for (uint32_t i = module->num_imported_funcs; i < module->num_funcs && ok; i++) ok = wr_func_validate(module, i, NULL, scratch, error);
-    wr_validate_scratch_free(scratch);
-    return ok;
 }
 
 void wr_compiled_module_free(CompiledModule *compiled)

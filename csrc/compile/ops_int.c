@@ -569,10 +569,10 @@ void cg_op_count(FuncCompiler *fc, uint8_t type, WasmOp op)
     Val a = cg_pop(fc);
     bool wide = type == WR_KIND_I64;
     if (a.kind == VAL_CONST) {
-        uint64_t bits = a.bits, n;
+        uint64_t bits = a.bits, n, width = wide ? 64 : 32;
         if (op == WASM_OP_I32_POPCNT || op == WASM_OP_I64_POPCNT) n = (uint64_t)__builtin_popcountll(bits);
-        else if (op == WASM_OP_I32_CTZ || op == WASM_OP_I64_CTZ) n = bits ? (uint64_t)__builtin_ctzll(bits) : wide ? 64 : 32;
-        else n = (bits ? (uint64_t)__builtin_clzll(bits) : 64) - (wide ? 0 : 32);
+        else if (op == WASM_OP_I32_CTZ || op == WASM_OP_I64_CTZ) n = bits ? (uint64_t)__builtin_ctzll(bits) : width;
+        else n = (bits ? (uint64_t)__builtin_clzll(bits) : 64) - (64 - width);
         cg_push_const(fc, type, n);
         return;
     }
@@ -615,8 +615,8 @@ void cg_op_extend(FuncCompiler *fc, WasmOp op)
         uint64_t bits = a.bits;
         switch (op) {
         case WASM_OP_I32_WRAP_I64: bits = (uint32_t)bits; break;
-        case WASM_OP_I32_EXTEND8_S: bits = (uint32_t)(int8_t)(uint8_t)bits; break;
-        case WASM_OP_I32_EXTEND16_S: bits = (uint32_t)(int16_t)(uint16_t)bits; break;
+        case WASM_OP_I32_EXTEND8_S: bits = (uint32_t)(int32_t)(int8_t)(uint8_t)(bits & 0xff); break;
+        case WASM_OP_I32_EXTEND16_S: bits = (uint32_t)(int32_t)(int16_t)(uint16_t)(bits & 0xffff); break;
         case WASM_OP_I64_EXTEND8_S: bits = (uint64_t)(int8_t)(uint8_t)bits; break;
         case WASM_OP_I64_EXTEND16_S: bits = (uint64_t)(int16_t)(uint16_t)bits; break;
         case WASM_OP_I64_EXTEND_I32_S:
