@@ -615,8 +615,8 @@ void cg_op_extend(FuncCompiler *fc, WasmOp op)
         uint64_t bits = a.bits;
         switch (op) {
         case WASM_OP_I32_WRAP_I64: bits = (uint32_t)bits; break;
-        case WASM_OP_I32_EXTEND8_S: bits = (uint32_t)(int32_t)(int8_t)(uint8_t)(bits & 0xff); break;
-        case WASM_OP_I32_EXTEND16_S: bits = (uint32_t)(int32_t)(int16_t)(uint16_t)(bits & 0xffff); break;
+        case WASM_OP_I32_EXTEND8_S: bits = (uint64_t)(int8_t)bits & UINT32_MAX; break;
+        case WASM_OP_I32_EXTEND16_S: bits = (uint64_t)(int16_t)bits & UINT32_MAX; break;
         case WASM_OP_I64_EXTEND8_S: bits = (uint64_t)(int8_t)(uint8_t)bits; break;
         case WASM_OP_I64_EXTEND16_S: bits = (uint64_t)(int16_t)(uint16_t)bits; break;
         case WASM_OP_I64_EXTEND_I32_S:

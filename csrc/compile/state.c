@@ -483,6 +483,7 @@ void cg_state_verify(FuncCompiler *fc)
     assert(!(fc->rs.locals & fc->stk) && !(fc->rs.dirty & ~fc->rs.locals) && !((fc->rs.locals | fc->stk) & ~REGS_ALL));
     for (uint32_t set = fc->rs.locals; set; set &= set - 1) {
         Reg reg = (Reg)__builtin_ctz(set);
+        (void)reg;
         assert(fc->local_reg[fc->rs.local[reg]] == reg && (cg_class(fc->local_type[fc->rs.local[reg]]) & REG_BIT(reg)));
     }
     uint32_t in_regs = 0;
