@@ -1,6 +1,7 @@
 #include "os/signals.h"
 
 #include <ucontext.h>
+#include <unistd.h>
 
 #define OS_DIRECTION_FLAG 0x400
 
@@ -24,6 +25,11 @@ bool wr_os_signal_is_fault(const siginfo_t *info)
 {
     /* kill, tkill and sigqueue have codes of zero and below; faults those of their signal, or SI_KERNEL */
     return info->si_code > 0;
+}
+
+bool wr_os_signal_was_raised(const siginfo_t *info)
+{
+    return info->si_code == SI_TKILL && info->si_pid == getpid();
 }
 
 void wr_os_signal_default(int signal, const siginfo_t *info)

@@ -20,6 +20,8 @@ bool wr_os_signal_install(int signal, WrOsSignalHandler handler);
 void wr_os_signal_default(int signal, const siginfo_t *info);
 /* The fault came from an instruction of this thread, not from kill(). */
 bool wr_os_signal_is_fault(const siginfo_t *info);
+/* It came from raise() in this process. */
+bool wr_os_signal_was_raised(const siginfo_t *info);
 
 typedef struct WrOsRegisters { uintptr_t pc, sp, fp; } WrOsRegisters;
 WrOsRegisters wr_os_registers(const void *context);

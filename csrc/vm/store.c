@@ -4,7 +4,6 @@
  * increment. Nothing is allocated and no system call is made, except at the first entry of a thread and when the ticker sleeps. */
 #include "vm/store.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 

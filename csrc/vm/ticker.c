@@ -3,8 +3,6 @@
  * Every period it looks at each thread: an entry that was there at the last tick too gets its interrupt word set; so an entry shorter than a period
  * never pays, and the slow path runs about a thousand times a second. After some periods without any entry it sleeps until one wakes it. A forked
  * child has no ticker: the fork handler says so, and starts one if the fork happened inside an entry. */
-#include <pthread.h>
-
 #include "os/thread.h"
 #include "vm/store.h"
 

@@ -9,7 +9,6 @@
  * handler that we call may raise the signal again: each deeper round gets the handler before, the last one the default action. */
 #include <errno.h>
 #include <stddef.h>
-#include <unistd.h>
 
 #include "os/signals.h"
 #include "vm/objects.h"
@@ -97,7 +96,7 @@ static void traps_handle(int signal, siginfo_t *info, void *machine_context)
     bool ours = traps_claim(signal, info, machine_context);
     /* A fault of the guest that met faulthandler first comes back as a raised signal: once everyone has returned, the instruction faults again and
      * then comes to us. Raised by a handler that we called, it goes on down the chain. */
-    if (!ours && info->si_code == SI_TKILL && info->si_pid == getpid() && traps_running() != NULL && !traps_in_chain(frame)) ours = true;
+    if (!ours && wr_os_signal_was_raised(info) && traps_running() != NULL && !traps_in_chain(frame)) ours = true;
     if (!ours) traps_chain(signal, info, machine_context, frame);
     errno = saved_errno;
 }
