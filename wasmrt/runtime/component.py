@@ -110,7 +110,7 @@ class Component:
         self._modules = [
             Module.from_parts(self._object, index, module) for index, module in enumerate(artifacts.static_modules)
         ]
-        self._runtime_info: Any = None
+        self._blueprint: Any = None
 
     @classmethod
     def from_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Component:

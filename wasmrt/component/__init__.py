@@ -1,0 +1,99 @@
+"""WebAssembly components: compile, link, instantiate, call. The names are those of `wasmtime.component`.
+
+>>> from wasmrt.component import Component, Linker
+>>> component = Component.from_file(engine, "codec.wasm")
+>>> instance = Linker(engine).instantiate(store, component)
+>>> instance.exports.run()
+"""
+
+from wasmrt.runtime.component import Component, ComponentExportIndex, ComponentType, ResourcesRequired
+from wasmrt.runtime.component_instance import ComponentExports, InstancePre
+from wasmrt.runtime.component_instance import ComponentInstance as Instance
+from wasmrt.runtime.component_linker import Linker, LinkerInstance
+from wasmrt.runtime.values import ComponentFunc as Func
+from wasmrt.runtime.values import Record, ResourceAny, ResourceHost, ResourceType, Variant
+from wasmrt.spec.types import (
+    Bool,
+    BorrowType,
+    Char,
+    ComponentInstanceType,
+    ComponentItem,
+    EnumType,
+    ErrorContext,
+    F32,
+    F64,
+    FlagsType,
+    FuncType,
+    FutureType,
+    ListType,
+    ModuleType,
+    OptionType,
+    OwnType,
+    RecordType,
+    ResultType,
+    S8,
+    S16,
+    S32,
+    S64,
+    StreamType,
+    String,
+    TupleType,
+    U8,
+    U16,
+    U32,
+    U64,
+    ValType,
+    VariantType,
+)
+
+ExportIndex = ComponentExportIndex
+
+__all__ = [
+    "Bool",
+    "BorrowType",
+    "Char",
+    "Component",
+    "ComponentExportIndex",
+    "ComponentExports",
+    "ComponentInstanceType",
+    "ComponentItem",
+    "ComponentType",
+    "EnumType",
+    "ErrorContext",
+    "ExportIndex",
+    "F32",
+    "F64",
+    "FlagsType",
+    "Func",
+    "FuncType",
+    "FutureType",
+    "Instance",
+    "InstancePre",
+    "Linker",
+    "LinkerInstance",
+    "ListType",
+    "ModuleType",
+    "OptionType",
+    "OwnType",
+    "Record",
+    "RecordType",
+    "ResourceAny",
+    "ResourceHost",
+    "ResourceType",
+    "ResourcesRequired",
+    "ResultType",
+    "S8",
+    "S16",
+    "S32",
+    "S64",
+    "StreamType",
+    "String",
+    "TupleType",
+    "U8",
+    "U16",
+    "U32",
+    "U64",
+    "ValType",
+    "Variant",
+    "VariantType",
+]
