@@ -13,12 +13,31 @@ from typing import Any
 
 import pytest
 
+from wasmrt.translate import DecodeCoreModule
+
 
 def scripts_folder() -> Path | None:
     """The folder of conformance scripts: $WASMRT_SPEC, else `shared/spec` beside the repository."""
     given = os.environ.get("WASMRT_SPEC")
     folder = Path(given) if given else Path(__file__).resolve().parents[3] / "shared" / "spec"
     return folder / "component" if (folder / "component").is_dir() else None
+
+
+def core_reader() -> tuple[DecodeCoreModule, bool]:
+    """The reader of core modules, and whether it checks all of them: that in C where it is built."""
+    try:
+        from wasmrt._native import wasm
+    except ImportError:
+        from .core_reader import read_core_module
+
+        return read_core_module, False
+
+    def read(data: memoryview) -> wasm.CoreModule:
+        module = wasm.CoreModule(data, wasm.FEATURES_ALL)
+        module.validate()
+        return module
+
+    return read, True
 
 
 def wasm_tools() -> str | None:

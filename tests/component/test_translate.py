@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 import msgspec
@@ -259,6 +260,23 @@ def test_deep_types_are_limited() -> None:
     levels = [b"\x6b" + ref for ref in doubling(200)]
     with pytest.raises(LimitError, match="nesting is too deep"):
         validate(b.component(b.types(*levels)), Features(), read_core_module)
+
+
+def test_deep_nesting_never_exhausts_the_stack() -> None:
+    """Instance types in instance types, as deep as allowed, with a resource that every use makes fresh."""
+    levels = [RESOURCE_TYPE]
+    for i in range(95):
+        levels.append(b"\x42" + b.vec(b"\x02\x03\x02\x01" + b.leb(i), b"\x04" + b.extern("a") + b"\x05\0"))
+    data = b.component(
+        b.types(*levels), b.imports(b.import_instance("i", 95)), b.exports(b.export("e", b.instance_item(0)))
+    )
+    assert len(translate(data, Features(), read_core_module).component.imported_resources) == 1
+
+    def deeper(n: int) -> Translation:
+        return translate(data, Features(), read_core_module) if n == 0 else deeper(n - 1)
+
+    with pytest.raises(LimitError, match="recursion limit"):
+        deeper(sys.getrecursionlimit() - 350)
 
 
 def test_instantiations_that_double_are_limited() -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from wasmrt.binary.decoder import decode_component
+from wasmrt.errors import LimitError
 from wasmrt.spec.features import Features
 
 from .inline import inline
@@ -18,7 +19,10 @@ __all__ = ["CoreModuleView", "DecodeCoreModule", "Features", "StaticModule", "Tr
 def validate(data: bytes | bytearray | memoryview, features: Features, decode_core_module: DecodeCoreModule) -> None:
     """Checks a component binary: raises DecodeError, ValidationError or LimitError with the place."""
     view = memoryview(data).cast("B")
-    Validator(view, features, decode_core_module).component(decode_component(view), None, "")
+    try:
+        Validator(view, features, decode_core_module).component(decode_component(view), None, "")
+    except RecursionError:
+        raise _too_deep() from None
 
 
 def translate(
@@ -30,9 +34,17 @@ def translate(
     absolute byte offset and the path of the nested component or module.
     """
     view = memoryview(data).cast("B")
-    definition = decode_component(view)
-    validator = Validator(view, features, decode_core_module)
-    root = validator.component(definition, None, "")
-    translation = inline(root, validator.static_modules)
+    try:
+        definition = decode_component(view)
+        validator = Validator(view, features, decode_core_module)
+        root = validator.component(definition, None, "")
+        translation = inline(root, validator.static_modules)
+    except RecursionError:
+        raise _too_deep() from None
     translation.custom_sections = [(c.name, c.start, c.end) for c in definition.customs]
     return translation
+
+
+def _too_deep() -> LimitError:
+    # The limits on nesting keep a binary well inside Python's default recursion limit; a caller can be deep in it.
+    return LimitError("nested too deep for what is left of Python's recursion limit")
