@@ -39,7 +39,8 @@ bool validate_reserve(WasmValidator *v, uint32_t more)
     if (!wr_array_reserve((void **)&s->operands, height, &s->cap_operands, more + OP_PUSHES, sizeof *s->operands)) return validate_fail(v, WR_ERROR_MEMORY, "no memory for validating a function");
     v->top = s->operands + height;
     v->base = s->operands + base;
-    v->limit = s->operands + s->cap_operands - OP_PUSHES;
+    uint32_t room = s->cap_operands - OP_PUSHES;
+    v->limit = s->operands + (room < WR_LIMIT_OPERAND_DEPTH ? room : WR_LIMIT_OPERAND_DEPTH);
     return true;
 }
 
@@ -86,6 +87,7 @@ bool validate_push(WasmValidator *v, ValType type)
 
 bool validate_pop_list(WasmValidator *v, const ValType *types, uint32_t count)
 {
+    if (!count) return true;
     if ((size_t)(v->top - v->base) >= count && !memcmp(v->top - count, types, count * sizeof *types)) {
         v->top -= count;
         return true;
@@ -99,6 +101,7 @@ bool validate_pop_list(WasmValidator *v, const ValType *types, uint32_t count)
 
 bool validate_push_list(WasmValidator *v, const ValType *types, uint32_t count)
 {
+    if (!count) return true;
     if ((size_t)(v->limit - v->top) < count && !validate_reserve(v, count)) return false;
     memcpy(v->top, types, count * sizeof *types);
     v->top += count;
@@ -512,7 +515,7 @@ static bool validate_code(WasmValidator *v, uint32_t *out_max_operands)
     uint32_t max_operands = 0, index;
     for (;;) {
         v->at = p;
-        if (__builtin_expect(top >= v->limit, 0)) CALL(validate_reserve(v, OP_PUSHES));
+        if (__builtin_expect(top >= v->limit, 0)) CALL(validate_reserve(v, 1));
         uint32_t height = (uint32_t)(top - v->scratch->operands);
         if (height > max_operands) max_operands = height;
         if (p >= end) return validate_fail(v, WR_ERROR_DECODE, "unexpected end of a function body, expected an instruction or end");
@@ -648,7 +651,7 @@ static bool validate_body(WasmValidator *v, const WasmFuncType *type)
     const WasmTypeList none = {0}, results = {.types = v->module->valtypes + type->results, .count = type->num_results};
     if (!validate_locals(v, type)) return false;
     v->at = v->reader.p;
-    if (!validate_reserve(v, OP_PUSHES) || !validate_frame_push(v, WASM_FRAME_FUNC, &none, &results)) return false;
+    if (!validate_reserve(v, 1) || !validate_frame_push(v, WASM_FRAME_FUNC, &none, &results)) return false;
     WasmFuncInfo *info = v->info;
     uint32_t max_operands;
     if (info) {
