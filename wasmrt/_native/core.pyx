@@ -80,7 +80,7 @@ cdef object error_from(c.WrError *error, str path=""):
 cdef object trap_code_enum = None
 
 
-def set_trap_code_enum(enum: type) -> None:
+def set_trap_code_enum(enum: object) -> None:
     """Called once by the runtime: the public TrapCode that Trap.trap_code is converted to."""
     global trap_code_enum
     trap_code_enum = enum
