@@ -233,6 +233,12 @@ def test_errors_name_place_and_component() -> None:
     assert caught.value.offset is not None and bad[caught.value.offset :].startswith(b.extern("f"))
 
 
+def test_imports_cannot_mention_local_resources() -> None:
+    data = b.component(b.types(b.RESOURCE), b.imports(b.extern("x") + b"\x03\0\0"))
+    with pytest.raises(ValidationError, match="local resource type found in import `x`"):
+        validate(data, Features(), read_core_module)
+
+
 def test_features_off() -> None:
     stream = b.component(b.types(b"\x66\0"))
     with pytest.raises(ValidationError, match="not enabled"):

@@ -275,6 +275,8 @@ class TypeValidator:
             raise scope.invalid(
                 f"{word} not valid to be used as {what}: `{name.name}` refers to unnamed types", name.offset
             )
+        if is_import and not item.node.free.isdisjoint(scope.defined):
+            raise scope.invalid(f"local resource type found in import `{name.name}`", name.offset)
         try:
             if item.sort is Sort.TYPE:
                 item = Item(item.sort, Substitution(self.budget).clone_type(item.node))
