@@ -174,10 +174,11 @@ static uint32_t emit_prologue(FuncCompiler *fc, uint32_t body)
 {
     Asm *as = fc->as;
     uint8_t code[PROLOGUE_ROOM];
-    uint32_t from = x64_offset(as), jump_end;
+    uint32_t from = x64_offset(as), check, jump_end;
     int32_t frame = frame_size(fc);
     x64_pushq_r(as, RBP);
     x64_movq_rr(as, RBP, RSP);
+    check = x64_offset(as) - from;
     x64_movq_rm(as, REG_SCRATCH, x64_mem_b(RDI, WR_OFFSET(VMContextHeader, store)));
     if (frame > STACK_CHECK_SLACK) {
         x64_leaq_rm(as, RAX, x64_mem_b(RSP, -frame));
@@ -213,8 +214,9 @@ static uint32_t emit_prologue(FuncCompiler *fc, uint32_t body)
     func_addr_row(fc, fc->info->code_start);
     x64_call_reloc(as, CODE_RELOC_CALL_STUB, STUB_INTERRUPT_ENTRY, 0);
     uint32_t after = x64_offset(as) + 5;
+    /* back to the check: a tick that was served says nothing about the room for this frame */
     x64_emit_bytes(as, 0xE9, 1);
-    x64_data32(as, entry + jump_end - after);
+    x64_data32(as, entry + check - after);
     memcpy(as->code.start + entry, code, length);
     x64_store32(as->code.start + entry + jump_end - 4, slow - (entry + jump_end));
     return entry;
@@ -441,10 +443,12 @@ static bool func_reserve(FuncCompiler *fc, const WasmFuncInfo *info)
         fc->cap_locals = caps[0];
     }
     memset(fc->slot_home, 0, slots * sizeof *fc->slot_home);
-    memset(fc->local_reg, REG_NONE, locals);
-    memset(fc->local_pref, REG_NONE, locals);
-    memset(fc->local_aliases, 0, locals * sizeof *fc->local_aliases);
-    memset(fc->local_home, 0, locals * sizeof *fc->local_home);
+    if (locals != 0) { /* the arrays may be NULL without any */
+        memset(fc->local_reg, REG_NONE, locals);
+        memset(fc->local_pref, REG_NONE, locals);
+        memset(fc->local_aliases, 0, locals * sizeof *fc->local_aliases);
+        memset(fc->local_home, 0, locals * sizeof *fc->local_home);
+    }
     fc->virgin = 0;
     for (uint32_t i = 0; i < locals; i++) {
         fc->local_type[i] = (uint8_t)wr_vt_kind(info->local_types[i]);

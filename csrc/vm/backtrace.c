@@ -63,7 +63,8 @@ static size_t backtrace_look_up(const uintptr_t *pcs, uint32_t num_pcs, WrFrame 
     size_t count = 0;
     for (uint32_t i = 0; i < num_pcs && count < capacity; i++) {
         out_frames[count].pc = pcs[i];
-        if (wr_code_find(pcs[i], &out_frames[count].place)) count++;
+        /* trampolines and stubs have frames, but are nobody's function */
+        if (wr_code_find(pcs[i], &out_frames[count].place) && out_frames[count].place.func_index != UINT32_MAX) count++;
     }
     return count;
 }

@@ -22,11 +22,11 @@ static void builtin_TRAP(VMContext *vmctx, uint32_t trap_code)
     BUILTIN_TRAP(trap_code);
 }
 
-/* The word asks for an interrupt, or the stack is used up. A tick may overwrite the latter's evidence; the code then checks again and comes back. */
+/* The word asks for an interrupt, or the stack is used up. A tick hides the latter; the code then checks again and comes back. */
 static int builtin_INTERRUPT(VMContext *vmctx)
 {
     VMStoreContext *context = vm_header(vmctx)->store;
-    if (vm_stack_limit(context) != WR_INTERRUPTED || (uintptr_t)__builtin_frame_address(0) < context->real_stack_limit) return BUILTIN_TRAP(TRAP_STACK_OVERFLOW);
+    if (vm_stack_limit(context) != WR_INTERRUPTED) return BUILTIN_TRAP(TRAP_STACK_OVERFLOW);
     /* the hook may enter the guest again, so the word is put back first, and the guest's frames are shown as under a host function */
     vm_set_stack_limit(context, context->real_stack_limit);
     if (vm_hooks()->interrupt == NULL) return 0;
