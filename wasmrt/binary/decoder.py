@@ -202,7 +202,7 @@ def _value(c: Cursor) -> r.Value:
 # --- canonical definitions ---
 
 # Opcode: name and immediates in order. The words are fields of CanonBuiltin; see _IMMEDIATES.
-_BUILTINS: dict[int, tuple[str, str]] = {
+BUILTINS: dict[int, tuple[str, str]] = {
     0x02: ("resource.new", "type"),
     0x03: ("resource.drop", "type"),
     0x04: ("resource.rep", "type"),
@@ -277,7 +277,7 @@ def _canon(c: Cursor) -> r.Definition:
         c.fixed(0x00, "canonical function lower")
         func = r.FuncIndex(c.u32("function index"))
         return r.CanonLower(at, func, _options(c))
-    row = _BUILTINS.get(code)
+    row = BUILTINS.get(code)
     if row is None:
         raise c.leading(code, "canonical function", at=at)
     builtin = r.CanonBuiltin(at, row[0])

@@ -14,7 +14,7 @@ from wasmrt.spec.core_types import CoreFuncType, GlobalType, MemoryType, TableTy
 from . import records as r
 from .cursor import Cursor
 
-_PRIMITIVES: dict[int, t.AnyValType] = {
+PRIMITIVES: dict[int, t.AnyValType] = {
     0x7F: t.Bool(),
     0x7E: t.S8(),
     0x7D: t.U8(),
@@ -31,14 +31,14 @@ _PRIMITIVES: dict[int, t.AnyValType] = {
     0x64: t.ErrorContext(),
 }
 
-_CORE_VALTYPES = {
+CORE_VALTYPES = {
     0x7F: vt.VALTYPE_I32,
     0x7E: vt.VALTYPE_I64,
     0x7D: vt.VALTYPE_F32,
     0x7C: vt.VALTYPE_F64,
     0x7B: vt.VALTYPE_V128,
 }
-_HEAP_TYPES = {
+HEAP_TYPES = {
     0x74: vt.HEAP_NOEXN,
     0x73: vt.HEAP_NOFUNC,
     0x72: vt.HEAP_NOEXTERN,
@@ -78,11 +78,11 @@ SORTS = {
 def core_valtype(c: Cursor) -> int:
     at = c.pos
     code = c.byte("core value type")
-    word = _CORE_VALTYPES.get(code)
+    word = CORE_VALTYPES.get(code)
     if word is not None:
         return word
-    if code in _HEAP_TYPES:
-        return vt.ref_type(True, _HEAP_TYPES[code])
+    if code in HEAP_TYPES:
+        return vt.ref_type(True, HEAP_TYPES[code])
     if code in (0x63, 0x64):
         return _heap_type(c, nullable=code == 0x63)
     raise c.error(f"invalid value type {code:#04x}", at=at, expected="core value type")
@@ -103,7 +103,7 @@ def _heap_type(c: Cursor, nullable: bool) -> int:
         if code > limits.TYPES:
             raise limits.exceeded(code, "as a type index", limits.TYPES, offset=at, path=c.path)
         return vt.ref_type(nullable, code, concrete=True)
-    heap = _HEAP_TYPES.get(code & 0x7F) if code >= -64 else None
+    heap = HEAP_TYPES.get(code & 0x7F) if code >= -64 else None
     if heap is None:
         raise c.error(f"invalid heap type {code}", at=at, expected="heap type")
     return vt.ref_type(nullable, heap)
@@ -240,7 +240,7 @@ def check_depth(c: Cursor, depth: int) -> None:
 def valtype(c: Cursor) -> r.ValTypeRef:
     at = c.pos
     if c.pos < c.end:
-        primitive = _PRIMITIVES.get(c.data[c.pos])
+        primitive = PRIMITIVES.get(c.data[c.pos])
         if primitive is not None:
             c.pos += 1
             return primitive
@@ -277,7 +277,7 @@ def result_list(c: Cursor) -> r.ValTypeRef | None:
 def type_def(c: Cursor, depth: int) -> r.TypeDef:
     at = c.pos
     code = c.byte("type definition")
-    primitive = _PRIMITIVES.get(code)
+    primitive = PRIMITIVES.get(code)
     if primitive is not None:
         return r.PrimitiveDef(at, primitive)
     match code:

@@ -49,7 +49,7 @@ _KIND_NAMES = {
     KIND_I8: "i8",
     KIND_I16: "i16",
 }
-_HEAP_NAMES = (
+HEAP_NAMES = (
     "func",
     "extern",
     "any",
@@ -74,7 +74,7 @@ def valtype_str(word: int) -> str:
     if word & VT_CONCRETE:
         name = str(heap)
     else:
-        name = _HEAP_NAMES[heap] if heap < len(_HEAP_NAMES) else f"heap#{heap}"
+        name = HEAP_NAMES[heap] if heap < len(HEAP_NAMES) else f"heap#{heap}"
         if word & VT_NULLABLE and heap <= HEAP_EXN:
             return name + "ref"
     return f"(ref null {name})" if word & VT_NULLABLE else f"(ref {name})"

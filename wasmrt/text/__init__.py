@@ -1,0 +1,5 @@
+"""The text format: text to binary (`encode`), binary to text (`print_wasm`), and test scripts. Nothing else reads text."""
+
+from .encoder import encode
+
+__all__ = ["encode"]

@@ -1,0 +1,66 @@
+"""Text to binary: `encode(text)` tells by its head whether a text is a module, a component, or the bare fields of a module."""
+
+from __future__ import annotations
+
+from wasmrt.errors import TextError
+
+from .lexer import Source
+from .module import encode_module
+from .parser import Cursor
+
+
+def encode(text: str | bytes | bytearray | memoryview, filename: str | None = None) -> bytes:
+    """The binary of a text: `(module ...)`, `(component ...)`, or the fields of a module without `(module`.
+
+    Raises TextError with line, column and what was expected.
+
+    >>> encode('(module (func (export "f") (result i32) i32.const 42))')[:4]
+    b'\\x00asm'
+    """
+    source = Source(text, filename)
+    cursor = Cursor(source)
+    word = cursor.head()
+    if word not in ("module", "component"):
+        return encode_module(source, 0, end="")[0]
+    cursor.i = 2
+    data = encode_module_form(cursor) if word == "module" else encode_component_form(cursor)
+    if cursor.toks[cursor.i]:
+        cursor.unexpected("end of text")
+    return data
+
+
+def encode_module_form(cursor: Cursor) -> bytes:
+    """After `(module`: fields, `binary "..."` or `quote "..."`, through the `)`."""
+    quoted = quoted_form(cursor)
+    if quoted is not None:
+        return quoted
+    data, cursor.i = encode_module(cursor.source, cursor.i)
+    return data
+
+
+def encode_component_form(cursor: Cursor) -> bytes:
+    """After `(component`: fields, `binary "..."` or `quote "..."`, through the `)`."""
+    quoted = quoted_form(cursor)
+    if quoted is not None:
+        return quoted
+    cursor.fail("components in text are not supported yet")
+
+
+def quoted_form(cursor: Cursor) -> bytes | None:
+    """`id? binary "..."` or `id? quote "..."`, if that is what follows."""
+    at = cursor.i
+    cursor.optional_id()
+    form = cursor.toks[cursor.i]
+    if form not in ("binary", "quote"):
+        cursor.i = at
+        return None
+    cursor.i += 1
+    at = cursor.i
+    data = cursor.strings()
+    cursor.close()
+    if form == "binary":
+        return data
+    try:
+        return encode(data)
+    except TextError as error:
+        raise cursor.source.error(at, f"in the quoted text: {error}") from error
