@@ -193,6 +193,15 @@ def test_options_are_extracted_once(parse_text: Callable[[str], bytes]) -> None:
     assert second.string_encoding is info.StringEncoding.UTF16 and second.post_return is None
 
 
+def test_attributes_of_names_are_kept(parse_text: Callable[[str], bytes]) -> None:
+    text = """(component
+      (import "a" (implements "x:y/z") (external-id "id") (instance $i))
+      (import "b" (func)) (export "c" (external-id "other") (instance $i)))"""
+    component = translate(parse_text(text), Features(), read_core_module).component
+    assert component.import_attributes == {"a": info.ExternAttributes("x:y/z", "id")}
+    assert component.export_attributes == {"c": info.ExternAttributes(None, "other")}
+
+
 def test_imported_module_is_known_by_names(parse_text: Callable[[str], bytes]) -> None:
     text = """(component
       (import "m" (core module $m (import "a" "b" (func)) (export "f" (func)) (export "mem" (memory 1))))

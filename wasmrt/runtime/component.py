@@ -252,7 +252,8 @@ def compile_component(engine: Engine, data: bytes) -> core.CodeMemory:
 
 
 def features_of(engine: Engine) -> Features:
-    return Features()
+    config = engine.config
+    return Features(map=config.wasm_component_model_map, implements=config.wasm_component_model_implements)
 
 
 def check_artifacts(artifacts: artifact.ComponentArtifacts, code: core.CodeMemory) -> None:

@@ -13,5 +13,4 @@ class Features:
     fixed_length_lists: bool = True
     map: bool = True
     implements: bool = True
-    memory64: bool = True
     values: bool = False

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from wasmrt.binary import records as r
 from wasmrt.binary.decoder import decode_component
 from wasmrt.errors import LimitError
 from wasmrt.spec.features import Features
 
+from .info import ExternAttributes
 from .inline import inline
 from .translation import CoreModuleView, StaticModule, Translation
 from .validate import DecodeCoreModule, Validator
@@ -41,8 +43,20 @@ def translate(
         translation = inline(root, validator.static_modules)
     except RecursionError:
         raise _too_deep() from None
+    translation.component.import_attributes = _attributes(definition, r.Import)
+    translation.component.export_attributes = _attributes(definition, r.Export)
     translation.custom_sections = [(c.name, c.start, c.end) for c in definition.customs]
     return translation
+
+
+def _attributes(definition: r.ComponentDef, kind: type[r.Import | r.Export]) -> dict[str, ExternAttributes]:
+    found = {}
+    for d in definition.definitions:
+        if isinstance(d, (r.Import, r.Export)) and isinstance(d, kind):
+            attributes = ExternAttributes(d.name.implements, d.name.external_id, d.name.version_suffix)
+            if attributes != ExternAttributes():
+                found[d.name.name] = attributes
+    return found
 
 
 def _too_deep() -> LimitError:

@@ -286,6 +286,14 @@ class RuntimeImport(Record, frozen=True):
     path: tuple[str, ...]
 
 
+class ExternAttributes(Record, frozen=True):
+    """What a name of the root's imports or exports says besides; it takes no part in linking."""
+
+    implements: str | None = None
+    external_id: str | None = None
+    version_suffix: str | None = None
+
+
 class Component(msgspec.Struct, array_like=True):
     """One component binary, flattened. Lists are indexed by the index type their comment names."""
 
@@ -308,6 +316,8 @@ class Component(msgspec.Struct, array_like=True):
     imported_resources: list[RuntimeImportIndex]  # ResourceIndex
     defined_resource_instances: list[RuntimeComponentInstanceIndex]  # DefinedResourceIndex
     resource_names: list[str]  # ResourceIndex: the name it was imported or exported under, else ""
+    import_attributes: dict[str, ExternAttributes] = {}  # only names that have any
+    export_attributes: dict[str, ExternAttributes] = {}
 
     @property
     def num_resources(self) -> int:

@@ -255,10 +255,12 @@ class TypeValidator:
         self, node: InstanceNode, scope: Scope, offset: int
     ) -> tuple[InstanceNode, dict[AbstractResource, AbstractResource]]:
         """An instance of an instance type: its bound resources become new ones, mapped from the old."""
-        renamed = {old: self.fresh(old.name) for old in sorted(node.bound, key=lambda a: a.index)}
-        if not renamed:
-            return node, renamed
+        if not node.bound:
+            return node, {}
         try:
+            # Each resource also grows the sets of free resources of all that mentions it.
+            self.budget.spend(8 * len(node.bound))
+            renamed = {old: self.fresh(old.name) for old in sorted(node.bound, key=lambda a: a.index)}
             exports = Substitution(self.budget, dict(renamed)).items(node.exports)
             return InstanceNode(exports), renamed
         except (TooBigError, InvalidTypeError) as e:
