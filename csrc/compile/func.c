@@ -442,7 +442,7 @@ static bool func_reserve(FuncCompiler *fc, const WasmFuncInfo *info)
         if (!ok) return false;
         fc->cap_locals = caps[0];
     }
-    memset(fc->slot_home, 0, slots * sizeof *fc->slot_home);
+    if (slots != 0) memset(fc->slot_home, 0, slots * sizeof *fc->slot_home);
     if (locals != 0) { /* the arrays may be NULL without any */
         memset(fc->local_reg, REG_NONE, locals);
         memset(fc->local_pref, REG_NONE, locals);
