@@ -107,6 +107,7 @@ typedef struct AbiCall {
     void *path;               /* where in the value an error lies, built from the inside out while staging fails; strong or NULL */
     void *instance;           /* borrowed, of the hooks: the component instance */
     void *scope;              /* borrowed, of the hooks: the call's borrow scope */
+    void *realloc_func;       /* borrowed, of the hooks: the guest's realloc */
     /* Allocates in the guest: 0 and the address, or -1 with an exception set. */
     int (*realloc_guest)(struct AbiCall *call, uint32_t align, uint64_t size, uint64_t *out_address);
     /* Checks that a value is a resource that can be passed for this node, fills in the step; -1 with an exception. */

@@ -69,7 +69,7 @@ pairs = types.flatmap(lambda ty: st.tuples(st.just(ty), values(ty)))
 
 
 @given(pairs, st.sampled_from(ENCODINGS))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_lowering_and_lifting_agree_with_the_oracle(pair: Any, encoding: str) -> None:
     ty, value = pair
     mine, theirs = oracle.Memory(), oracle.Memory()
@@ -94,7 +94,7 @@ def garbage(words: list[int], ty: Any, flat: int) -> list[tuple[int, bool]]:
 
 
 @given(pairs, st.sampled_from(ENCODINGS))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_results_through_memory_agree_with_the_oracle(pair: Any, encoding: str) -> None:
     ty, value = pair
     mine, theirs = oracle.Memory(), oracle.Memory()
@@ -260,7 +260,7 @@ def lift_raw(raw: bytes, encoding: str = "utf8", units: int | None = None) -> An
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_utf8_decoder_agrees_with_python(raw: bytes) -> None:
     try:
         expected = raw.decode()
@@ -273,7 +273,7 @@ def test_utf8_decoder_agrees_with_python(raw: bytes) -> None:
 
 
 @given(st.lists(st.one_of(st.integers(0, 0xFFFF), st.integers(0xD7FE, 0xE001)), max_size=30))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_utf16_decoder_agrees_with_python(units: list[int]) -> None:
     raw = struct.pack(f"<{len(units)}H", *units)
     try:

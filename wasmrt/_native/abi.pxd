@@ -129,6 +129,7 @@ cdef extern from "wasmrt/abi.h" nogil:
         void *path
         void *instance
         void *scope
+        void *realloc_func
         int (*realloc_guest)(AbiCall *call, uint32_t align, uint64_t size, uint64_t *out_address) noexcept
         int (*stage_resource)(AbiCall *call, const AbiNode *node, void *value, AbiStep *step) noexcept
         int (*commit_resource)(AbiCall *call, AbiStep *step, uint32_t *out_handle) noexcept
@@ -175,10 +176,15 @@ cdef inline void call_init(AbiCall *call, Plan plan) noexcept:
     call.path = NULL
 
 
-cdef int stage_params(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *values) except -1
-cdef int stage_result(Plan plan, AbiCall *call, PyObject *value, ValRaw *values, uint32_t return_pointer) except -1
-cdef int commit(AbiCall *call) except -1
-cdef void finish(AbiCall *call, bint committed) noexcept
-cdef int fail_type(AbiCall *call, const AbiNode *node, PyObject *value) noexcept
 cdef int fail(AbiCall *call, object cls, object text) noexcept
+cdef int fail_type(AbiCall *call, const AbiNode *node, PyObject *value) noexcept
+cdef int fail_range(AbiCall *call, const AbiNode *node, PyObject *value) noexcept
+cdef int add_index(AbiCall *call, Py_ssize_t index) noexcept
+cdef int add_name(AbiCall *call, PyObject *name) noexcept
+cdef int raise_with_path(AbiCall *call, object head) except -1
+cdef str type_text(object ty)
 cdef void raise_trap(uint32_t code, object text) noexcept
+cdef uint8_t *stage_bytes(AbiCall *call, uint64_t size) noexcept
+cdef AbiStep *add_step(AbiCall *call) noexcept
+cdef int add_copy(AbiCall *call, uint8_t align, const void *source, uint64_t size, uint8_t *patch, PyObject *owner) noexcept
+cdef void finish(AbiCall *call, bint committed) noexcept

@@ -79,6 +79,7 @@ cdef inline void gil_acquire(c.VMStoreContext *context) noexcept nogil:
 cdef void gil_restore(StoreHost *host) noexcept nogil
 cdef object error_from(c.WrError *error, str path=*)
 cdef object trap_from(Store store, uint32_t trap_code)
+cdef object trap_text(uint32_t trap_code, str text)
 cdef class VMFuncRef:
     cdef c.VMFuncRef *c_func
     cdef object owner

@@ -119,24 +119,37 @@ cdef object frames_of(Store store):
     return tuple(result)
 
 
+cdef object trap_code_object(uint32_t trap_code):
+    """The public TrapCode member, or the number where there is none."""
+    if trap_code_enum is not None:
+        try:
+            return trap_code_enum(trap_code)
+        except ValueError:
+            pass
+    return trap_code
+
+
+cdef object trap_text(uint32_t trap_code, str text):
+    """A Trap that host code found, in its own words; `Store.set_pending` adds the frames when it leaves through guest code."""
+    return Trap("wasm trap: " + text, trap_code_object(trap_code))
+
+
+cdef str with_backtrace(str message, tuple frames):
+    if not frames:
+        return message
+    lines = []
+    for i, frame in enumerate(frames):
+        where = f"{frame.module_name or '<unknown>'}!{frame.func_name or f'<wasm function {frame.func_index}>'}"
+        lines.append(f"  {i:>3}: {frame.module_offset:#8x} - {where}")
+    return "error while executing at wasm backtrace:\n" + "\n".join(lines) + "\n\nCaused by:\n    " + message
+
+
 cdef object trap_from(Store store, uint32_t trap_code):
     """The Trap for a code, with the wasm frames that C recorded."""
     cdef const char *text = c.wr_trap_message(trap_code)
     frames = frames_of(store)
     message = "wasm trap: " + (text.decode() if text != NULL else f"trap {trap_code}")
-    if frames:
-        lines = []
-        for i, frame in enumerate(frames):
-            where = f"{frame.module_name or '<unknown>'}!{frame.func_name or f'<wasm function {frame.func_index}>'}"
-            lines.append(f"  {i:>3}: {frame.module_offset:#8x} - {where}")
-        message = "error while executing at wasm backtrace:\n" + "\n".join(lines) + "\n\nCaused by:\n    " + message
-    code = trap_code
-    if trap_code_enum is not None:
-        try:
-            code = trap_code_enum(trap_code)
-        except ValueError:
-            pass
-    return Trap(message, code, frames)
+    return Trap(with_backtrace(message, frames), trap_code_object(trap_code), frames)
 
 
 # ---- engine-wide ------------------------------------------------------------------------------------------------------------------------------------
@@ -482,6 +495,10 @@ def install_signal_handlers() -> None:
         _signals_installed = True
 
 
+cdef void run_drop(object function, object args) noexcept:
+    function(*args)
+
+
 cdef class Store:
     """Instances, memories, tables, globals and host state that live and die together; used by one thread at a time.
 
@@ -551,10 +568,8 @@ cdef class Store:
             self.host.main_thread = is_main_thread()
             if self.drop_queue:
                 self.depth = 1
-                try:
-                    self.run_drops()
-                finally:
-                    self.depth = 0
+                self.run_drops()
+                self.depth = 0
             if self.host.epoch != NULL and self.host.epoch[0] >= self.host.epoch_deadline:
                 self.context.stack_limit = <uintptr_t>-1
         self.depth += 1
@@ -568,10 +583,11 @@ cdef class Store:
         return 0
 
     def run_drops(self) -> None:
-        """Runs what deallocators queued: destructors and post-returns of dropped objects."""
+        """Runs what deallocators queued: destructors and post-returns of dropped objects. What they raise goes to sys.unraisablehook: the call
+        that happens to come next has nothing to do with it."""
         while self.drop_queue:
             function, args = self.drop_queue.pop(0)
-            function(*args)
+            run_drop(function, args)
 
     cdef int call(self, c.VMFuncRef *func, c.ValRaw *values, size_t capacity) except -1:
         """Enters, calls, leaves; raises what came of it."""
@@ -595,6 +611,13 @@ cdef class Store:
         """Makes `exception` what the outer call raises; the host function then returns false."""
         self.pending = exception
         c.wr_store_trap(self.c_store, c.TRAP_HOST)
+        if type(exception) is Trap and not exception.frames:
+            try:
+                frames = frames_of(self)
+                exception.args = (with_backtrace(exception.message, frames),)
+                exception.frames = frames
+            except MemoryError:
+                pass
 
     # -- what users set -----------------------------------------------------------------------------------------------------------------------
 

@@ -72,7 +72,7 @@ cdef PyObject *lift_scalar(AbiCall *call, const AbiNode *node, uint64_t bits) no
         memcpy(&narrow, &word, 4)
         return new_float(narrow)
     if op == ABI_OP_BOOL:
-        found = TRUE if (word if node.size != 1 else word) else FALSE
+        found = TRUE if word else FALSE
         incref(found)
         return found
     if op == ABI_OP_U8:

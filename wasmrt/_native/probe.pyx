@@ -12,7 +12,8 @@ from libc.string cimport memset
 from wasmrt._native.abi cimport *
 from wasmrt._native.capi cimport ValRaw, VMMemoryDef
 from wasmrt._native.lift cimport lift_params, lift_result
-from wasmrt._native.pyapi cimport PyExc_TypeError, decref, error_set, incref
+from wasmrt._native.lower cimport commit, stage_params, stage_result
+from wasmrt._native.pyapi cimport decref, error_set, incref
 
 
 cdef class Probe:

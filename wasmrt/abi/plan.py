@@ -69,7 +69,7 @@ class NodeRow(NamedTuple):
     size: int = 0
     flat: int = 1
     first: int = 0
-    count: int = 0
+    num_fields: int = 0
     payload_offset: int = 0
     length: int = 0
     exact: int = 0
@@ -197,15 +197,15 @@ class _Compiler:
             case t.MapType():
                 pair = self._node(t.TupleType((ty.key, ty.value)))
                 first = self._add_fields([FieldRow(pair)])
-                return NodeRow(ops.ABI_OP_MAP, ALLOCATES | self._inherited([pair]), flat=2, first=first, count=1)
+                return NodeRow(ops.ABI_OP_MAP, ALLOCATES | self._inherited([pair]), flat=2, first=first, num_fields=1)
             case t.RecordType():
                 names = tuple(name for name, _ in ty.fields)
                 first, flat, flags = self._record_fields(tuple(field for _, field in ty.fields))
                 spellings = self._object(names + tuple(map(snake, names)))
-                return NodeRow(ops.ABI_OP_RECORD, flags, flat=flat, first=first, count=len(names), names=spellings)
+                return NodeRow(ops.ABI_OP_RECORD, flags, flat=flat, first=first, num_fields=len(names), names=spellings)
             case t.TupleType():
                 first, flat, flags = self._record_fields(ty.elements)
-                return NodeRow(ops.ABI_OP_TUPLE, flags, flat=flat, first=first, count=len(ty.elements))
+                return NodeRow(ops.ABI_OP_TUPLE, flags, flat=flat, first=first, num_fields=len(ty.elements))
             case t.VariantType() | t.OptionType() | t.ResultType():
                 return self._variant(ty)
             case t.EnumType():
@@ -231,11 +231,11 @@ class _Compiler:
         is_bytes = node.op == ops.ABI_OP_U8
         if ty.length is None:
             op = ops.ABI_OP_BYTES if is_bytes else ops.ABI_OP_LIST
-            return NodeRow(op, ALLOCATES | flags, flat=2, first=first, count=1)
+            return NodeRow(op, ALLOCATES | flags, flat=2, first=first, num_fields=1)
         exact, loose = _MASKS[ops.ABI_OP_BYTES if is_bytes else ops.ABI_OP_FIXED_LIST]
         flat = min(node.flat * ty.length, MAX_FLAT_PARAMS + 1)
         return NodeRow(
-            ops.ABI_OP_FIXED_LIST, flags, flat=flat, first=first, count=1, length=ty.length, exact=exact, loose=loose
+            ops.ABI_OP_FIXED_LIST, flags, flat=flat, first=first, num_fields=1, length=ty.length, exact=exact, loose=loose
         )
 
     def _variant(self, ty: t.VariantType | t.OptionType | t.ResultType) -> NodeRow:
@@ -260,7 +260,7 @@ class _Compiler:
             layout.discriminant_size,
             flat=len(self._layouts.flatten(ty)),
             first=first,
-            count=len(nodes),
+            num_fields=len(nodes),
             payload_offset=layout.payload_offset,
             exact=exact,
             loose=loose & ~exact,

@@ -1,0 +1,570 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, embedsignature=True
+"""The call path of components: exports called from Python, imports implemented in Python, resource intrinsics.
+
+An export (`ComponentFunc`) is called through a real vectorcall slot. Arguments are staged into an array on the C stack before the store is entered;
+then come the guest's reallocs, the call itself, lifting, post-return: in the canonical ABI's order, with its flags. Whatever goes wrong once the guest
+has run poisons the component instance.
+
+An import reaches `import_call` from machine code, with the GIL held or let go: arguments are lifted onto the C stack, the callable is called by
+vectorcall, its result is checked and lowered by the caller's realloc. A Python exception stays in the store until the outermost guest frame is left.
+
+How the instantiation loop uses this room (`state` is a `resources.ComponentInstance`):
+
+>>> plan = Plan(compile_func(func_type))                       # cached by the component
+>>> trampolines = make_trampolines(state, rows)                # once, before the first initializer; one externs.Func a TrampolineIndex
+>>> set_import(state, trampoline_index, plan, options..., function, pass_store)     # LowerImport
+>>> func = lift_func(state, core_func, plan, options..., name) # ExportLiftedFunction
+
+A row of `make_trampolines` is (kind, core type id, wasm_call address, runtime instance, resource index): kind LOWER, RESOURCE_NEW, RESOURCE_REP or
+RESOURCE_DROP; the last two fields are 0 where they mean nothing.
+"""
+
+from cpython.object cimport PyObject
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+cimport wasmrt._native.capi as c
+from wasmrt._native.abi cimport *
+from wasmrt._native.core cimport PyTypeObject, Store, VMFuncRef, error_from, gil_acquire, trap_text, wr_enable_vectorcall, wrap_func_ref
+from wasmrt._native.externs cimport Func, wrap_func
+from wasmrt._native.lift cimport lift_params, lift_result
+from wasmrt._native.lower cimport commit, stage_params, stage_result
+from wasmrt._native.pyapi cimport decref, xdecref
+from wasmrt._native.resources cimport *
+
+from wasmrt.errors import ArgumentTypeError, WasmError
+from wasmrt.spec.types import substitute_resources
+
+cdef extern from "Python.h":
+    size_t PyVectorcall_NARGS(size_t nargsf) noexcept
+    size_t PY_VECTORCALL_ARGUMENTS_OFFSET
+    PyObject *PyObject_Vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
+    Py_ssize_t PyTuple_GET_SIZE(PyObject *value) noexcept
+    PyObject *PyTuple_GET_ITEM(PyObject *value, Py_ssize_t index) noexcept
+
+cdef enum:
+    MAX_CORE_VALUES = 18     # flat parameters, a return pointer, one spare
+    INLINE_ARGUMENTS = 18
+    NO_SLOT = 0xFFFFFFFF
+
+LOWER = 0
+RESOURCE_NEW = 1
+RESOURCE_REP = 2
+RESOURCE_DROP = 3
+
+
+# ---- exports ----------------------------------------------------------------------------------------------------------------------------------------
+
+cdef object func_vectorcall(object callable, PyObject *const *args, size_t nargsf, PyObject *kwnames):
+    cdef ComponentFunc self = <ComponentFunc>callable
+    cdef size_t count = PyVectorcall_NARGS(nargsf)
+    if kwnames == NULL and count == self.plan.num_params:
+        return call_export(self, args)
+    return bind_arguments(self, args, count, kwnames)
+
+
+cdef object bind_arguments(ComponentFunc self, PyObject *const *args, size_t count, PyObject *kwnames):
+    """The slow path: a leading store, keyword arguments, wrong counts."""
+    cdef size_t num_params = self.plan.num_params
+    cdef size_t num_keywords = 0 if kwnames == NULL else <size_t>PyTuple_GET_SIZE(kwnames)
+    cdef PyObject **vector
+    cdef size_t i, index
+    if count + num_keywords == num_params + 1 and count and isinstance(<object>args[0], Store):
+        if <object>args[0] is not self.store:
+            raise WasmError("the function belongs to another store")
+        args += 1
+        count -= 1
+    if count + num_keywords != num_params and (num_keywords == 0 or count > num_params):
+        raise ArgumentTypeError(f"wrong number of parameters provided: given {count + num_keywords}, expected {num_params}")
+    if num_keywords == 0:
+        return call_export(self, args)
+    vector = <PyObject **>malloc((num_params + 1) * sizeof(PyObject *))
+    if vector == NULL:
+        raise MemoryError
+    try:
+        for i in range(num_params):
+            vector[i] = args[i] if i < count else NULL
+        for i in range(num_keywords):
+            keyword = <object>PyTuple_GET_ITEM(kwnames, i)
+            found = self.plan.param_lookup.get(keyword)
+            if found is None:
+                raise ArgumentTypeError(f"{self.name or 'the function'} has no parameter '{keyword}'")
+            index = found
+            if vector[index] != NULL:
+                raise ArgumentTypeError(f"parameter '{keyword}' is given twice")
+            vector[index] = args[count + i]
+        for i in range(num_params):
+            if vector[i] == NULL:
+                raise ArgumentTypeError(f"parameter '{self.plan.param_names[i]}' is missing")
+        return call_export(self, vector)
+    finally:
+        free(vector)
+
+
+cdef object call_export(ComponentFunc self, PyObject *const *args):
+    """Stage, enter, commit, call, lift, post-return, leave."""
+    cdef AbiCall call
+    cdef Scope scope
+    cdef c.ValRaw values[MAX_CORE_VALUES]
+    cdef c.WrEntry entry
+    cdef Plan plan = self.plan
+    cdef RuntimeInstance *instance = self.instance
+    cdef bint entered = False, committed = False, finished = False, ok
+    cdef object result
+    call_init(&call, plan)
+    call.memory = self.memory
+    call.encoding = self.encoding
+    if not self.simple:
+        scope_init(&scope, instance)
+        set_hooks(&call, self.owner, &scope)
+        call.realloc_func = self.realloc
+        call.realloc_guest = REALLOC_HOOK
+    try:
+        stage_params(plan, &call, args, values)
+        if self.owner.poisoned or not instance.may_enter:
+            raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
+        self.store.enter(&entry)
+        entered = True
+        instance.may_enter = False
+        if call.num_steps:
+            if self.has_resources:
+                scope.previous = instance.scopes
+                instance.scopes = &scope
+            commit(&call)
+            committed = True
+            if not self.has_resources:
+                finish(&call, True)
+        ok = self.func.array_call(self.func.vmctx, self.func.vmctx, values, MAX_CORE_VALUES)
+        gil_acquire(self.store.context)
+        if not ok:
+            self.store.raise_pending()
+        result = lift_result(plan, &call, values)
+        if self.post_return_func != NULL:
+            instance.may_leave = False
+            ok = self.post_return_func.array_call(self.post_return_func.vmctx, self.post_return_func.vmctx, values, MAX_CORE_VALUES)
+            gil_acquire(self.store.context)
+            if not ok:
+                self.store.raise_pending()
+            instance.may_leave = True
+        if self.has_resources and scope.num_borrows:
+            raise trap_text(c.TRAP_HANDLE, "borrow handles still remain at the end of the call")
+        finished = True
+        return result
+    finally:
+        if entered:
+            if self.has_resources and instance.scopes == &scope:
+                instance.scopes = scope.previous
+            instance.may_enter = True
+            if not finished:
+                self.owner.poisoned = True
+            self.store.leave(&entry)
+        if call.num_steps or call.chunks != NULL:
+            finish(&call, committed)
+
+
+cdef int realloc_hook(AbiCall *call, uint32_t align, uint64_t size, uint64_t *out_address) except -1:
+    """Calls the guest's realloc; during it the instance may not leave."""
+    cdef ComponentInstance owner = <ComponentInstance>call.instance
+    cdef RuntimeInstance *instance = (<Scope *>call.scope).instance
+    cdef c.VMFuncRef *func = <c.VMFuncRef *>call.realloc_func
+    cdef c.ValRaw values[4]
+    cdef bint ok
+    if func == NULL:
+        raise WasmError("the function allocates but has no `realloc` option")
+    values[0].i64 = 0
+    values[1].i64 = 0
+    values[2].i64 = align
+    values[3].i64 = <int64_t>size
+    instance.may_leave = False
+    ok = func.array_call(func.vmctx, func.vmctx, values, 4)
+    gil_acquire(owner.store.context)
+    instance.may_leave = True
+    if not ok:
+        owner.store.raise_pending()
+    out_address[0] = <uint32_t>values[0].i32
+    return 0
+
+
+ctypedef int (*ReallocHook)(AbiCall *, uint32_t, uint64_t, uint64_t *) noexcept
+cdef ReallocHook REALLOC_HOOK = <ReallocHook><void *>realloc_hook
+
+
+cdef class ComponentFunc:
+    """An exported function of a component: `func(*args)`, `func(store, *args)`, or with WIT parameter names as keywords.
+
+    Arguments are checked before guest code runs. Raises ArgumentTypeError, ArgumentValueError, ArgumentOverflowError, MissingFieldError with the path of
+    what is wrong; Trap; or what a host function raised. After a Trap or such an exception the instance cannot be entered again.
+    """
+
+    def __cinit__(self) -> None:
+        self.vectorcall = func_vectorcall
+
+    def __init__(self) -> None:
+        raise WasmError("Cannot directly construct a `Func`: use instance.get_func")
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """Replaced by the vectorcall slot; here for what looks for the method."""
+        raise AssertionError("unreachable")
+
+    def type(self, store: object = None) -> object:
+        """The FuncType, its resources being ResourceType."""
+        if self.public_type is None:
+            self.public_type = substitute_resources(self.plan.type, self.owner.resource)
+        return self.public_type
+
+    def post_return(self, store: object = None) -> None:
+        """Nothing to do: it ran at the end of the call."""
+
+    @property
+    def func_ref(self) -> VMFuncRef:
+        """The core function reference that calls go through."""
+        return wrap_func_ref(self.func, self)
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"<wasmrt.component.Func {self.name}: {self.plan.type}>"
+
+
+cdef int enable_vectorcall() except -1:
+    cdef ComponentFunc probe = ComponentFunc.__new__(ComponentFunc)
+    wr_enable_vectorcall(<PyTypeObject *>ComponentFunc, <char *>&probe.vectorcall - <char *><PyObject *>probe)
+    return 0
+
+
+enable_vectorcall()
+
+
+def lift_func(
+    ComponentInstance state,
+    Func func,
+    Plan plan,
+    *,
+    instance: int,
+    encoding: int = 0,
+    memory: int | None = None,
+    realloc: int | None = None,
+    post_return: int | None = None,
+    name: str = "",
+) -> ComponentFunc:
+    """`canon lift`: the Python callable of a core function, with its options as runtime slots."""
+    cdef ComponentFunc self = ComponentFunc.__new__(ComponentFunc)
+    assert 0 <= instance < state.num_instances and func.store is state.store
+    self.store = state.store
+    self.owner = state
+    self.plan = plan
+    self.func = func.c_func
+    self.instance = &state.instances[<size_t>instance]
+    self.encoding = encoding
+    self.name = name
+    if memory is not None:
+        self.memory = state.memories[<size_t>memory]
+    if realloc is not None:
+        self.realloc = state.reallocs[<size_t>realloc]
+    if post_return is not None:
+        self.post_return_func = state.post_returns[<size_t>post_return]
+    self.has_resources = plan.params_flags & ABI_RESOURCES or (
+        plan.result != ABI_NO_NODE and plan.nodes[plan.result].flags & ABI_RESOURCES
+    )
+    self.simple = plan.params_simple and not self.has_resources
+    if self.memory == NULL and needs_memory(plan):
+        raise WasmError(f"{name or 'a function'} needs the `memory` option")
+    return self
+
+
+cdef bint needs_memory(Plan plan) noexcept:
+    if plan.params_spill or plan.result_spills or plan.params_flags & ABI_ALLOCATES:
+        return True
+    return plan.result != ABI_NO_NODE and plan.nodes[plan.result].flags & ABI_ALLOCATES
+
+
+# ---- imports ----------------------------------------------------------------------------------------------------------------------------------------
+
+cdef class LoweredImport:
+    """What the host context of a lowered import points at; filled by `set_import`."""
+
+    def __init__(self) -> None:
+        raise AssertionError("made by make_trampolines")
+
+
+cdef int run_import(LoweredImport self, c.ValRaw *values) except -1:
+    """Lifts the arguments, calls, lowers the result into `values` or through the return pointer."""
+    cdef AbiCall call
+    cdef Scope scope
+    cdef PyObject *inline[INLINE_ARGUMENTS + 1]
+    cdef PyObject **vector = inline
+    cdef PyObject *result = NULL
+    cdef Plan plan = self.plan
+    cdef uint32_t i, return_pointer = 0, num_lifted = 0
+    cdef bint committed = False
+    if plan is None:
+        raise WasmError("an import was called before it was linked")
+    if not self.instance.may_leave:
+        raise trap_text(c.TRAP_CANNOT_LEAVE_COMPONENT, "cannot leave component instance")
+    call_init(&call, plan)
+    call.encoding = self.encoding
+    call.memory = NULL if self.memory == NO_SLOT else self.owner.memories[self.memory]
+    call.realloc_func = NULL if self.realloc == NO_SLOT else self.owner.reallocs[self.realloc]
+    call.realloc_guest = REALLOC_HOOK
+    scope_init(&scope, self.instance)
+    set_hooks(&call, self.owner, &scope)
+    if plan.result_spills:
+        return_pointer = <uint32_t>values[1 if plan.params_spill else plan.params_flat].i32
+    if plan.num_params > INLINE_ARGUMENTS:
+        vector = <PyObject **>malloc((<size_t>plan.num_params + 1) * sizeof(PyObject *))
+        if vector == NULL:
+            raise MemoryError
+    try:
+        lift_params(plan, &call, values, vector + 1)
+        num_lifted = plan.num_params
+        if self.pass_store:
+            vector[0] = <PyObject *>self.owner.store
+            result = PyObject_Vectorcall(<PyObject *>self.function, vector, num_lifted + 1, NULL)
+        else:
+            # the slot before the arguments is the callee's to scribble on
+            vector[0] = NULL
+            result = PyObject_Vectorcall(<PyObject *>self.function, vector + 1, num_lifted | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
+        if result == NULL:
+            return -1
+        stage_result(plan, &call, result, values, return_pointer)
+        if call.num_steps:
+            commit(&call)
+            committed = True
+        return 0
+    finally:
+        scope_close(&scope)
+        for i in range(num_lifted):
+            decref(vector[i + 1])
+        if vector != inline:
+            free(vector)
+        xdecref(result)
+        if call.num_steps or call.chunks != NULL:
+            finish(&call, committed)
+
+
+# Called from machine code: what raises here leaves through guest frames, as the store's pending exception. The functions proper are `except -1`,
+# which is the same as `noexcept` with -1 and an exception set.
+ctypedef int (*ImportBody)(LoweredImport, c.ValRaw *) noexcept
+ctypedef int (*ResourceBody)(c.VMHostContext *, c.ValRaw *) noexcept
+ctypedef c.c_bool (*WithGil)(c.VMHostContext *, c.ValRaw *) noexcept nogil
+
+cdef int reraise() except -1:
+    return -1
+
+
+cdef void leave_with_exception(Store store) noexcept:
+    try:
+        reraise()
+    except BaseException as exception:
+        store.set_pending(exception)
+
+
+cdef c.c_bool import_with_gil(c.VMHostContext *context, c.ValRaw *values) noexcept:
+    cdef LoweredImport self = <LoweredImport>context.data
+    if (<ImportBody><void *>run_import)(self, values) < 0:
+        leave_with_exception(self.owner.store)
+        return False
+    return True
+
+
+cdef c.c_bool import_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
+    """The VMArrayCall of a lowered import."""
+    gil_acquire((<c.VMContextHeader *>callee).store)
+    return (<WithGil><void *>import_with_gil)(<c.VMHostContext *>callee, values)
+
+
+# ---- resource intrinsics ----------------------------------------------------------------------------------------------------------------------------
+
+cdef int resource_new(c.VMHostContext *context, c.ValRaw *values) except -1:
+    cdef ComponentInstance owner = <ComponentInstance>context.data
+    cdef RuntimeInstance *instance = <RuntimeInstance *>context.data2
+    cdef ResourceType ty = <ResourceType>owner.resources[context.index]
+    if not instance.may_leave:
+        raise trap_text(c.TRAP_CANNOT_LEAVE_COMPONENT, "cannot leave component instance")
+    values[0].i64 = add_handle(instance, c.WR_HANDLE_OWN, ty.id, <uint32_t>values[0].i32, 0)
+    return 0
+
+
+cdef int resource_rep(c.VMHostContext *context, c.ValRaw *values) except -1:
+    cdef ComponentInstance owner = <ComponentInstance>context.data
+    cdef ResourceType ty = <ResourceType>owner.resources[context.index]
+    values[0].i64 = <int64_t>find_handle(<RuntimeInstance *>context.data2, <uint32_t>values[0].i32, ty).rep
+    return 0
+
+
+cdef int resource_drop(c.VMHostContext *context, c.ValRaw *values) except -1:
+    cdef ComponentInstance owner = <ComponentInstance>context.data
+    cdef RuntimeInstance *instance = <RuntimeInstance *>context.data2
+    cdef ResourceType ty = <ResourceType>owner.resources[context.index]
+    cdef uint32_t index = <uint32_t>values[0].i32
+    cdef c.WrHandle handle
+    cdef Scope *scope
+    if not instance.may_leave:
+        raise trap_text(c.TRAP_CANNOT_LEAVE_COMPONENT, "cannot leave component instance")
+    handle = find_handle(instance, index, ty)[0]
+    if handle.num_lends:
+        raise trap_text(c.TRAP_HANDLE, "cannot remove owned resource while borrowed")
+    c.wr_handles_remove(instance.handles, index)
+    if handle.kind == c.WR_HANDLE_BORROW:
+        scope = instance.scopes
+        while scope != NULL:
+            if <uint64_t>scope == handle.scope:
+                scope.num_borrows -= 1
+                break
+            scope = scope.previous
+        return 0
+    if ty.is_host:
+        drop_host(owner, ty, handle.rep, owner.dtors[context.index])
+    elif ty.dtor != NULL:
+        drop_guest(owner.store, instance, ty, handle.rep)
+    return 0
+
+
+cdef int drop_host(ComponentInstance owner, ResourceType ty, uint64_t rep, object dtor) except -1:
+    """A guest dropped an owned handle of the host's type: `dtor(store, rep)`, else the object's close()."""
+    cdef object value = take_object(owner, rep) if ty.is_class else rep
+    if dtor is not None:
+        dtor(owner.store, value)
+    elif ty.is_class:
+        close = getattr(value, "close", None)
+        if close is not None:
+            close()
+    return 0
+
+
+cdef int drop_guest(Store store, RuntimeInstance *caller, ResourceType ty, uint64_t rep) except -1:
+    """The destructor, in the instance that defines the type; another instance is entered for it, which may be busy."""
+    cdef RuntimeInstance *definer = &ty.instance.instances[ty.defined_by]
+    cdef c.ValRaw values[2]
+    cdef bint ok
+    if definer != caller:
+        if ty.instance.poisoned or not definer.may_enter:
+            raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
+        definer.may_enter = False
+    values[0].i64 = <int64_t>(rep & 0xFFFFFFFF)
+    ok = ty.dtor.array_call(ty.dtor.vmctx, ty.dtor.vmctx, values, 2)
+    gil_acquire(store.context)
+    if definer != caller:
+        definer.may_enter = True
+    if not ok:
+        ty.instance.poisoned = True
+        store.raise_pending()
+    return 0
+
+
+cdef c.c_bool resource_with_gil(ResourceBody body, c.VMHostContext *context, c.ValRaw *values) noexcept:
+    if body(context, values) < 0:
+        leave_with_exception((<ComponentInstance>context.data).store)
+        return False
+    return True
+
+
+cdef c.c_bool new_with_gil(c.VMHostContext *context, c.ValRaw *values) noexcept:
+    return resource_with_gil(<ResourceBody><void *>resource_new, context, values)
+
+
+cdef c.c_bool rep_with_gil(c.VMHostContext *context, c.ValRaw *values) noexcept:
+    return resource_with_gil(<ResourceBody><void *>resource_rep, context, values)
+
+
+cdef c.c_bool drop_with_gil(c.VMHostContext *context, c.ValRaw *values) noexcept:
+    return resource_with_gil(<ResourceBody><void *>resource_drop, context, values)
+
+
+cdef c.c_bool new_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
+    gil_acquire((<c.VMContextHeader *>callee).store)
+    return (<WithGil><void *>new_with_gil)(<c.VMHostContext *>callee, values)
+
+
+cdef c.c_bool rep_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
+    gil_acquire((<c.VMContextHeader *>callee).store)
+    return (<WithGil><void *>rep_with_gil)(<c.VMHostContext *>callee, values)
+
+
+cdef c.c_bool drop_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
+    gil_acquire((<c.VMContextHeader *>callee).store)
+    return (<WithGil><void *>drop_with_gil)(<c.VMHostContext *>callee, values)
+
+
+# ---- trampolines ------------------------------------------------------------------------------------------------------------------------------------
+
+def make_trampolines(ComponentInstance state, rows: list) -> list:
+    """Core functions for a component's trampolines, in the order of TrampolineIndex: [(kind, type id, wasm_call, instance, resource)] to externs.Func."""
+    cdef size_t i, count = len(rows)
+    cdef c.WrHostFunc *funcs
+    cdef c.WrHostFunc *func
+    cdef c.VMFuncRef *made
+    cdef c.WrError error
+    cdef LoweredImport lowered
+    if count == 0:
+        return []
+    state.store.ensure_open()
+    funcs = <c.WrHostFunc *>malloc(count * sizeof(c.WrHostFunc))
+    if funcs == NULL:
+        raise MemoryError
+    memset(&error, 0, sizeof(error))
+    lowerings = []
+    try:
+        for i in range(count):
+            kind, type_id, wasm_call, instance, resource = rows[i]
+            assert 0 <= instance < state.num_instances
+            func = &funcs[i]
+            memset(func, 0, sizeof(c.WrHostFunc))
+            func.type_id = type_id
+            func.magic = c.WR_VMCTX_MAGIC_COMPONENT
+            func.wasm_call = <const void *><uintptr_t>wasm_call
+            func.index = resource
+            if kind == LOWER:
+                lowered = LoweredImport.__new__(LoweredImport)
+                lowered.owner = state
+                lowered.instance = &state.instances[<size_t>instance]
+                state.kept.append(lowered)
+                lowerings.append(lowered)
+                func.call = import_call
+                func.data = <void *>lowered
+                continue
+            assert 0 <= resource < len(state.resources)
+            lowerings.append(None)
+            func.call = new_call if kind == RESOURCE_NEW else rep_call if kind == RESOURCE_REP else drop_call
+            func.data = <void *>state
+            func.data2 = &state.instances[<size_t>instance]
+        made = c.wr_host_funcs_new(state.store.c_store, funcs, <uint32_t>count, &error)
+        if made == NULL:
+            raise error_from(&error)
+    finally:
+        free(funcs)
+    state.lowerings = lowerings
+    return [wrap_func(state.store, &made[i]) for i in range(count)]
+
+
+def set_import(
+    ComponentInstance state,
+    trampoline: int,
+    Plan plan,
+    function: object,
+    *,
+    pass_store: bool,
+    instance: int,
+    encoding: int = 0,
+    memory: int | None = None,
+    realloc: int | None = None,
+    name: str = "",
+) -> None:
+    """Links a lowered import: `function(*args)`, or `function(store, *args)`, answers it. Options are runtime slots, read when it is called."""
+    cdef LoweredImport lowered = state.lowerings[trampoline]
+    assert 0 <= instance < state.num_instances
+    assert memory is None or 0 <= memory < state.num_memories
+    assert realloc is None or 0 <= realloc < state.num_reallocs
+    if memory is None and needs_memory(plan):
+        raise WasmError(f"{name or 'an import'} needs the `memory` option")
+    lowered.plan = plan
+    lowered.function = function
+    lowered.pass_store = pass_store
+    lowered.instance = &state.instances[<size_t>instance]
+    lowered.encoding = encoding
+    lowered.memory = NO_SLOT if memory is None else memory
+    lowered.realloc = NO_SLOT if realloc is None else realloc
+    lowered.name = name

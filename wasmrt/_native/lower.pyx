@@ -1,0 +1,891 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, embedsignature=True
+"""Runs plans from Python to the guest: staging and committing (include/wasmrt/abi.h argues why in two steps).
+
+Values are borrowed PyObject *; what user code could take away while it is read (an element, an attribute) is held. A list that changes its length while
+it is read is an error. Memory that elements are staged in is zeroed unless every byte is written, so that padding tells the guest nothing.
+"""
+
+from cpython.object cimport PyObject
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memmove, memset, strchr
+
+from wasmrt._native.abi cimport *
+from wasmrt._native.capi cimport ValRaw
+from wasmrt._native.pyapi cimport *
+
+from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, ArgumentValueError, MissingFieldError
+from wasmrt.spec._gen import traps as _traps
+
+cdef extern from "abi_text.h" nogil:
+    const uint32_t ABI_UTF16_TAG
+    bint abi_small_int(PyObject *value, int64_t *out)
+    void abi_store32(uint8_t *at, uint32_t word)
+    uint64_t abi_text_measure(const void *data, int width, uint64_t units, bint utf16)
+    void abi_text_encode(uint8_t *out, const void *data, int width, uint64_t units, int encoding)
+
+cdef enum:
+    TRAP_UNALIGNED_POINTER = 33
+    TRAP_CANONICAL_ABI = 100
+    TRAP_REALLOC = 102
+
+assert (TRAP_UNALIGNED_POINTER, TRAP_CANONICAL_ABI, TRAP_REALLOC) == (_traps.UNALIGNED_POINTER, _traps.CANONICAL_ABI, _traps.REALLOC)
+
+from wasmrt._native.abi import Record  # a Python class: not in the pxd
+
+cdef uint64_t MAX_GUEST_BYTES = 0xFFFFFFFF
+cdef PyTypeObject *RECORD_TYPE = <PyTypeObject *><PyObject *>Record
+cdef PyTypeObject *VARIANT_TYPE = <PyTypeObject *><PyObject *>Variant
+cdef PyTypeObject *RESOURCE_TYPE = <PyTypeObject *><PyObject *>Resource
+
+
+# ---- scalars ----------------------------------------------------------------------------------------------------------------------------------------
+
+cdef int stage_int(AbiCall *call, const AbiNode *node, PyObject *value, uint64_t *out) noexcept:
+    """Any int of the type's range, as the bits of the core value (i32 zero-extended)."""
+    cdef int64_t number
+    cdef int overflow = 0
+    cdef PyObject *held = NULL
+    if not (is_long_exact(value) and abi_small_int(value, &number)):
+        if not is_long(value):
+            if not is_index(value) or is_float(value):
+                return fail_type(call, node, value)
+            held = to_index(value)
+            if held == NULL:
+                if error_matches(PyExc_TypeError):
+                    error_clear()
+                    return fail_type(call, node, value)
+                return -1
+            value = held
+        number = long_as_i64(value, &overflow)
+        if overflow > 0 and node.op == ABI_OP_U64:
+            out[0] = long_as_u64(value)
+            if out[0] == <uint64_t>-1 and error_occurred() != NULL:
+                error_clear()
+                fail_range(call, node, value)
+                xdecref(held)
+                return -1
+            xdecref(held)
+            return 0
+        if overflow != 0:
+            fail_range(call, node, value)
+            xdecref(held)
+            return -1
+    cdef bint fits = True
+    cdef uint8_t op = node.op
+    out[0] = <uint32_t>number
+    if op == ABI_OP_S32:
+        fits = number == <int32_t>number
+    elif op == ABI_OP_U32:
+        fits = number == <int64_t><uint32_t>number
+    elif op == ABI_OP_S64:
+        out[0] = <uint64_t>number
+    elif op == ABI_OP_U64:
+        out[0] = <uint64_t>number
+        fits = number >= 0
+    elif op == ABI_OP_U8:
+        fits = number == <int64_t><uint8_t>number
+    elif op == ABI_OP_S8:
+        fits = number == <int8_t>number
+    elif op == ABI_OP_U16:
+        fits = number == <int64_t><uint16_t>number
+    else:
+        fits = number == <int16_t>number
+    if not fits:
+        fail_range(call, node, value)
+    xdecref(held)
+    return 0 if fits else -1
+
+
+cdef int stage_double(AbiCall *call, const AbiNode *node, PyObject *value, double *out) noexcept:
+    if is_float(value):
+        out[0] = float_value(value)
+        return 0
+    if not is_long(value) and (is_str(value) or (is_sequence(value) and not is_index(value)) or not (has_float(value) or is_index(value))):
+        return fail_type(call, node, value)
+    out[0] = as_double(value)
+    if out[0] == -1.0 and error_occurred() != NULL:
+        if error_matches(PyExc_OverflowError):
+            error_clear()
+            return fail_range(call, node, value)
+        if error_matches(PyExc_TypeError):
+            error_clear()
+            return fail_type(call, node, value)
+        return -1
+    return 0
+
+
+cdef int stage_char(AbiCall *call, const AbiNode *node, PyObject *value, uint64_t *out) noexcept:
+    if not is_str(value):
+        return fail_type(call, node, value)
+    if str_ready(value) < 0:
+        return -1
+    if str_length(value) != 1:
+        return fail(call, ArgumentTypeError, f"expected char (a str of length 1), got a str of length {str_length(value)}")
+    out[0] = str_char(value, 0)
+    if 0xD800 <= out[0] <= 0xDFFF:
+        return fail(call, ArgumentValueError, f"a char cannot be the surrogate {out[0]:#x}")
+    return 0
+
+
+cdef int64_t find_name(AbiCall *call, const AbiNode *node, PyObject *value) noexcept:
+    """Index of a case or label, -1 with an exception."""
+    cdef PyObject *names = <PyObject *>call.objects[node.names]
+    cdef PyObject *found
+    cdef uint32_t i, count = node.length if node.length else node.count
+    if not is_str(value):
+        fail(call, ArgumentTypeError, f"expected a name of {type_text(<object>call.objects[node.type])}, got {type(<object>value).__name__}")
+        return -1
+    for i in range(count if count < 12 else 12):
+        if tuple_item(names, i) == value:
+            return i
+    found = dict_get(<PyObject *>call.objects[node.lookup], value)
+    if found == NULL:
+        if error_occurred() == NULL:
+            known = ", ".join((<object>names)[:12]) + (", ..." if count > 12 else "")
+            fail(call, ArgumentValueError, f"unknown name {(<object>value)[:40]!r}, expected one of {known}")
+        return -1
+    return long_as_long(found)
+
+
+cdef int stage_flags(AbiCall *call, const AbiNode *node, PyObject *value, uint64_t *out) noexcept:
+    cdef PyObject *iterator
+    cdef PyObject *item
+    cdef int64_t index
+    cdef uint64_t bits = 0
+    if is_str(value) or is_bytes(value) or is_dict(value) or not (is_any_set(value) or is_list(value) or is_tuple(value) or hasattr(<object>value, "__iter__")):
+        return fail(call, ArgumentTypeError, f"expected a set of names for {type_text(<object>call.objects[node.type])}, got {type(<object>value).__name__}")
+    iterator = get_iter(value)
+    if iterator == NULL:
+        return -1
+    while True:
+        item = iter_next(iterator)
+        if item == NULL:
+            break
+        index = find_name(call, node, item)
+        decref(item)
+        if index < 0:
+            decref(iterator)
+            return -1
+        bits |= <uint64_t>1 << index
+    decref(iterator)
+    if error_occurred() != NULL:
+        return -1
+    out[0] = bits
+    return 0
+
+
+cdef int stage_scalar(AbiCall *call, const AbiNode *node, PyObject *value, uint64_t *out) noexcept:
+    """Types of one core value without steps: bool to char, enum, flags. `out` gets the bits, zero-extended."""
+    cdef uint8_t op = node.op
+    cdef double number
+    cdef float narrow
+    cdef uint32_t word
+    cdef int64_t index
+    if ABI_OP_S8 <= op <= ABI_OP_U64:
+        return stage_int(call, node, value, out)
+    if op == ABI_OP_F64:
+        if is_float_exact(value):
+            number = float_value(value)
+        elif stage_double(call, node, value, &number) < 0:
+            return -1
+        memcpy(out, &number, 8)
+        return 0
+    if op == ABI_OP_F32:
+        if stage_double(call, node, value, &number) < 0:
+            return -1
+        narrow = <float>number
+        memcpy(&word, &narrow, 4)
+        out[0] = word
+        return 0
+    if op == ABI_OP_BOOL:
+        if value == TRUE:
+            out[0] = 1
+        elif value == FALSE:
+            out[0] = 0
+        else:
+            return fail_type(call, node, value)
+        return 0
+    if op == ABI_OP_CHAR:
+        return stage_char(call, node, value, out)
+    if op == ABI_OP_ENUM:
+        index = find_name(call, node, value)
+        if index < 0:
+            return -1
+        out[0] = <uint64_t>index
+        return 0
+    return stage_flags(call, node, value, out)
+
+
+cdef inline bint is_scalar_op(uint8_t op) noexcept nogil:
+    return op <= ABI_OP_CHAR or op == ABI_OP_ENUM or op == ABI_OP_FLAGS
+
+
+# ---- strings, lists ---------------------------------------------------------------------------------------------------------------------------------
+
+cdef int stage_string(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *patch, uint32_t *out_units) noexcept:
+    cdef AbiStep *step
+    cdef uint64_t length, size
+    cdef int width
+    cdef bint utf16
+    if not is_str(value):
+        return fail_type(call, node, value)
+    if str_ready(value) < 0:
+        return -1
+    length = <uint64_t>str_length(value)
+    if call.encoding == ABI_UTF8:
+        if str_is_ascii(value):
+            if length > MAX_GUEST_BYTES:
+                return fail_large(call, length)
+            out_units[0] = <uint32_t>length
+            return add_copy(call, 1, str_data(value), length, patch, value)
+        utf16 = False
+    else:
+        width = str_kind(value)
+        if width == 1 and call.encoding == ABI_LATIN1_UTF16:
+            if length >= ABI_UTF16_TAG:
+                return fail_large(call, length)
+            out_units[0] = <uint32_t>length
+            return add_copy(call, 2, str_data(value), length, patch, value)
+        utf16 = True
+    width = str_kind(value)
+    size = abi_text_measure(str_data(value), width, length, utf16)
+    if size == <uint64_t>-1:
+        return fail(call, ArgumentValueError, "a string cannot hold surrogates")
+    if size > MAX_GUEST_BYTES or (utf16 and size >= ABI_UTF16_TAG):
+        return fail_large(call, size)
+    step = add_step(call)
+    if step == NULL:
+        return -1
+    step.kind = ABI_STEP_TEXT
+    step.align = 2 if utf16 else 1
+    step.width = <uint8_t>width
+    step.encoding = ABI_UTF16 if utf16 else ABI_UTF8
+    step.source = str_data(value)
+    step.size = size
+    step.units = length
+    step.patch = patch
+    incref(value)
+    step.owner = value
+    out_units[0] = <uint32_t>size
+    if utf16:
+        out_units[0] = <uint32_t>(size // 2)
+        if call.encoding == ABI_LATIN1_UTF16:
+            out_units[0] |= ABI_UTF16_TAG
+    return 0
+
+
+cdef int fail_large(AbiCall *call, uint64_t size) noexcept:
+    return fail(call, ArgumentOverflowError, f"{size} bytes do not fit into a 32-bit linear memory")
+
+
+cdef bint format_fits(const AbiNode *element, const char *format, Py_ssize_t itemsize) noexcept:
+    """Whether a buffer's items are what the element type holds in memory."""
+    cdef uint8_t op = element.op
+    if <uint64_t>itemsize != element.size:
+        return False
+    if format == NULL:
+        return op == ABI_OP_U8
+    if format[0] == b'@' or format[0] == b'<' or format[0] == b'=':
+        format += 1
+    if format[0] == 0 or format[1] != 0:
+        return False
+    if op == ABI_OP_F32 or op == ABI_OP_F64:
+        return format[0] == b'f' or format[0] == b'd'
+    if op == ABI_OP_BOOL:
+        return format[0] == b'?'
+    if op == ABI_OP_U8 or op == ABI_OP_U16 or op == ABI_OP_U32 or op == ABI_OP_U64:
+        return strchr(b"BHILQN", format[0]) != NULL
+    return strchr(b"bhilqn", format[0]) != NULL
+
+
+cdef int stage_buffer(AbiCall *call, const AbiNode *node, const AbiNode *element, PyObject *value, uint8_t *patch, uint32_t *out_count) noexcept:
+    """A buffer of the element's items (any items for list<u8>): copied from where it is when the lowering commits."""
+    cdef Py_buffer *view
+    cdef AbiStep *step
+    cdef uint64_t i, size
+    cdef uint8_t *bytes_
+    if is_bytes_exact(value) and element.op == ABI_OP_U8:
+        size = <uint64_t>bytes_size(value)
+        if size > MAX_GUEST_BYTES:
+            return fail_large(call, size)
+        out_count[0] = <uint32_t>size
+        return add_copy(call, 1, bytes_data(value), size, patch, value)
+    if is_str(value) or not is_buffer(value):
+        return fail_type(call, node, value)
+    view = <Py_buffer *>stage_bytes(call, sizeof(Py_buffer))
+    if view == NULL:
+        return -1
+    if get_buffer(value, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0:
+        if error_matches(PyExc_BufferError) or error_matches(<PyObject *>ValueError):
+            error_clear()
+            return fail(call, ArgumentTypeError, f"expected {type_text(<object>call.objects[node.type])}, got a buffer that is not C-contiguous")
+        return -1
+    size = <uint64_t>view.len
+    if element.op == ABI_OP_U8:
+        if view.format != NULL and strchr(view.format, b'O') != NULL:
+            release_buffer(view)
+            return fail(call, ArgumentTypeError, "expected bytes, got a buffer of Python objects")
+    elif not format_fits(element, view.format, view.itemsize):
+        wanted = type_text(<object>call.objects[node.type])
+        got = "B" if view.format == NULL else (<bytes>view.format).decode("ascii", "replace")
+        fail(call, ArgumentTypeError, f"expected {wanted}, got a buffer of {view.itemsize}-byte items of format {got!r}")
+        release_buffer(view)
+        return -1
+    if size > MAX_GUEST_BYTES:
+        release_buffer(view)
+        return fail_large(call, size)
+    step = add_step(call)
+    if step == NULL:
+        release_buffer(view)
+        return -1
+    step.kind = ABI_STEP_BUFFER
+    step.align = element.align
+    step.source = view.buf
+    step.size = size
+    step.patch = patch
+    step.lent = view
+    out_count[0] = <uint32_t>(size // element.size)
+    if element.op == ABI_OP_BOOL and size:
+        bytes_ = stage_bytes(call, size)
+        if bytes_ == NULL:
+            return -1
+        for i in range(size):
+            bytes_[i] = (<const uint8_t *>view.buf)[i] != 0
+        call.steps[call.num_steps - 1].source = bytes_
+    return 0
+
+
+cdef int stage_elements(AbiCall *call, const AbiNode *element, PyObject *items, bint in_list, Py_ssize_t count, uint8_t *out) noexcept:
+    """Elements of a list or tuple of `count` into consecutive memory."""
+    cdef Py_ssize_t i
+    cdef PyObject *item
+    cdef uint32_t size = element.size
+    cdef uint64_t bits
+    cdef double number
+    cdef int64_t integer
+    cdef int failed
+    cdef uint8_t op = element.op
+    for i in range(count):
+        if in_list:
+            if list_size(items) != count:
+                return fail(call, ArgumentValueError, "the list changed while it was read")
+            item = list_item(items, i)
+        else:
+            item = tuple_item(items, i)
+        if op == ABI_OP_F64 and is_float_exact(item):
+            number = float_value(item)
+            memcpy(out, &number, 8)
+            out += 8
+            continue
+        if op == ABI_OP_U32 or op == ABI_OP_S32:
+            if is_long_exact(item) and abi_small_int(item, &integer):
+                if integer == (<int64_t><int32_t>integer if op == ABI_OP_S32 else <int64_t><uint32_t>integer):
+                    abi_store32(out, <uint32_t>integer)
+                    out += 4
+                    continue
+        incref(item)
+        if is_scalar_op(op):
+            failed = stage_scalar(call, element, item, &bits)
+            if failed == 0:
+                memcpy(out, &bits, size)
+        else:
+            failed = stage_memory(call, element, item, out)
+        decref(item)
+        if failed < 0:
+            return add_index(call, i)
+        out += size
+    return 0
+
+
+cdef int stage_list(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *patch, uint32_t *out_count) noexcept:
+    cdef const AbiNode *element = &call.nodes[call.fields[node.first].node]
+    cdef bint in_list = is_list(value)
+    cdef Py_ssize_t count
+    cdef uint64_t size
+    cdef uint8_t *block
+    cdef PyObject *items
+    cdef int failed
+    if not in_list and not is_tuple(value):
+        if node.op == ABI_OP_MAP:
+            if not (is_dict(value) or (is_mapping(value) and hasattr(<object>value, "keys"))):
+                return fail_type(call, node, value)
+            items = to_items(value)
+            if items == NULL:
+                return -1
+            failed = stage_list(call, node, items, patch, out_count)
+            decref(items)
+            return failed
+        if not element.flags & ABI_SCALAR:
+            return fail_type(call, node, value)
+        return stage_buffer(call, node, element, value, patch, out_count)
+    count = list_size(value) if in_list else tuple_size(value)
+    size = <uint64_t>count * element.size  # below 2**63: a list has at most 2**60 items of 8 bytes, an element less than 2**28 bytes
+    if <uint64_t>count > MAX_GUEST_BYTES or size > MAX_GUEST_BYTES:
+        return fail_large(call, size)
+    block = stage_bytes(call, size)
+    if block == NULL:
+        return -1
+    if not is_scalar_op(element.op):
+        memset(block, 0, size)
+    out_count[0] = <uint32_t>count
+    if add_copy(call, element.align, block, size, patch, NULL) < 0:
+        return -1
+    return stage_elements(call, element, value, in_list, count, block)
+
+
+cdef PyObject *fixed_items(AbiCall *call, const AbiNode *node, PyObject *value) noexcept:
+    """A new reference to a list or tuple of exactly the type's length, NULL with an exception."""
+    cdef const AbiNode *element = &call.nodes[call.fields[node.first].node]
+    cdef PyObject *items = value
+    cdef Py_ssize_t count
+    if is_list(value) or is_tuple(value):
+        incref(value)
+    elif element.flags & ABI_SCALAR and not is_str(value) and is_buffer(value):
+        items = to_list(value)
+        if items == NULL:
+            return NULL
+    else:
+        fail_type(call, node, value)
+        return NULL
+    count = list_size(items) if is_list(items) else tuple_size(items)
+    if <uint64_t>count != node.length:
+        fail(call, ArgumentValueError, f"expected {node.length} elements, got {count}")
+        decref(items)
+        return NULL
+    return items
+
+
+# ---- records, variants ------------------------------------------------------------------------------------------------------------------------------
+
+cdef enum FieldAccess:
+    BY_SLOT
+    BY_KEY
+    BY_ATTRIBUTE
+    BY_ITEM
+
+
+cdef int record_access(AbiCall *call, const AbiNode *node, PyObject *value) noexcept:
+    """How to read the fields of this value, -1 with an exception."""
+    if <void *>type_of(value) == call.objects[node.lookup]:
+        return BY_SLOT
+    if is_dict(value):
+        return BY_KEY
+    if value == NONE or is_long(value) or is_float(value) or is_str(value) or is_bytes(value) or is_list(value) or type_of(value) == <PyTypeObject *><PyObject *>tuple:
+        return fail_type(call, node, value)
+    if not is_instance(value, RECORD_TYPE) and is_mapping(value) and hasattr(<object>value, "keys"):
+        return BY_ITEM
+    return BY_ATTRIBUTE
+
+
+cdef PyObject *record_field(AbiCall *call, const AbiNode *node, PyObject *value, int access, uint32_t index) noexcept:
+    """A new reference to a field, NULL with an exception."""
+    cdef PyObject *names = <PyObject *>call.objects[node.names]
+    cdef PyObject *name = tuple_item(names, index)
+    cdef PyObject *python_name = tuple_item(names, node.count + index)
+    cdef PyObject *found = NULL
+    if access == BY_SLOT:
+        found = member(value, call.fields[node.first + index].place)[0]
+        if found != NULL:
+            incref(found)
+            return found
+    elif access == BY_KEY:
+        found = dict_get(value, name)
+        if found == NULL and error_occurred() == NULL and python_name != name:
+            found = dict_get(value, python_name)
+        if found != NULL:
+            incref(found)
+            return found
+        if error_occurred() != NULL:
+            return NULL
+    else:
+        found = get_item(value, name) if access == BY_ITEM else get_attr(value, python_name)
+        if found == NULL and error_matches(PyExc_KeyError if access == BY_ITEM else PyExc_AttributeError):
+            error_clear()
+            if python_name != name:
+                found = get_item(value, python_name) if access == BY_ITEM else get_attr(value, name)
+                if found == NULL and error_matches(PyExc_KeyError if access == BY_ITEM else PyExc_AttributeError):
+                    error_clear()
+        if found != NULL or error_occurred() != NULL:
+            return found
+    fail(call, MissingFieldError, f"field `{<object>name}` is missing in the {type(<object>value).__name__} given")
+    return NULL
+
+
+cdef uint32_t kind_of(PyObject *value) noexcept:
+    """The ABI_KIND of a value."""
+    if value == NONE:
+        return ABI_KIND_NONE
+    if is_long(value):
+        return ABI_KIND_INT if is_long_exact(value) else ABI_KIND_BOOL if is_bool(value) else ABI_KIND_OTHER_INT
+    if is_float(value):
+        return ABI_KIND_FLOAT if is_float_exact(value) else ABI_KIND_OTHER_FLOAT
+    if is_str(value):
+        return ABI_KIND_STR
+    if is_bytes_exact(value):
+        return ABI_KIND_BYTES
+    if is_list(value):
+        return ABI_KIND_LIST
+    if is_tuple(value):
+        return ABI_KIND_TUPLE
+    if is_dict(value):
+        return ABI_KIND_DICT
+    if is_set(value):
+        return ABI_KIND_SET
+    if is_frozenset(value):
+        return ABI_KIND_FROZENSET
+    if is_instance(value, VARIANT_TYPE):
+        return ABI_KIND_VARIANT
+    if is_instance(value, RECORD_TYPE):
+        return ABI_KIND_RECORD
+    if is_instance(value, RESOURCE_TYPE):
+        return ABI_KIND_RESOURCE
+    if is_buffer(value) and is_sequence(value):
+        return ABI_KIND_BUFFER
+    if is_index(value):
+        return ABI_KIND_OTHER_INT
+    if has_float(value):
+        return ABI_KIND_OTHER_FLOAT
+    return ABI_KIND_BUFFER if is_buffer(value) else ABI_KIND_OTHER
+
+
+cdef int64_t find_case(AbiCall *call, const AbiNode *node, PyObject *value, PyObject **out_payload) noexcept:
+    """Which case a value is, and its payload (borrowed from the value); -1 with an exception."""
+    cdef uint32_t bit, i, child
+    cdef int64_t index
+    cdef uint32_t mask
+    if node.op == ABI_OP_OPTION:
+        out_payload[0] = value
+        return 0 if value == NONE else 1
+    if node.op == ABI_OP_VARIANT:
+        if not is_instance(value, VARIANT_TYPE):
+            fail(call, ArgumentTypeError, f"expected Variant for {type_text(<object>call.objects[node.type])}, got {type(<object>value).__name__}")
+            return -1
+        out_payload[0] = <PyObject *>(<Variant><object>value).payload
+        index = find_name(call, node, <PyObject *>(<Variant><object>value).tag)
+        if index >= 0 and call.fields[node.first + index].node == ABI_NO_NODE and out_payload[0] != NONE:
+            fail(call, ArgumentTypeError, f"case `{(<Variant><object>value).tag}` has no payload")
+            return -1
+        return index
+    out_payload[0] = value
+    bit = <uint32_t>1 << kind_of(value)
+    for i in range(2):
+        if not (node.exact if i == 0 else node.loose) & bit:
+            continue
+        for index in range(node.count):
+            child = call.fields[node.first + index].node
+            if child == ABI_NO_NODE:
+                mask = <uint32_t>1 << ABI_KIND_NONE if i == 0 else 0
+            else:
+                mask = call.nodes[child].exact if i == 0 else call.nodes[child].loose
+            if mask & bit:
+                return index
+    if bit == <uint32_t>1 << ABI_KIND_VARIANT:
+        fail(call, ArgumentValueError, f"value not valid for this variant: {type_text(<object>call.objects[node.type])} takes the payload itself, without Variant")
+    else:
+        fail(call, ArgumentValueError, f"value not valid for this variant: {type_text(<object>call.objects[node.type])} has no case for {type(<object>value).__name__}")
+    return -1
+
+
+cdef int stage_resource(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *patch) noexcept:
+    cdef AbiStep *step = add_step(call)
+    if step == NULL:
+        return -1
+    step.kind = ABI_STEP_OWN if node.op == ABI_OP_OWN else ABI_STEP_BORROW
+    step.resource = node.length
+    step.patch = patch
+    if call.stage_resource(call, node, value, step) < 0:
+        call.num_steps -= 1
+        return -1
+    return 0
+
+
+# ---- compounds: core values and memory --------------------------------------------------------------------------------------------------------------
+
+cdef int stage_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw *out) noexcept:
+    """A value as core values. Every slot is written in full, so that joined variant payloads need no conversion."""
+    cdef uint8_t op = node.op
+    cdef uint32_t i, units = 0
+    cdef int64_t index
+    cdef int access, failed
+    cdef const AbiField *field
+    cdef PyObject *item
+    cdef PyObject *items
+    if is_scalar_op(op):
+        return stage_scalar(call, node, value, <uint64_t *>&out.i64)
+    if op == ABI_OP_STRING or op == ABI_OP_BYTES or op == ABI_OP_LIST or op == ABI_OP_MAP:
+        out[0].i64 = 0
+        if op == ABI_OP_STRING:
+            failed = stage_string(call, node, value, <uint8_t *>&out[0], &units)
+        elif op == ABI_OP_BYTES and is_bytes_exact(value):
+            failed = stage_buffer(call, node, &call.nodes[call.fields[node.first].node], value, <uint8_t *>&out[0], &units)
+        else:
+            failed = stage_list(call, node, value, <uint8_t *>&out[0], &units)
+        out[1].i64 = units
+        return failed
+    if op == ABI_OP_RECORD:
+        access = record_access(call, node, value)
+        if access < 0:
+            return -1
+        for i in range(node.count):
+            item = record_field(call, node, value, access, i)
+            if item == NULL:
+                return -1
+            field = &call.fields[node.first + i]
+            failed = stage_flat(call, &call.nodes[field.node], item, out + field.slot)
+            decref(item)
+            if failed < 0:
+                return add_name(call, tuple_item(<PyObject *>call.objects[node.names], i))
+        return 0
+    if op == ABI_OP_TUPLE:
+        if check_tuple(call, node, value) < 0:
+            return -1
+        for i in range(node.count):
+            item = tuple_item_of(call, node, value, i)
+            if item == NULL:
+                return -1
+            field = &call.fields[node.first + i]
+            failed = stage_flat(call, &call.nodes[field.node], item, out + field.slot)
+            decref(item)
+            if failed < 0:
+                return add_index(call, i)
+        return 0
+    if op == ABI_OP_OPTION or op == ABI_OP_BARE or op == ABI_OP_VARIANT:
+        index = find_case(call, node, value, &item)
+        if index < 0:
+            return -1
+        for i in range(1, node.flat):
+            out[i].i64 = 0
+        out[0].i64 = index
+        field = &call.fields[node.first + index]
+        if field.node == ABI_NO_NODE:
+            return 0
+        incref(item)
+        failed = stage_flat(call, &call.nodes[field.node], item, out + 1)
+        decref(item)
+        if failed < 0 and op == ABI_OP_VARIANT:
+            return add_name(call, tuple_item(<PyObject *>call.objects[node.names], index))
+        return failed
+    if op == ABI_OP_FIXED_LIST:
+        items = fixed_items(call, node, value)
+        if items == NULL:
+            return -1
+        node = &call.nodes[call.fields[node.first].node]
+        failed = 0
+        for i in range(<uint32_t>(list_size(items) if is_list(items) else tuple_size(items))):
+            if is_list(items) and <Py_ssize_t>i >= list_size(items):
+                failed = fail(call, ArgumentValueError, "the list changed while it was read")
+                break
+            item = list_item(items, i) if is_list(items) else tuple_item(items, i)
+            incref(item)
+            failed = stage_flat(call, node, item, out + i * node.flat)
+            decref(item)
+            if failed < 0:
+                add_index(call, i)
+                break
+        decref(items)
+        return failed
+    out[0].i64 = 0
+    return stage_resource(call, node, value, <uint8_t *>&out[0])
+
+
+cdef int stage_memory(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *out) noexcept:
+    """A value as it lies in linear memory, into staged bytes (zeroed by whoever made them, so that padding tells nothing)."""
+    cdef uint8_t op = node.op
+    cdef uint32_t i, units = 0
+    cdef uint64_t bits
+    cdef int64_t index
+    cdef int access, failed
+    cdef const AbiField *field
+    cdef PyObject *item
+    cdef PyObject *items
+    if is_scalar_op(op):
+        if stage_scalar(call, node, value, &bits) < 0:
+            return -1
+        memcpy(out, &bits, node.size)
+        return 0
+    if op == ABI_OP_STRING or op == ABI_OP_BYTES or op == ABI_OP_LIST or op == ABI_OP_MAP:
+        if op == ABI_OP_STRING:
+            failed = stage_string(call, node, value, out, &units)
+        elif op == ABI_OP_BYTES and is_bytes_exact(value):
+            failed = stage_buffer(call, node, &call.nodes[call.fields[node.first].node], value, out, &units)
+        else:
+            failed = stage_list(call, node, value, out, &units)
+        abi_store32(out + 4, units)
+        return failed
+    if op == ABI_OP_RECORD:
+        access = record_access(call, node, value)
+        if access < 0:
+            return -1
+        for i in range(node.count):
+            item = record_field(call, node, value, access, i)
+            if item == NULL:
+                return -1
+            field = &call.fields[node.first + i]
+            failed = stage_memory(call, &call.nodes[field.node], item, out + field.offset)
+            decref(item)
+            if failed < 0:
+                return add_name(call, tuple_item(<PyObject *>call.objects[node.names], i))
+        return 0
+    if op == ABI_OP_TUPLE:
+        if check_tuple(call, node, value) < 0:
+            return -1
+        for i in range(node.count):
+            item = tuple_item_of(call, node, value, i)
+            if item == NULL:
+                return -1
+            field = &call.fields[node.first + i]
+            failed = stage_memory(call, &call.nodes[field.node], item, out + field.offset)
+            decref(item)
+            if failed < 0:
+                return add_index(call, i)
+        return 0
+    if op == ABI_OP_OPTION or op == ABI_OP_BARE or op == ABI_OP_VARIANT:
+        index = find_case(call, node, value, &item)
+        if index < 0:
+            return -1
+        bits = <uint64_t>index
+        memcpy(out, &bits, node.disc_size)
+        field = &call.fields[node.first + index]
+        if field.node == ABI_NO_NODE:
+            return 0
+        incref(item)
+        failed = stage_memory(call, &call.nodes[field.node], item, out + node.payload_offset)
+        decref(item)
+        if failed < 0 and op == ABI_OP_VARIANT:
+            return add_name(call, tuple_item(<PyObject *>call.objects[node.names], index))
+        return failed
+    if op == ABI_OP_FIXED_LIST:
+        items = fixed_items(call, node, value)
+        if items == NULL:
+            return -1
+        node = &call.nodes[call.fields[node.first].node]
+        failed = stage_elements(call, node, items, is_list(items), list_size(items) if is_list(items) else tuple_size(items), out)
+        decref(items)
+        return failed
+    return stage_resource(call, node, value, out)
+
+
+cdef int check_tuple(AbiCall *call, const AbiNode *node, PyObject *value) noexcept:
+    cdef Py_ssize_t count
+    if is_tuple(value):
+        count = tuple_size(value)
+    elif is_list(value):
+        count = list_size(value)
+    else:
+        return fail_type(call, node, value)
+    if <uint64_t>count != node.count:
+        return fail(call, ArgumentTypeError, f"expected a tuple of {node.count} elements, got {count}")
+    return 0
+
+
+cdef PyObject *tuple_item_of(AbiCall *call, const AbiNode *node, PyObject *value, uint32_t index) noexcept:
+    """A new reference to an element."""
+    cdef PyObject *item
+    if is_tuple(value):
+        item = tuple_item(value, index)
+    elif <uint64_t>list_size(value) != node.count:
+        fail(call, ArgumentValueError, "the list changed while it was read")
+        return NULL
+    else:
+        item = list_item(value, index)
+    incref(item)
+    return item
+
+
+# ---- entry points -----------------------------------------------------------------------------------------------------------------------------------
+
+cdef int stage_params(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *values) except -1:
+    """Stages all arguments (borrowed, as many as parameters) into `values`, or into memory when they spill."""
+    cdef uint32_t i
+    cdef const AbiField *field = &plan.fields[plan.first_param]
+    cdef uint8_t *block = NULL
+    cdef int failed
+    if plan.params_spill:
+        block = stage_bytes(call, plan.params_size)
+        if block == NULL:
+            return -1
+        memset(block, 0, plan.params_size)
+        values[0].i64 = 0
+        if add_copy(call, <uint8_t>plan.params_align, block, plan.params_size, <uint8_t *>&values[0], NULL) < 0:
+            return -1
+        for i in range(plan.num_params):
+            if stage_memory(call, &plan.nodes[field.node], args[i], block + field.offset) < 0:
+                return raise_with_path(call, f"argument '{plan.param_names[i]}'")
+            field += 1
+        return 0
+    for i in range(plan.num_params):
+        if stage_flat(call, &plan.nodes[field.node], args[i], values + field.slot) < 0:
+            return raise_with_path(call, f"argument '{plan.param_names[i]}'")
+        field += 1
+    return 0
+
+
+cdef int stage_result(Plan plan, AbiCall *call, PyObject *value, ValRaw *values, uint32_t return_pointer) except -1:
+    """Stages a host function's result: one core value, or memory at the caller's return pointer."""
+    cdef const AbiNode *node
+    cdef uint8_t *block
+    cdef AbiStep *step
+    if plan.result == ABI_NO_NODE:
+        if value != NONE:
+            raise ArgumentTypeError(f"result: expected None from a function without result, got {type(<object>value).__name__}")
+        return 0
+    node = &plan.nodes[plan.result]
+    if not plan.result_spills:
+        if stage_flat(call, node, value, values) < 0:
+            return raise_with_path(call, "result")
+        return 0
+    block = stage_bytes(call, node.size)
+    if block == NULL:
+        return -1
+    memset(block, 0, node.size)
+    step = add_step(call)
+    if step == NULL:
+        return -1
+    step.kind = ABI_STEP_PLACE
+    step.align = node.align
+    step.source = block
+    step.size = node.size
+    step.guest = return_pointer
+    if stage_memory(call, node, value, block) < 0:
+        return raise_with_path(call, "result")
+    return 0
+
+
+cdef int commit(AbiCall *call) except -1:
+    """Allocates and hands over in the guest, in order, then copies. Raises Trap for what the guest's realloc gets wrong."""
+    cdef uint32_t i, handle
+    cdef AbiStep *step
+    cdef uint64_t address
+    for i in range(call.num_steps):
+        step = &call.steps[i]
+        if step.kind == ABI_STEP_OWN or step.kind == ABI_STEP_BORROW:
+            if call.commit_resource(call, step, &handle) < 0:
+                return -1
+            step.guest = 1
+            abi_store32(step.patch, handle)
+            continue
+        if step.kind == ABI_STEP_PLACE:
+            if step.guest % step.align:
+                raise_trap(TRAP_UNALIGNED_POINTER, "unaligned pointer")
+                return -1
+            if step.guest + step.size > call.memory.length_bytes:
+                raise_trap(TRAP_CANONICAL_ABI, "return pointer out of bounds of memory")
+                return -1
+            continue
+        if call.realloc_guest(call, step.align, step.size, &address) < 0:
+            return -1
+        if address % step.align:
+            raise_trap(TRAP_REALLOC, "realloc return: result not aligned")
+            return -1
+        if address + step.size > call.memory.length_bytes:
+            raise_trap(TRAP_REALLOC, "realloc return: beyond end of memory")
+            return -1
+        step.guest = address
+        abi_store32(step.patch, <uint32_t>address)
+    for i in range(call.num_steps):
+        step = &call.steps[i]
+        if step.kind == ABI_STEP_TEXT:
+            abi_text_encode(call.memory.base + step.guest, step.source, step.width, step.units, step.encoding)
+        elif step.kind != ABI_STEP_OWN and step.kind != ABI_STEP_BORROW and step.size:
+            memmove(call.memory.base + step.guest, step.source, step.size)
+    return 0

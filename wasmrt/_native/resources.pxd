@@ -1,0 +1,92 @@
+# cython: language_level=3
+"""Component instances and their resources; `resources.pyx` says what each is for."""
+
+from cpython.object cimport PyObject
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+cimport wasmrt._native.capi as c
+from wasmrt._native.abi cimport AbiCall, AbiNode, AbiStep, Resource
+from wasmrt._native.core cimport Store
+
+
+# One call's borrows: those it put into the callee's table, and those it took out of the caller's.
+cdef struct Scope:
+    Scope *previous            # of the same runtime instance
+    RuntimeInstance *instance  # whose handle table is used
+    uint32_t num_borrows       # borrow handles of this call that the guest has not dropped
+    uint32_t num_lends
+    uint32_t capacity
+    uint32_t *lends            # handles of the table that are lent for this call
+    uint32_t first_lends[4]
+    PyObject *borrowed         # list of ResourceAny that end with the call; strong or NULL
+
+
+# A component instance inside a component: what the canonical ABI calls ComponentInstance.
+cdef struct RuntimeInstance:
+    bint may_leave
+    bint may_enter
+    c.WrHandleTable *handles
+    Scope *scopes              # of the calls that run, innermost first
+
+
+cdef class ResourceType:
+    cdef readonly uint64_t id
+    cdef readonly object key             # host: the int or class it was made of; guest: None
+    cdef readonly str name
+    cdef bint is_class                   # host: values are instances of `key`
+    cdef ComponentInstance instance      # guest: who defines it
+    cdef uint32_t defined_by             # guest: the RuntimeComponentInstanceIndex
+    cdef c.VMFuncRef *dtor               # guest: NULL where it has none
+    cdef object __weakref__
+
+
+cdef class ResourceAny(Resource):
+    cdef readonly ResourceType type
+    cdef Store store
+    cdef object dtor                     # host: called with (store, rep)
+    cdef uint64_t rep
+    cdef uint8_t state
+    cdef uint32_t num_lends
+
+    cdef int check_usable(self) except -1
+
+
+cdef class ResourceHost(Resource):
+    cdef readonly ResourceType type
+    cdef readonly uint64_t rep
+    cdef readonly bint owned
+
+
+cdef class ComponentInstance:
+    cdef readonly Store store
+    cdef bint poisoned
+    cdef RuntimeInstance *instances
+    cdef uint32_t num_instances
+    cdef c.VMMemoryDef **memories
+    cdef c.VMFuncRef **reallocs
+    cdef c.VMFuncRef **post_returns
+    cdef uint32_t num_memories, num_reallocs, num_post_returns
+    cdef list resources                  # ResourceIndex -> ResourceType
+    cdef list dtors                      # ResourceIndex -> callable(store, rep) of a host resource, or None
+    cdef list objects                    # rep -> Python object of a host class
+    cdef list free_objects
+    cdef list kept                       # what C contexts of this instance point at
+    cdef list lowerings                  # TrampolineIndex -> LoweredImport, None for intrinsics
+    cdef object __weakref__
+
+
+cdef inline void scope_init(Scope *scope, RuntimeInstance *instance) noexcept:
+    scope.instance = instance
+    scope.num_borrows = 0
+    scope.num_lends = 0
+    scope.capacity = 4
+    scope.lends = scope.first_lends
+    scope.borrowed = NULL
+
+
+cdef void scope_close(Scope *scope) noexcept
+cdef void set_hooks(AbiCall *call, ComponentInstance owner, Scope *scope) noexcept
+cdef c.WrHandle *find_handle(RuntimeInstance *instance, uint32_t index, ResourceType ty) except NULL
+cdef int drop_rep(Store store, ResourceType ty, uint64_t rep, object dtor) except -1
+cdef uint32_t add_handle(RuntimeInstance *instance, uint32_t kind, uint64_t type_id, uint64_t rep, uint64_t scope) except 0
+cdef object take_object(ComponentInstance owner, uint64_t rep)

@@ -1,0 +1,554 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, embedsignature=True
+"""Resources on both sides of the boundary, and the state of a component instance that they live in.
+
+Guest handles are rows of one WrHandleTable for each RuntimeInstance. What a row's `rep` means depends on the resource type:
+
+* guest-defined: the guest's own 32 bits. The host sees a ResourceAny that holds them; no table of the host's is needed.
+* host-defined by an int (`ResourceType.host(7)`, as the peer does): 32 bits of the host function's choosing, in ResourceAny/ResourceHost.
+* host-defined by a Python class: a slot in `ComponentInstance.objects`. Host functions get and return the objects themselves.
+
+A handle that is borrowed for a call lives in a Scope on that call's C stack. Guests may drop borrows in any task of their instance, so rows carry the
+scope's address, which is looked up among the instance's open scopes before it is used. Owned ResourceAny that nobody holds any more are queued on
+their store; no destructor runs inside the collector.
+
+Functions that the plan runner calls through its hooks are `except -1` here and cast there: both mean "-1 with an exception set".
+"""
+
+from cpython.object cimport PyObject
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+cimport wasmrt._native.capi as c
+from wasmrt._native.abi cimport *
+from wasmrt._native.core cimport Store, trap_text
+from wasmrt._native.externs cimport Func, Memory
+from wasmrt._native.pyapi cimport decref, incref
+
+import threading
+
+from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, WasmError
+
+cdef enum:
+    OWNED      # the host owns it
+    STAGED     # it is an argument of a call that is being prepared
+    BORROWED   # valid until its call ends
+    MOVED      # a guest has it now
+    DROPPED
+    EXPIRED    # a borrow whose call ended
+
+cdef uint64_t GUEST_TYPES = <uint64_t>1 << 32  # ids from here on are guest-defined
+cdef uint64_t next_guest_type = GUEST_TYPES
+cdef object host_type_ids = {}
+cdef object host_type_lock = threading.Lock()
+
+
+# ---- types ------------------------------------------------------------------------------------------------------------------------------------------
+
+cdef class ResourceType:
+    """A resource type at run time. Those of hosts are equal when made of the same int or class; a guest's is fresh for each instantiation."""
+
+    def __init__(self) -> None:
+        raise WasmError("Cannot directly construct a `ResourceType`: use ResourceType.host")
+
+    @staticmethod
+    def host(key: object) -> ResourceType:
+        """A host resource type: of an int (values are ResourceHost) or of a Python class (values are its instances)."""
+        cdef ResourceType self
+        if isinstance(key, type):
+            is_class = True
+        elif isinstance(key, int) and not isinstance(key, bool):
+            is_class = False
+        else:
+            raise ArgumentTypeError(f"a host resource type is made of an int or a class, got {type(key).__name__}")
+        self = ResourceType.__new__(ResourceType)
+        self.key = key
+        self.is_class = is_class
+        self.name = key.__name__ if is_class else str(key)
+        with host_type_lock:
+            self.id = host_type_ids.setdefault(key, len(host_type_ids) + 1)
+        return self
+
+    @property
+    def is_host(self) -> bool:
+        return self.id < GUEST_TYPES
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ResourceType) and (<ResourceType>other).id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __str__(self) -> str:
+        return self.name or f"resource#{self.id}"
+
+    def __repr__(self) -> str:
+        if self.id < GUEST_TYPES:
+            return f"ResourceType.host({self.key!r})"
+        return f"<wasmrt.component.ResourceType {self.name} defined by a guest>"
+
+
+cdef str describe(uint64_t type_id, bint different):
+    kind = "host-defined resource" if type_id < GUEST_TYPES else "guest-defined resource"
+    return f"a different {kind}" if different else kind
+
+
+# ---- what the host holds ----------------------------------------------------------------------------------------------------------------------------
+
+cdef ResourceAny new_any(Store store, ResourceType ty, uint64_t rep, uint8_t state, object dtor):
+    cdef ResourceAny self = ResourceAny.__new__(ResourceAny)
+    self.store = store
+    self.type = ty
+    self.rep = rep
+    self.state = state
+    self.dtor = dtor
+    return self
+
+
+cdef class ResourceAny(Resource):
+    """A handle that the host holds: owned, or borrowed for the call that it is an argument of.
+
+    Passing an owned one to an `own` parameter gives it away. `drop()`, or leaving `with`, runs its destructor now; one that nobody holds any more is
+    dropped at the next entry into its store.
+    """
+
+    def __init__(self) -> None:
+        raise WasmError("Cannot directly construct a `ResourceAny`")
+
+    @property
+    def owned(self) -> bool:
+        """False for a borrow."""
+        return self.state == OWNED or self.state == STAGED or self.state == MOVED or self.state == DROPPED
+
+    def drop(self, store: object = None) -> None:
+        """Runs the destructor, if there is one. Raises WasmError when it was dropped or given away, or is lent to a running call."""
+        if self.state == BORROWED:
+            self.state = EXPIRED
+            return
+        self.check_usable()
+        if self.num_lends or self.state == STAGED:
+            raise WasmError("cannot remove owned resource while borrowed")
+        self.state = DROPPED
+        drop_rep(self.store, self.type, self.rep, self.dtor)
+
+    cdef int check_usable(self) except -1:
+        if self.state == EXPIRED:
+            raise WasmError("a borrowed handle cannot be used after its call")
+        if self.state == MOVED or self.state == DROPPED:
+            raise WasmError("unknown handle index: the resource was dropped or given away")
+        return 0
+
+    def to_host(self, store: object = None) -> ResourceHost:
+        """The ResourceHost of a host-defined resource; an owned handle is given up for it. Raises WasmError for a guest's."""
+        self.check_usable()
+        if self.type.id >= GUEST_TYPES:
+            raise WasmError("the resource is defined by a guest, not by the host")
+        owned = self.state == OWNED
+        if owned:
+            if self.num_lends:
+                raise WasmError("cannot remove owned resource while borrowed")
+            self.state = MOVED
+        return new_host(self.type, self.rep, owned)
+
+    def __enter__(self) -> ResourceAny:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self.state == OWNED:
+            self.drop()
+
+    def __del__(self) -> None:
+        if self.state == OWNED and (self.type.dtor != NULL or self.dtor is not None) and self.store.c_store != NULL:
+            self.state = DROPPED
+            self.store.drop_queue.append((drop_queued, (self.store, self.type, self.rep, self.dtor)))
+
+    def __repr__(self) -> str:
+        kind = "owned" if self.state == OWNED else "borrowed" if self.state == BORROWED else "unusable"
+        return f"<wasmrt.component.ResourceAny {kind} {self.type}>"
+
+
+def drop_queued(Store store, ResourceType ty, rep: int, dtor: object) -> None:
+    """Runs at the store's next entry for a handle that was collected."""
+    drop_rep(store, ty, rep, dtor)
+
+
+cdef ResourceHost new_host(ResourceType ty, uint64_t rep, bint owned):
+    cdef ResourceHost self = ResourceHost.__new__(ResourceHost)
+    self.type = ty
+    self.rep = rep
+    self.owned = owned
+    return self
+
+
+cdef class ResourceHost(Resource):
+    """A host resource by number: `ResourceHost.own(rep, ty)` or `.borrow(rep, ty)`; `ty` is the int of its ResourceType.host, or that type."""
+
+    def __init__(self) -> None:
+        raise WasmError("Cannot directly construct a `ResourceHost`")
+
+    @classmethod
+    def own(cls, rep: int, ty: object) -> ResourceHost:
+        return new_host(host_type(ty), checked_rep(rep), True)
+
+    @classmethod
+    def borrow(cls, rep: int, ty: object) -> ResourceHost:
+        return new_host(host_type(ty), checked_rep(rep), False)
+
+    def to_any(self, store: Store) -> ResourceAny:
+        """The same resource as a ResourceAny of that store."""
+        if not isinstance(store, Store):
+            raise ArgumentTypeError(f"expected a Store, got {type(store).__name__}")
+        return new_any(store, self.type, self.rep, OWNED if self.owned else BORROWED, None)
+
+    def __repr__(self) -> str:
+        return f"ResourceHost.{'own' if self.owned else 'borrow'}({self.rep}, {self.type.key!r})"
+
+
+cdef ResourceType host_type(object ty):
+    if isinstance(ty, ResourceType):
+        if (<ResourceType>ty).id >= GUEST_TYPES:
+            raise WasmError("a ResourceHost cannot have a guest's type")
+        return <ResourceType>ty
+    return ResourceType.host(ty)
+
+
+cdef uint64_t checked_rep(object rep) except? 0xFFFFFFFFFFFFFFFF:
+    if not isinstance(rep, int):
+        raise ArgumentTypeError(f"a rep is an int, got {type(rep).__name__}")
+    if not 0 <= rep < 1 << 32:
+        raise ArgumentOverflowError(f"a rep has 32 bits, got {rep}")
+    return rep
+
+
+cdef int drop_rep(Store store, ResourceType ty, uint64_t rep, object dtor) except -1:
+    """Runs the destructor of an owned resource, called by the host."""
+    cdef c.WrEntry entry
+    cdef c.ValRaw values[2]
+    cdef RuntimeInstance *instance
+    cdef bint ok
+    if store.c_store == NULL:
+        return 0
+    if ty.id < GUEST_TYPES:
+        if dtor is not None:
+            dtor(store, rep)
+        return 0
+    if ty.dtor == NULL:
+        return 0
+    instance = &ty.instance.instances[ty.defined_by]
+    if ty.instance.poisoned or not instance.may_enter:
+        raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
+    values[0].i64 = <long long>(rep & 0xFFFFFFFF)
+    store.enter(&entry)
+    instance.may_enter = False
+    ok = ty.dtor.array_call(ty.dtor.vmctx, ty.dtor.vmctx, values, 2)
+    store.leave(&entry)
+    instance.may_enter = True
+    if not ok:
+        ty.instance.poisoned = True
+        store.raise_pending()
+    return 0
+
+
+# ---- component instances ----------------------------------------------------------------------------------------------------------------------------
+
+cdef class ComponentInstance:
+    """The run-time state of one instantiated component, filled by the instantiation loop (wasmrt/runtime/component_instance.py):
+
+    >>> state = ComponentInstance(store, info.num_runtime_component_instances, ..., info.num_resources)
+    >>> state.set_resource(index, ResourceType.host(7), dtor)      # imported ones first
+    >>> state.define_resource(index, runtime_instance, dtor_func, name)
+    >>> state.set_memory(index, memory); state.set_realloc(index, func); state.set_post_return(index, func)
+
+    Trampolines and functions are made by `_native.component`. The store keeps it alive, since C contexts point at it.
+    """
+
+    def __init__(
+        self, store: Store, *, num_instances: int, num_memories: int = 0, num_reallocs: int = 0, num_post_returns: int = 0, num_resources: int = 0
+    ) -> None:
+        cdef uint32_t i
+        assert self.instances == NULL
+        store.ensure_open()
+        self.store = store
+        self.num_instances, self.num_memories, self.num_reallocs, self.num_post_returns = num_instances, num_memories, num_reallocs, num_post_returns
+        self.instances = <RuntimeInstance *>calloc(self.num_instances + 1, sizeof(RuntimeInstance))
+        self.memories = <c.VMMemoryDef **>calloc(self.num_memories + 1, sizeof(void *))
+        self.reallocs = <c.VMFuncRef **>calloc(self.num_reallocs + 1, sizeof(void *))
+        self.post_returns = <c.VMFuncRef **>calloc(self.num_post_returns + 1, sizeof(void *))
+        if self.instances == NULL or self.memories == NULL or self.reallocs == NULL or self.post_returns == NULL:
+            raise MemoryError
+        for i in range(self.num_instances):
+            self.instances[i].may_enter = self.instances[i].may_leave = True
+            self.instances[i].handles = c.wr_handles_new()
+            if self.instances[i].handles == NULL:
+                raise MemoryError
+        self.resources = [None] * num_resources
+        self.dtors = [None] * num_resources
+        self.objects = []
+        self.free_objects = []
+        self.kept = []
+        store.kept.append(self)
+
+    def __dealloc__(self) -> None:
+        cdef uint32_t i
+        if self.instances != NULL:
+            for i in range(self.num_instances):
+                if self.instances[i].handles != NULL:
+                    c.wr_handles_free(self.instances[i].handles)
+        free(self.instances)
+        free(self.memories)
+        free(self.reallocs)
+        free(self.post_returns)
+
+    def set_memory(self, index: int, Memory memory) -> None:
+        """ExtractMemory."""
+        assert 0 <= index < self.num_memories and memory.store is self.store
+        self.memories[<size_t>index] = memory.definition
+
+    def set_realloc(self, index: int, Func func) -> None:
+        """ExtractRealloc."""
+        assert 0 <= index < self.num_reallocs and func.store is self.store
+        self.reallocs[<size_t>index] = func.c_func
+
+    def set_post_return(self, index: int, Func func) -> None:
+        """ExtractPostReturn."""
+        assert 0 <= index < self.num_post_returns and func.store is self.store
+        self.post_returns[<size_t>index] = func.c_func
+
+    def set_resource(self, index: int, ResourceType ty, dtor: object = None) -> None:
+        """An imported resource type. `dtor(store, rep)` runs when a guest drops an owned handle of a host's type; `rep` is the object for a class."""
+        self.resources[index] = ty
+        self.dtors[index] = dtor
+
+    def define_resource(self, index: int, instance: int, Func dtor, name: str) -> ResourceType:
+        """A fresh type that the runtime component instance `instance` defines; `dtor` may be None."""
+        global next_guest_type
+        cdef ResourceType ty = ResourceType.__new__(ResourceType)
+        assert 0 <= instance < self.num_instances
+        with host_type_lock:
+            ty.id = next_guest_type
+            next_guest_type += 1
+        ty.name = name
+        ty.instance = self
+        ty.defined_by = instance
+        if dtor is not None:
+            ty.dtor = dtor.c_func
+        self.resources[index] = ty
+        return ty
+
+    def resource(self, index: int) -> ResourceType:
+        """The type at a ResourceIndex."""
+        return self.resources[index]
+
+    @property
+    def may_be_entered(self) -> bool:
+        """False once a trap, or an exception of a host function, left through it."""
+        return not self.poisoned
+
+    def num_handles(self, instance: int) -> int:
+        """Handles that a runtime component instance holds (for tests and leak hunting)."""
+        assert 0 <= instance < self.num_instances
+        return c.wr_handles_count(self.instances[<size_t>instance].handles)
+
+
+cdef uint64_t put_object(ComponentInstance owner, object value) except? 0xFFFFFFFFFFFFFFFF:
+    """A slot for an object that a guest gets a handle of."""
+    if owner.free_objects:
+        slot = owner.free_objects.pop()
+        owner.objects[slot] = value
+        return slot
+    owner.objects.append(value)
+    return len(owner.objects) - 1
+
+
+cdef object take_object(ComponentInstance owner, uint64_t rep):
+    """Empties a slot."""
+    value = owner.objects[rep]
+    owner.objects[rep] = None
+    owner.free_objects.append(rep)
+    return value
+
+
+# ---- handles ----------------------------------------------------------------------------------------------------------------------------------------
+
+cdef c.WrHandle *find_handle(RuntimeInstance *instance, uint32_t index, ResourceType ty) except NULL:
+    """The row of a guest's handle, of the right type; else a Trap."""
+    cdef c.WrHandle *handle = c.wr_handles_get(instance.handles, index)
+    if handle == NULL:
+        raise trap_text(c.TRAP_HANDLE, f"unknown handle index {index}")
+    if handle.resource_type != ty.id:
+        same_kind = (handle.resource_type < GUEST_TYPES) == (ty.id < GUEST_TYPES)
+        raise trap_text(
+            c.TRAP_HANDLE,
+            f"handle index {index} used with the wrong type, expected {describe(ty.id, False)} but found {describe(handle.resource_type, same_kind)}",
+        )
+    return handle
+
+
+cdef uint32_t add_handle(RuntimeInstance *instance, uint32_t kind, uint64_t type_id, uint64_t rep, uint64_t scope) except 0:
+    cdef c.WrHandle handle
+    cdef uint32_t index
+    memset(&handle, 0, sizeof(handle))
+    handle.kind = kind
+    handle.resource_type = type_id
+    handle.rep = rep
+    handle.scope = scope
+    index = c.wr_handles_add(instance.handles, &handle)
+    if index == 0:
+        raise trap_text(c.TRAP_HANDLE, "resource table has no free keys")
+    return index
+
+
+cdef void scope_close(Scope *scope) noexcept:
+    """Ends the loans that a guest gave to a host call, and the handles that stood for them."""
+    cdef uint32_t i
+    cdef c.WrHandle *handle
+    cdef ResourceAny borrowed
+    for i in range(scope.num_lends):
+        handle = c.wr_handles_get(scope.instance.handles, scope.lends[i])
+        if handle != NULL and handle.num_lends:
+            handle.num_lends -= 1
+    if scope.lends != scope.first_lends:
+        free(scope.lends)
+    if scope.borrowed != NULL:
+        for item in <list>scope.borrowed:
+            borrowed = <ResourceAny>item
+            if borrowed.state == BORROWED:
+                borrowed.state = EXPIRED
+        decref(scope.borrowed)
+        scope.borrowed = NULL
+
+
+cdef int lend(Scope *scope, uint32_t index) except -1:
+    cdef uint32_t *more
+    if scope.num_lends == scope.capacity:
+        more = <uint32_t *>malloc(<size_t>scope.capacity * 4 * sizeof(uint32_t))
+        if more == NULL:
+            raise MemoryError
+        memcpy(more, scope.lends, scope.num_lends * sizeof(uint32_t))
+        if scope.lends != scope.first_lends:
+            free(scope.lends)
+        scope.lends = more
+        scope.capacity *= 4
+    scope.lends[scope.num_lends] = index
+    scope.num_lends += 1
+    return 0
+
+
+# ---- hooks of the plan runner -----------------------------------------------------------------------------------------------------------------------
+
+cdef void set_hooks(AbiCall *call, ComponentInstance owner, Scope *scope) noexcept:
+    call.instance = <void *>owner
+    call.scope = scope
+    call.stage_resource = <int (*)(AbiCall *, const AbiNode *, void *, AbiStep *) noexcept><void *>stage_resource
+    call.commit_resource = <int (*)(AbiCall *, AbiStep *, uint32_t *) noexcept><void *>commit_resource
+    call.finish_resource = finish_resource
+    call.lift_resource = <void *(*)(AbiCall *, const AbiNode *, uint32_t) noexcept><void *>lift_resource
+
+
+cdef int stage_resource(AbiCall *call, const AbiNode *node, void *pointer, AbiStep *step) except -1:
+    """Checks that the value can be passed; an own argument cannot be staged twice, a lent one cannot be dropped."""
+    cdef ComponentInstance owner = <ComponentInstance>call.instance
+    cdef ResourceType ty = <ResourceType>owner.resources[node.length]
+    cdef object value = <object><PyObject *>pointer
+    cdef ResourceAny handle
+    if type(value) is ResourceAny:
+        handle = <ResourceAny>value
+        if handle.type.id != ty.id:
+            return fail(call, ArgumentTypeError, f"expected a handle of resource `{ty}`, got one of `{handle.type}`")
+        if handle.store is not owner.store:
+            return fail(call, WasmError, "the resource belongs to another store")
+        handle.check_usable()
+        if node.op == ABI_OP_OWN:
+            if handle.state == BORROWED:
+                return fail(call, ArgumentTypeError, "expected an owned handle, got a borrowed one")
+            if handle.num_lends or handle.state == STAGED:
+                return fail(call, WasmError, "cannot remove owned resource while borrowed")
+            handle.state = STAGED
+        else:
+            if handle.state == STAGED:
+                return fail(call, WasmError, "cannot borrow a resource that is given away in the same call")
+            handle.num_lends += 1
+    elif isinstance(value, ResourceHost):
+        if (<ResourceHost>value).type.id != ty.id:
+            return fail(call, ArgumentTypeError, f"expected a handle of resource `{ty}`, got one of host type {(<ResourceHost>value).type.key!r}")
+        if node.op == ABI_OP_OWN and not (<ResourceHost>value).owned:
+            return fail(call, ArgumentTypeError, "expected an owned handle, got a borrowed one")
+    elif not (ty.is_class and isinstance(value, ty.key)):
+        wanted = ty.key.__qualname__ if ty.is_class else f"a handle of resource `{ty}`"
+        return fail(call, ArgumentTypeError, f"expected {wanted}, got {type(value).__name__}")
+    incref(<PyObject *>value)
+    step.owner = pointer
+    return 0
+
+
+cdef int commit_resource(AbiCall *call, AbiStep *step, uint32_t *out_handle) except -1:
+    cdef ComponentInstance owner = <ComponentInstance>call.instance
+    cdef Scope *scope = <Scope *>call.scope
+    cdef ResourceType ty = <ResourceType>owner.resources[step.resource]
+    cdef object value = <object><PyObject *>step.owner
+    cdef uint64_t rep
+    if type(value) is ResourceAny:
+        rep = (<ResourceAny>value).rep
+    elif isinstance(value, ResourceHost):
+        rep = (<ResourceHost>value).rep
+    else:
+        rep = put_object(owner, value)
+    if step.kind == ABI_STEP_OWN:
+        out_handle[0] = add_handle(scope.instance, c.WR_HANDLE_OWN, ty.id, rep, 0)
+        if type(value) is ResourceAny:
+            (<ResourceAny>value).state = MOVED
+        return 0
+    if ty.instance is owner and scope.instance == &owner.instances[ty.defined_by]:
+        out_handle[0] = <uint32_t>rep  # who defines the type gets what it knows it by
+        return 0
+    if ty.is_class:
+        # the slot is emptied when the call ends: `lent` remembers it, off by one so that NULL is none
+        step.lent = <void *><size_t>(rep + 1)
+    out_handle[0] = add_handle(scope.instance, c.WR_HANDLE_BORROW, ty.id, rep, <uint64_t>scope)
+    scope.num_borrows += 1
+    return 0
+
+
+cdef void finish_resource(AbiCall *call, AbiStep *step, int committed) noexcept:
+    cdef object value = <object><PyObject *>step.owner
+    if type(value) is ResourceAny:
+        if step.kind == ABI_STEP_BORROW:
+            (<ResourceAny>value).num_lends -= 1
+        elif (<ResourceAny>value).state == STAGED:
+            (<ResourceAny>value).state = OWNED
+    elif step.lent != NULL:
+        take_object(<ComponentInstance>call.instance, <uint64_t><size_t>step.lent - 1)
+
+
+cdef PyObject *lift_resource(AbiCall *call, const AbiNode *node, uint32_t index) except NULL:
+    """What a guest's handle is in Python; an own leaves the table, a borrow is lent until the scope closes."""
+    cdef ComponentInstance owner = <ComponentInstance>call.instance
+    cdef Scope *scope = <Scope *>call.scope
+    cdef ResourceType ty = <ResourceType>owner.resources[node.length]
+    cdef c.WrHandle *handle = find_handle(scope.instance, index, ty)
+    cdef uint64_t rep = handle.rep
+    cdef object value
+    if node.op == ABI_OP_OWN:
+        if handle.num_lends:
+            raise trap_text(c.TRAP_HANDLE, "cannot remove owned resource while borrowed")
+        if handle.kind != c.WR_HANDLE_OWN:
+            raise trap_text(c.TRAP_HANDLE, f"cannot lift own resource from a borrow, handle index {index}")
+        c.wr_handles_remove(scope.instance.handles, index)
+        if ty.is_class:
+            value = take_object(owner, rep)
+        else:
+            value = new_any(owner.store, ty, rep, OWNED, owner.dtors[node.length])
+    else:
+        lend(scope, index)
+        handle.num_lends += 1
+        if ty.is_class:
+            value = owner.objects[rep]
+        else:
+            value = new_any(owner.store, ty, rep, BORROWED, None)
+            if scope.borrowed == NULL:
+                borrowed = []
+                incref(<PyObject *>borrowed)
+                scope.borrowed = <PyObject *>borrowed
+            (<list>scope.borrowed).append(value)
+    incref(<PyObject *>value)
+    return <PyObject *>value
