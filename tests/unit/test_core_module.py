@@ -107,8 +107,14 @@ def test_malformed(data: bytes, offset: int, words: str) -> None:
         ("(func (drop (i32.load (i32.const 0))))", "unknown memory 0"),
         ("(memory 1) (func (drop (i32.load align=8 (i32.const 0))))", "alignment must not be larger than natural"),
         ("(global i32 (i32.const 0)) (func (global.set 0 (i32.const 1)))", "global 0 is immutable"),
-        ("(func (param externref) (drop (select (local.get 0) (local.get 0) (i32.const 1))))", "needs its type annotated"),
-        ("(func (block (result i32) (br_table 0 1 (i32.const 1) (i32.const 1))) drop)", "br_table target 1 takes 0 operands, expected 1"),
+        (
+            "(func (param externref) (drop (select (local.get 0) (local.get 0) (i32.const 1))))",
+            "needs its type annotated",
+        ),
+        (
+            "(func (block (result i32) (br_table 0 1 (i32.const 1) (i32.const 1))) drop)",
+            "br_table target 1 takes 0 operands, expected 1",
+        ),
         ("(func (if (result i32) (i32.const 1) (then (i32.const 1))) drop)", "if without else"),
         ("(func $f) (func (drop (ref.func $f)))", "undeclared function reference"),
     ],

@@ -35,7 +35,13 @@ TEXT = {
     "MEMORY_MEMORY": "",
     "TABLE_TABLE": "",
 }
-HEAP = {"REF_NULL": "any", "REF_TEST": "(ref any)", "REF_CAST": "(ref any)", "REF_TEST_NULL": "(ref null any)", "REF_CAST_NULL": "(ref null any)"}
+HEAP = {
+    "REF_NULL": "any",
+    "REF_TEST": "(ref any)",
+    "REF_CAST": "(ref any)",
+    "REF_TEST_NULL": "(ref null any)",
+    "REF_CAST_NULL": "(ref null any)",
+}
 # not instructions on their own
 STRUCTURE = {"ELSE", "END"}
 

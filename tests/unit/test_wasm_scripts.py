@@ -76,7 +76,9 @@ def check(data: bytes, features: int) -> PlacedError | None:
     return None
 
 
-@pytest.mark.skipif(spec_folder() is None, reason="the conformance scripts are absent: point WASMRT_SPEC at their folder")
+@pytest.mark.skipif(
+    spec_folder() is None, reason="the conformance scripts are absent: point WASMRT_SPEC at their folder"
+)
 @pytest.mark.parametrize(("group", "file"), scripts() or [("", "")], ids=lambda value: value)
 def test_script(group: str, file: str, tmp_path: Path) -> None:
     features = GROUPS.get(group, FEATURES_ALL)
@@ -117,10 +119,16 @@ NEEDS = {
 }
 
 
-@pytest.mark.skipif(spec_folder() is None, reason="the conformance scripts are absent: point WASMRT_SPEC at their folder")
+@pytest.mark.skipif(
+    spec_folder() is None, reason="the conformance scripts are absent: point WASMRT_SPEC at their folder"
+)
 @pytest.mark.parametrize(("file", "feature"), NEEDS.items())
 def test_switched_off(file: str, feature: str, tmp_path: Path) -> None:
     """With a feature off, what uses it is refused by the name of its Config attribute."""
     attribute = next(row.attribute for row in WASM_FEATURE if row.name == feature)
-    errors = [str(check(data, FEATURES_ALL & ~BIT[feature])) for item, data in modules(file, tmp_path) if item["type"] in VALID]
+    errors = [
+        str(check(data, FEATURES_ALL & ~BIT[feature]))
+        for item, data in modules(file, tmp_path)
+        if item["type"] in VALID
+    ]
     assert any(attribute in error for error in errors), errors
