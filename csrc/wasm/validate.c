@@ -39,6 +39,7 @@ bool validate_reserve(WasmValidator *v, uint32_t more)
     if (!wr_array_reserve((void **)&s->operands, height, &s->cap_operands, more + OP_PUSHES, sizeof *s->operands)) return validate_fail(v, WR_ERROR_MEMORY, "no memory for validating a function");
     v->top = s->operands + height;
     v->base = s->operands + base;
+    v->high = s->operands + v->max_operands;
     uint32_t room = s->cap_operands - OP_PUSHES;
     v->limit = s->operands + (room < WR_LIMIT_OPERAND_DEPTH ? room : WR_LIMIT_OPERAND_DEPTH);
     return true;
@@ -502,31 +503,56 @@ static bool validate_row(WasmValidator *v, WasmOp op)
         else CALL(wr_reader_u32_slow(&v->reader, &(out), what)); \
     } while (0)
 
-static bool validate_code(WasmValidator *v, uint32_t *out_max_operands)
+/* The operands stand higher than ever in this function: this happens a few times in each, so that the loop has one comparison for room and maximum. */
+static bool validate_raise(WasmValidator *v)
+{
+    if (v->top >= v->limit && !validate_reserve(v, 1)) return false;
+    v->max_operands = (uint32_t)(v->top - v->scratch->operands);
+    v->high = v->top;
+    return true;
+}
+
+/* One-byte opcodes of the features that are on. */
+static const uint16_t *validate_ops(WasmValidator *v)
+{
+    WasmValidateScratch *s = v->scratch;
+    if (s->ops_features == v->reader.features) return s->ops; /* never 0: MVP is always on */
+    for (uint32_t byte = 0; byte < 256; byte++) {
+        uint16_t op = wr_wasm_op_bytes[byte];
+        s->ops[byte] = v->reader.features >> wr_wasm_ops[op].feature_bit & 1 ? op : WASM_OP_INVALID;
+    }
+    s->ops_features = v->reader.features;
+    return s->ops;
+}
+
+/* Bytes of the LEB128 integer at `p` if it has at most `max` (and cannot be too large then), else 0. */
+static inline uint32_t validate_short_leb(const uint8_t *p, const uint8_t *end, uint32_t max)
+{
+    for (uint32_t i = 0; i < max && p + i < end; i++)
+        if (p[i] < 0x80) return i + 1;
+    return 0;
+}
+enum { SHORT_32 = 4, SHORT_64 = 9 };
+
+static bool validate_code(WasmValidator *v)
 {
     const uint8_t *const end = v->reader.end;
-    const uint64_t features = v->reader.features;
+    const uint16_t *const ops = validate_ops(v);
     const ValType *const locals = v->locals;
     const WasmModule *const m = v->module;
     WasmFuncInfo *const gather = v->info;
     const bool plain_memory = m->num_memories && !(m->memories[0].limits.flags & WASM_LIMITS_64);
     const uint8_t *p = v->reader.p;
     ValType *top = v->top, *base = v->base;
-    uint32_t max_operands = 0, index;
+    uint32_t index, length;
     for (;;) {
         v->at = p;
-        if (__builtin_expect(top >= v->limit, 0)) CALL(validate_reserve(v, 1));
-        uint32_t height = (uint32_t)(top - v->scratch->operands);
-        if (height > max_operands) max_operands = height;
+        if (__builtin_expect(top > v->high, 0)) CALL(validate_raise(v));
         if (p >= end) return validate_fail(v, WR_ERROR_DECODE, "unexpected end of a function body, expected an instruction or end");
-        WasmOp op = (WasmOp)wr_wasm_op_bytes[*p];
+        WasmOp op = (WasmOp)ops[*p];
+        if (__builtin_expect(op != WASM_OP_INVALID, 1)) p++;
+        else CALL(wr_reader_op(&v->reader, &op));
         const WasmOpInfo *info = &wr_wasm_ops[op];
-        if (__builtin_expect(op != WASM_OP_INVALID && features >> info->feature_bit & 1, 1)) {
-            p++;
-        } else {
-            CALL(wr_reader_op(&v->reader, &op));
-            info = &wr_wasm_ops[op];
-        }
         switch (op) {
         case WASM_OP_NOP: break;
         case WASM_OP_UNREACHABLE: CALL((validate_unreachable(v), true)); break;
@@ -537,7 +563,6 @@ static bool validate_code(WasmValidator *v, uint32_t *out_max_operands)
         case WASM_OP_END:
             CALL(validate_end(v));
             if (v->num_frames) break;
-            *out_max_operands = max_operands;
             return p == end || wr_reader_fail(&v->reader, WR_ERROR_DECODE, p, "END opcode expected: operators remaining after the end of the function");
         case WASM_OP_BR: CALL(validate_br(v)); break;
         case WASM_OP_BR_IF: CALL(validate_br_if(v)); break;
@@ -572,13 +597,11 @@ static bool validate_code(WasmValidator *v, uint32_t *out_max_operands)
         case WASM_OP_GLOBAL_GET: CALL(validate_global(v, false)); break;
         case WASM_OP_GLOBAL_SET: CALL(validate_global(v, true)); break;
         case WASM_OP_MEMORY_COPY: CALL(validate_memory_copy(v)); break;
-        case WASM_OP_I32_CONST:
-            if (__builtin_expect(p < end && *p < 0x80, 1)) {
-                p++;
-                *top++ = WR_VALTYPE_I32;
-            } else {
-                CALL(validate_row(v, op));
-            }
+        case WASM_OP_I32_CONST: case WASM_OP_I64_CONST:
+            length = validate_short_leb(p, end, op == WASM_OP_I32_CONST ? SHORT_32 : SHORT_64);
+            p += length;
+            if (__builtin_expect(length != 0, 1)) *top++ = info->result_kinds[0];
+            else CALL(validate_row(v, op));
             break;
         default:
             if (info->imm == WASM_IMM_NONE && !info->special) {
@@ -591,15 +614,16 @@ static bool validate_code(WasmValidator *v, uint32_t *out_max_operands)
                     top[-1] = info->result_kinds[0];
                     break;
                 }
-            } else if (info->imm == WASM_IMM_MEMARG && plain_memory && end - p >= 2 && p[0] <= info->align_log2 && p[1] < 0x80 && op < WASM_OP_MEMORY_ATOMIC_NOTIFY) {
+            } else if (info->imm == WASM_IMM_MEMARG && plain_memory && p < end && *p <= info->align_log2 && op < WASM_OP_MEMORY_ATOMIC_NOTIFY &&
+                       (length = validate_short_leb(p + 1, end, SHORT_32)) != 0) {
                 /* the common load or store: memory 0, a short offset */
                 if (info->num_params == 1 && POPS_1(WR_VALTYPE_I32)) {
-                    p += 2;
+                    p += 1 + length;
                     top[-1] = info->result_kinds[0];
                     break;
                 }
                 if (info->num_params == 2 && !info->num_results && top - base >= 2 && top[-1] == info->param_kinds[1] && top[-2] == WR_VALTYPE_I32) {
-                    p += 2;
+                    p += 1 + length;
                     top -= 2;
                     break;
                 }
@@ -653,7 +677,6 @@ static bool validate_body(WasmValidator *v, const WasmFuncType *type)
     v->at = v->reader.p;
     if (!validate_reserve(v, 1) || !validate_frame_push(v, WASM_FRAME_FUNC, &none, &results)) return false;
     WasmFuncInfo *info = v->info;
-    uint32_t max_operands;
     if (info) {
         info->num_locals = v->num_locals;
         info->num_params = type->num_params;
@@ -661,10 +684,10 @@ static bool validate_body(WasmValidator *v, const WasmFuncType *type)
         wr_gather_begin(info);
         if (info->oom) return validate_fail(v, WR_ERROR_MEMORY, "no memory for validating a function");
     }
-    if (!validate_code(v, &max_operands)) return false;
+    if (!validate_code(v)) return false;
     if (info) {
         if (info->oom) return validate_fail(v, WR_ERROR_MEMORY, "no memory for validating a function");
-        info->max_stack = max_operands;
+        info->max_stack = v->max_operands;
         info->max_depth = v->max_frames;
     }
     return true;

@@ -31,6 +31,7 @@ struct WasmValidateScratch {
     ValType *locals; uint32_t cap_locals;      /* when nobody gathers */
     uint8_t *is_init; uint32_t cap_is_init;    /* by local; only for functions with locals that have no default value */
     uint32_t *inits; uint32_t cap_inits;       /* which of them were set, in order */
+    uint64_t ops_features; uint16_t ops[256];  /* WasmOp by first byte, for these features */
 };
 
 typedef struct WasmValidator {
@@ -39,13 +40,14 @@ typedef struct WasmValidator {
     const uint8_t *at;     /* the instruction being validated: where errors are */
     ValType *top;          /* behind the last operand */
     ValType *base;         /* of the innermost frame */
+    ValType *high;         /* the highest that `top` was between instructions */
     ValType *limit;        /* end of the room, less what one instruction of fixed arity pushes */
     uint32_t num_frames;
     uint32_t num_locals;
     const ValType *locals;
     uint32_t num_inits;
     bool track_inits;
-    uint32_t max_frames;
+    uint32_t max_frames, max_operands;
     WasmFuncInfo *info;    /* NULL: nobody gathers */
     WasmValidateScratch *scratch;
 } WasmValidator;

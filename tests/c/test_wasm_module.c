@@ -118,6 +118,28 @@ static void validation_gathers(void)
     wr_module_free(m);
 }
 
+/* The operand stack moves as it grows: (func 300 times i32.const 0, then drop, twice over) */
+static void deepest_stack_is_counted(void)
+{
+    enum { PUSHES = 300, BODY = 2 + 2 * 3 * PUSHES };
+    static uint8_t bytes[27 + BODY] = {HEADER, 0x01, 0x04, 0x01, 0x60, 0x00, 0x00, 0x03, 0x02, 0x01, 0x00, 0x0a, ((BODY + 3) & 0x7f) | 0x80, (BODY + 3) >> 7, 0x01, (BODY & 0x7f) | 0x80, BODY >> 7};
+    uint8_t *p = bytes + 24;
+    *p++ = 0x00;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < PUSHES; i++, p += 2) p[0] = 0x41;
+        for (int i = 0; i < PUSHES; i++) *p++ = 0x1a;
+    }
+    *p++ = 0x0b;
+    WasmModule *m = decode(bytes, (size_t)(p - bytes));
+    REQUIRE(m);
+    WasmFuncInfo info;
+    wr_func_info_init(&info);
+    REQUIRE(validate(m, &info));
+    CHECK_EQ(info.max_stack, PUSHES);
+    wr_func_info_free(&info);
+    wr_module_free(m);
+}
+
 /* A count that no file of this size can hold is refused before room is made for it. */
 static void counts_are_bounded_by_bytes(void)
 {
@@ -160,6 +182,7 @@ int main(void)
     RUN(equal_types_share_a_canonical_one);
     RUN(functions_escape_when_named);
     RUN(validation_gathers);
+    RUN(deepest_stack_is_counted);
     RUN(counts_are_bounded_by_bytes);
     RUN(unchecked_reader_keeps_step);
     return check_result();

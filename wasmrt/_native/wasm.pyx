@@ -10,33 +10,13 @@ from libc.stdint cimport UINT32_MAX, uint32_t, uint64_t, uint8_t, uintptr_t
 from libc.string cimport memset
 
 cimport wasmrt._native.capi as c
+from wasmrt._native.core cimport error_from
 
-from wasmrt.errors import DecodeError, LimitError, UnsupportedError, ValidationError, WasmError
 from wasmrt.spec._gen.features import WASM_FEATURE
 from wasmrt.spec.core_types import CoreFuncType, GlobalType, MemoryType, TableType, TagType
 
 FEATURES_DEFAULT = sum(1 << row.bit for row in WASM_FEATURE if row.default_on)
 FEATURES_ALL = sum(1 << row.bit for row in WASM_FEATURE)
-
-cdef dict ERRORS = {
-    c.WR_ERROR_DECODE: DecodeError,
-    c.WR_ERROR_VALIDATION: ValidationError,
-    c.WR_ERROR_LIMIT: LimitError,
-    c.WR_ERROR_MEMORY: LimitError,
-    c.WR_ERROR_UNSUPPORTED: UnsupportedError,
-}
-
-
-cdef object error_from(c.WrError *error):
-    cdef bytes message = error.message
-    cls = ERRORS.get(error.kind, WasmError)
-    if cls is WasmError:
-        return WasmError(message.decode("utf-8", "replace"))
-    return cls(
-        message.decode("utf-8", "replace"),
-        offset=None if error.offset == c.WR_NO_OFFSET else error.offset,
-        function=None if error.func_index == c.WR_NO_FUNC else error.func_index,
-    )
 
 
 cdef class CoreModule:
