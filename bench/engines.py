@@ -18,8 +18,11 @@ from typing import Any
 class Contender:
     name: str
     package: ModuleType
-    component: ModuleType
     configure: Callable[[Any], None] = lambda config: None
+
+    @property
+    def component(self) -> ModuleType:
+        return importlib.import_module(f"{self.package.__name__}.component")
 
     def engine(self, parallel: bool = False) -> Any:
         """A new engine; single-threaded compilation unless asked, so that CPU time is work and not waiting."""
@@ -44,12 +47,11 @@ def _winch(config: Any) -> None:
 def _contender(name: str, package_name: str, configure: Callable[[Any], None] | None = None) -> Contender | None:
     try:
         package = importlib.import_module(package_name)
-        component = importlib.import_module(f"{package_name}.component")
     except ImportError:
         return None
     if not hasattr(package, "Engine"):
         return None
-    contender = Contender(name, package, component, *([configure] if configure else []))
+    contender = Contender(name, package, *([configure] if configure else []))
     try:
         contender.engine()
     except Exception as error:

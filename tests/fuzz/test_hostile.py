@@ -26,7 +26,7 @@ CHILD = Path(__file__).with_name("hostile.py")
 PEAK_BYTES = 1 << 30
 CHUNK = 500
 
-pytest.importorskip("wasmrt.component")
+pytest.importorskip("wasmrt.component", exc_type=ImportError)
 
 
 @dataclass
