@@ -58,7 +58,9 @@ cdef object error_from(c.WrError *error, str path=""):
     if error.kind == c.WR_ERROR_LINK:
         return LinkError(message)
     if error.kind == c.WR_ERROR_ARTIFACT:
-        return ArtifactError(message)
+        reason, compared, rest = message.partition(": found ")
+        found, both, wanted = rest.rpartition(", wanted ")
+        return ArtifactError(reason, found, wanted) if compared and both else ArtifactError(message)
     kinds = {
         c.WR_ERROR_DECODE: DecodeError,
         c.WR_ERROR_VALIDATION: ValidationError,
@@ -285,6 +287,20 @@ cdef class CodeMemory:
         self = CodeMemory.__new__(CodeMemory)
         self.c_code = code
         return self
+
+    def check_config(self, tunables: Tunables, wasm_features: int) -> None:
+        """ArtifactError unless an engine with these settings can run it."""
+        cdef c.WrError error
+        memset(&error, 0, sizeof(error))
+        if not c.wr_code_check_config(self.c_code, &tunables.c_tunables, wasm_features, &error):
+            raise error_from(&error)
+
+    def verify(self) -> None:
+        """Reads all of the image, which loading does not; ArtifactError names what is damaged."""
+        cdef c.WrError error
+        memset(&error, 0, sizeof(error))
+        if not c.wr_code_verify(self.c_code, &error):
+            raise error_from(&error)
 
     @staticmethod
     def detect(data: object) -> int:

@@ -131,6 +131,7 @@ class Component:
         code = core.CodeMemory.load(data)
         if code.kind != KIND_COMPONENT:
             raise ArtifactError("the artifact holds a module", "module", "component")
+        code.check_config(engine.tunables, engine.wasm_features)
         return cls.from_parts(engine, code)
 
     @classmethod

@@ -96,6 +96,7 @@ class Module:
         code = core.CodeMemory.load(data)
         if code.kind != KIND_MODULE:
             raise ArtifactError("the artifact holds a component", "component", "module")
+        code.check_config(engine.tunables, engine.wasm_features)
         return cls.from_parts(CodeObject(engine, code), 0, artifact.decode(info_section(code), artifact.ModuleInfo))
 
     @classmethod
