@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wasmrt.errors import TextError
 
+from .component import encode_component
 from .lexer import Source
 from .module import encode_module
 from .parser import Cursor
@@ -17,8 +18,16 @@ def encode(text: str | bytes | bytearray | memoryview, filename: str | None = No
     >>> encode('(module (func (export "f") (result i32) i32.const 42))')[:4]
     b'\\x00asm'
     """
-    source = Source(text, filename)
-    cursor = Cursor(source)
+    cursor = Cursor(Source(text, filename))
+    try:
+        return _encode(cursor)
+    except RecursionError:
+        # components nest by recursion; their depth is limited, but who calls may be deep already
+        raise cursor.source.error(cursor.i, "nested too deeply") from None
+
+
+def _encode(cursor: Cursor) -> bytes:
+    source = cursor.source
     word = cursor.head()
     if word not in ("module", "component"):
         return encode_module(source, 0, end="")[0]
@@ -43,7 +52,8 @@ def encode_component_form(cursor: Cursor) -> bytes:
     quoted = quoted_form(cursor)
     if quoted is not None:
         return quoted
-    cursor.fail("components in text are not supported yet")
+    data, cursor.i = encode_component(cursor.source, cursor.i)
+    return data
 
 
 def quoted_form(cursor: Cursor) -> bytes | None:

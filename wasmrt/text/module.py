@@ -55,10 +55,12 @@ _NAMED = {4: "types", 5: "tables", 6: "memories", 7: "globals", 8: "elems", 9: "
 _FUNCREF = b"\x70"
 
 
-def encode_module(source: Source, at: int, end: str = ")") -> tuple[bytes, int]:
-    """Encodes the fields from token `at`, after `(module`; gives the binary and the token after `end`."""
+def encode_module(source: Source, at: int, end: str = ")", name: ID | None = None) -> tuple[bytes, int]:
+    """Encodes the fields from token `at`, after `(module`; gives the binary and the token after `end`.
+
+    `name` is the module's identifier if it stands before `at`."""
     encoder = ModuleEncoder(source, at)
-    return encoder.module(end), encoder.i
+    return encoder.module(end, name), encoder.i
 
 
 class ModuleEncoder(TypeParser):
@@ -132,8 +134,8 @@ class ModuleEncoder(TypeParser):
     def type_index(self) -> int:
         return self.types.index(self)
 
-    def module(self, end: str = ")") -> bytes:
-        name = self.optional_id()
+    def module(self, end: str = ")", name: ID | None = None) -> bytes:
+        name = name or self.optional_id()
         self.module_name = None if name is None else name[1:].encode()
         if self.toks[self.i] == lexer.NAME:
             self.module_name = self.name_annotation()
