@@ -223,6 +223,7 @@ static void loop_choose(FuncCompiler *fc, const WasmBlockInfo *block, LoopChoice
     for (uint32_t i = 0; i < count; i++) {
         uint32_t local = weights[i].local;
         bool is_float = cg_is_float(fc->local_type[local]);
+        if (cg_is_virgin(fc, local)) continue; /* a constant in this loop */
         if (block->call_weight) {
             if (!is_float && saved_left) {
                 saved_left--;

@@ -282,7 +282,7 @@ static void func_op(FuncCompiler *fc, WasmOp op)
     case WASM_OP_SELECT: cg_op_select(fc); break;
     case WASM_OP_LOCAL_GET: {
         uint32_t local = wr_leb_u32(&fc->ip);
-        if ((fc->virgin >> (local & 63u) & 1) && local >= fc->info->num_params && fc->info->locals[local].needs_zero)
+        if (cg_is_virgin(fc, local))
             cg_push_const(fc, fc->local_type[local], 0);
         else
             cg_push_local(fc, local);

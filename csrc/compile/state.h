@@ -162,6 +162,12 @@ static inline bool cg_fits_i32(uint8_t type, uint64_t bits) { return type == WR_
 /* ---- failure -------------------------------------------------------------------------------------------------------------- */
 
 void cg_fail(FuncCompiler *fc, WrErrorKind kind, const char *message);
+/* The local is still the zero it started as: it has no place at all. */
+static inline bool cg_is_virgin(const FuncCompiler *fc, uint32_t local)
+{
+    return (fc->virgin >> (local & 63u) & 1) && local >= fc->info->num_params && fc->info->locals[local].needs_zero;
+}
+
 static inline uint32_t cg_offset(const FuncCompiler *fc) { return (uint32_t)(fc->op_start - fc->bytes); }
 
 /* ---- state.c: places, registers, the stack ---------------------------------------------------------------------------------- */
