@@ -3,7 +3,6 @@
  *
  * Layout: functions; the shared stubs; per signature an entry body; an entry stub per escaped function; per type a host call. Every start is
  * a multiple of 16. Small modules (below 64 KiB of code) use the calling thread alone. */
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
