@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from wasmrt.errors import ArgumentTypeError, DecodeError, WasmError
+from wasmrt.text import encode
 
 WASM_MAGIC = b"\0asm"
 CORE_VERSION = b"\x01\x00\x00\x00"
@@ -37,23 +38,23 @@ def binary_of(source: Any, what: str) -> bytes:
 
 def checked_binary(data: Any, what: str) -> bytes:
     """Checks magic and version, so that a module given for a component says so."""
-    data = bytes(data)
-    if data[:4] != WASM_MAGIC:
+    binary = bytes(data)
+    if binary[:4] != WASM_MAGIC:
         raise DecodeError("bad magic number", offset=0, expected="\\0asm")
-    found = KINDS.get(data[4:8])
+    found = KINDS.get(binary[4:8])
     if found is None:
-        raise DecodeError(f"unknown binary version {data[4:8].hex(' ')}", offset=4, expected=f"a {what}'s version")
+        raise DecodeError(f"unknown binary version {binary[4:8].hex(' ')}", offset=4, expected=f"a {what}'s version")
     if found != what.lower():
         raise DecodeError(f"this is a {found}, not a {what.lower()}", offset=4, expected=f"wasmrt.{found.capitalize()} for it")
-    return data
+    return binary
 
 
 def from_text(text: str, what: str) -> bytes:
-    """The text format arrives with its own room; a path given by mistake is told apart from text first."""
+    """Encodes text; a path given by mistake is told apart first."""
     stripped = text.lstrip()
     if stripped and not stripped.startswith(("(", ";")) and "\n" not in text and len(text) < 4096 and os.path.exists(text):
         raise WasmError(f"{text!r} is the name of a file: use {what}.from_file")
-    raise WasmError("the text format is not supported yet: encode it to binary with another tool")
+    return checked_binary(encode(text), what)
 
 
 def read_file(path: Any) -> bytes:

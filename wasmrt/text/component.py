@@ -314,7 +314,9 @@ class ComponentEncoder(ComponentTypeParser):
             at = self.i
             ascribed_sort, _, desc = self.extern_desc()
             if ascribed_sort is not sort:
-                self.fail(f"the type ascribed to the export is of sort {ascribed_sort.value}, expected {sort.value}", at)
+                self.fail(
+                    f"the type ascribed to the export is of sort {ascribed_sort.value}, expected {sort.value}", at
+                )
             ascribed = b"\x01" + desc
         self.bind(sort, self._add_export(sort, name, index, ascribed), binder)
 

@@ -1,0 +1,1 @@
+"""The command line: `wasmrt print|wat2wasm|wast FILE...`."""
