@@ -25,12 +25,13 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 cimport wasmrt._native.capi as c
+cimport wasmrt._native.core as core
 from wasmrt._native.abi cimport *
-from wasmrt._native.core cimport PyTypeObject, Store, VMFuncRef, error_from, gil_acquire, trap_text, wr_enable_vectorcall, wrap_func_ref
+from wasmrt._native.core cimport Store, VMFuncRef, error_from, gil_acquire, trap_text, wr_enable_vectorcall, wrap_func_ref
 from wasmrt._native.externs cimport Func, wrap_func
 from wasmrt._native.lift cimport lift_params, lift_result
 from wasmrt._native.lower cimport commit, stage_params, stage_result
-from wasmrt._native.pyapi cimport decref, xdecref
+from wasmrt._native.pyapi cimport PyTypeObject, decref, refuse_new, xdecref
 from wasmrt._native.resources cimport *
 
 from wasmrt.errors import ArgumentTypeError, WasmError
@@ -110,7 +111,7 @@ cdef object call_export(ComponentFunc self, PyObject *const *args):
     cdef c.WrEntry entry
     cdef Plan plan = self.plan
     cdef RuntimeInstance *instance = self.instance
-    cdef bint entered = False, committed = False, finished = False, ok
+    cdef bint entered = False, running = False, committed = False, finished = False, ok
     cdef object result
     call_init(&call, plan)
     call.memory = self.memory
@@ -122,10 +123,11 @@ cdef object call_export(ComponentFunc self, PyObject *const *args):
         call.realloc_guest = REALLOC_HOOK
     try:
         stage_params(plan, &call, args, values)
-        if self.owner.poisoned or not instance.may_enter:
-            raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
         self.store.enter(&entry)
         entered = True
+        if self.owner.poisoned or not instance.may_enter:
+            raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
+        running = True
         instance.may_enter = False
         if call.num_steps:
             if self.has_resources:
@@ -152,12 +154,13 @@ cdef object call_export(ComponentFunc self, PyObject *const *args):
         finished = True
         return result
     finally:
-        if entered:
+        if running:
             if self.has_resources and instance.scopes == &scope:
                 instance.scopes = scope.previous
             instance.may_enter = True
             if not finished:
                 self.owner.poisoned = True
+        if entered:
             self.store.leave(&entry)
         if call.num_steps or call.chunks != NULL:
             finish(&call, committed)
@@ -200,9 +203,6 @@ cdef class ComponentFunc:
     def __cinit__(self) -> None:
         self.vectorcall = func_vectorcall
 
-    def __init__(self) -> None:
-        raise WasmError("Cannot directly construct a `Func`: use instance.get_func")
-
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Replaced by the vectorcall slot; here for what looks for the method."""
         raise AssertionError("unreachable")
@@ -231,11 +231,13 @@ cdef class ComponentFunc:
 
 cdef int enable_vectorcall() except -1:
     cdef ComponentFunc probe = ComponentFunc.__new__(ComponentFunc)
-    wr_enable_vectorcall(<PyTypeObject *>ComponentFunc, <char *>&probe.vectorcall - <char *><PyObject *>probe)
+    wr_enable_vectorcall(<core.PyTypeObject *>ComponentFunc, <char *>&probe.vectorcall - <char *><PyObject *>probe)
     return 0
 
 
 enable_vectorcall()
+refuse_new(<PyTypeObject *>ComponentFunc)
+refuse_new(<PyTypeObject *>LoweredImport)
 
 
 def lift_func(
@@ -285,9 +287,6 @@ cdef bint needs_memory(Plan plan) noexcept:
 
 cdef class LoweredImport:
     """What the host context of a lowered import points at; filled by `set_import`."""
-
-    def __init__(self) -> None:
-        raise AssertionError("made by make_trampolines")
 
 
 cdef int run_import(LoweredImport self, c.ValRaw *values) except -1:

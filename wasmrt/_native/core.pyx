@@ -16,6 +16,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 cimport wasmrt._native.capi as c
+from wasmrt._native.pyapi cimport error_set, error_unraisable
 
 import threading
 
@@ -511,8 +512,13 @@ def install_signal_handlers() -> None:
         _signals_installed = True
 
 
-cdef void run_drop(object function, object args) noexcept:
-    function(*args)
+cdef int run_drop(object function, object args) except -1:
+    try:
+        function(*args)
+    except BaseException as exception:
+        error_set(<PyObject *>BaseException, <PyObject *>exception)
+        error_unraisable(<PyObject *>function)
+    return 0
 
 
 cdef class Store:

@@ -90,6 +90,7 @@ cdef extern from "Python.h":
     PyObject *error_occurred "PyErr_Occurred"() noexcept
     bint error_matches "PyErr_ExceptionMatches"(PyObject *cls) noexcept
     void error_clear "PyErr_Clear"() noexcept
+    void error_unraisable "PyErr_WriteUnraisable"(PyObject *where) noexcept
     void error_set "PyErr_SetObject"(PyObject *cls, PyObject *value) noexcept
     PyObject *error_no_memory "PyErr_NoMemory"() noexcept
     PyObject *PyExc_OverflowError
@@ -111,9 +112,25 @@ cdef extern from *:
         if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) return 0;
         return ((PyMemberDescrObject *)descriptor)->d_member->offset;
     }
+    /* Takes `cls()` and `cls.__new__(cls)` away from users: a half-made object would hold NULL. Cython's own `cls.__new__(cls)` does not pass here. */
+    static PyObject *wr_no_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+        PyObject *errors = PyImport_ImportModule("wasmrt.errors");
+        PyObject *error = errors == NULL ? NULL : PyObject_GetAttrString(errors, "WasmError");
+        if (error != NULL) PyErr_Format(error, "Cannot directly construct a `%s`", strrchr(type->tp_name, '.') ? strrchr(type->tp_name, '.') + 1 : type->tp_name);
+        (void)args, (void)kwargs;
+        Py_XDECREF(errors);
+        Py_XDECREF(error);
+        return NULL;
+    }
+    static inline void wr_refuse_new(PyTypeObject *type) {
+        type->tp_new = wr_no_new;
+        type->tp_vectorcall = NULL;
+        PyType_Modified(type);
+    }
     static inline PyObject *wr_new_instance(PyTypeObject *type, PyObject *no_args) { return type->tp_new(type, no_args, NULL); }
     """
     bint has_float "wr_has_float"(PyObject *value) noexcept
     PyObject **member "wr_member"(PyObject *value, Py_ssize_t offset) noexcept
     Py_ssize_t member_offset "wr_member_offset"(PyObject *descriptor) noexcept
+    void refuse_new "wr_refuse_new"(PyTypeObject *type) noexcept
     PyObject *new_instance "wr_new_instance"(PyTypeObject *type, PyObject *no_args) noexcept

@@ -21,9 +21,9 @@ from libc.string cimport memcpy, memset
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport *
-from wasmrt._native.core cimport Store, trap_text
+from wasmrt._native.core cimport Store, gil_acquire, trap_text
 from wasmrt._native.externs cimport Func, Memory
-from wasmrt._native.pyapi cimport decref, incref
+from wasmrt._native.pyapi cimport PyTypeObject, decref, incref, refuse_new
 
 import threading
 
@@ -48,9 +48,6 @@ cdef object host_type_lock = threading.Lock()
 cdef class ResourceType:
     """A resource type at run time. Those of hosts are equal when made of the same int or class; a guest's is fresh for each instantiation."""
 
-    def __init__(self) -> None:
-        raise WasmError("Cannot directly construct a `ResourceType`: use ResourceType.host")
-
     @staticmethod
     def host(key: object) -> ResourceType:
         """A host resource type: of an int (values are ResourceHost) or of a Python class (values are its instances)."""
@@ -68,6 +65,11 @@ cdef class ResourceType:
         with host_type_lock:
             self.id = host_type_ids.setdefault(key, len(host_type_ids) + 1)
         return self
+
+    def __reduce__(self) -> object:
+        if self.id >= GUEST_TYPES:
+            raise ArgumentTypeError("a guest's resource type cannot be copied or pickled")
+        return ResourceType.host, (self.key,)
 
     @property
     def is_host(self) -> bool:
@@ -112,9 +114,6 @@ cdef class ResourceAny(Resource):
     dropped at the next entry into its store.
     """
 
-    def __init__(self) -> None:
-        raise WasmError("Cannot directly construct a `ResourceAny`")
-
     @property
     def owned(self) -> bool:
         """False for a borrow."""
@@ -150,6 +149,9 @@ cdef class ResourceAny(Resource):
             self.state = MOVED
         return new_host(self.type, self.rep, owned)
 
+    def __reduce__(self) -> object:
+        raise ArgumentTypeError("a handle cannot be copied or pickled")
+
     def __enter__(self) -> ResourceAny:
         return self
 
@@ -183,9 +185,6 @@ cdef ResourceHost new_host(ResourceType ty, uint64_t rep, bint owned):
 cdef class ResourceHost(Resource):
     """A host resource by number: `ResourceHost.own(rep, ty)` or `.borrow(rep, ty)`; `ty` is the int of its ResourceType.host, or that type."""
 
-    def __init__(self) -> None:
-        raise WasmError("Cannot directly construct a `ResourceHost`")
-
     @classmethod
     def own(cls, rep: int, ty: object) -> ResourceHost:
         return new_host(host_type(ty), checked_rep(rep), True)
@@ -200,8 +199,15 @@ cdef class ResourceHost(Resource):
             raise ArgumentTypeError(f"expected a Store, got {type(store).__name__}")
         return new_any(store, self.type, self.rep, OWNED if self.owned else BORROWED, None)
 
+    def __reduce__(self) -> object:
+        return (ResourceHost.own if self.owned else ResourceHost.borrow), (self.rep, self.type)
+
     def __repr__(self) -> str:
         return f"ResourceHost.{'own' if self.owned else 'borrow'}({self.rep}, {self.type.key!r})"
+
+
+for owned_type in (ResourceType, ResourceAny, ResourceHost):
+    refuse_new(<PyTypeObject *><PyObject *>owned_type)
 
 
 cdef ResourceType host_type(object ty):
@@ -235,17 +241,20 @@ cdef int drop_rep(Store store, ResourceType ty, uint64_t rep, object dtor) excep
     if ty.dtor == NULL:
         return 0
     instance = &ty.instance.instances[ty.defined_by]
-    if ty.instance.poisoned or not instance.may_enter:
-        raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
     values[0].i64 = <long long>(rep & 0xFFFFFFFF)
     store.enter(&entry)
-    instance.may_enter = False
-    ok = ty.dtor.array_call(ty.dtor.vmctx, ty.dtor.vmctx, values, 2)
-    store.leave(&entry)
-    instance.may_enter = True
-    if not ok:
-        ty.instance.poisoned = True
-        store.raise_pending()
+    try:
+        if ty.instance.poisoned or not instance.may_enter:
+            raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
+        instance.may_enter = False
+        ok = ty.dtor.array_call(ty.dtor.vmctx, ty.dtor.vmctx, values, 2)
+        gil_acquire(store.context)
+        instance.may_enter = True
+        if not ok:
+            ty.instance.poisoned = True
+            store.raise_pending()
+    finally:
+        store.leave(&entry)
     return 0
 
 
