@@ -298,6 +298,9 @@ static void control_loop(FuncCompiler *fc, Control *c, const WasmBlockInfo *bloc
     control_pins_set(fc, &c->state, c->state.locals);
     x64_align(fc->as, 16);
     x64_label_bind(fc->as, c->label);
+    c->fuel_site = fc->fuel_site;
+    c->fuel_ops = fc->fuel_ops;
+    cg_fuel_begin(fc);
     cg_interrupt_check(fc);
 }
 
@@ -430,10 +433,14 @@ void cg_end(FuncCompiler *fc)
     case CONTROL_LOOP:
         control_pins_clear(fc);
         fc->loop = c->outer_loop;
+        cg_fuel_end(fc);
+        fc->fuel_site = c->fuel_site;
+        fc->fuel_ops = c->fuel_ops;
         if (fc->loop != UINT32_MAX) control_pins_set(fc, &fc->ctl[fc->loop].state, fc->ctl[fc->loop].state.locals);
         break;
     case CONTROL_IF: control_end_if(fc, c); break;
     case CONTROL_FUNC:
+        cg_fuel_end(fc);
         if (!fc->dead) cg_return_moves(fc);
         break;
     default:

@@ -116,6 +116,23 @@ void cg_interrupt_check(FuncCompiler *fc)
     late->back = x64_label_here(fc->as);
 }
 
+/* A loop or function charges the instructions of its own level at once, where it is entered; the amount is known at its end and patched in. */
+void cg_fuel_begin(FuncCompiler *fc)
+{
+    if (!fc->mc->tunables.consume_fuel) return;
+    fc->uses_vmctx = true;
+    x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, WR_OFFSET(VMContextHeader, store)));
+    x64_subq_mi(fc->as, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMStoreContext, fuel)), INT32_MAX);
+    fc->fuel_site = x64_offset(fc->as) - 4;
+    fc->fuel_ops = 0;
+    cg_trap_if(fc, X64_CC_L, TRAP_OUT_OF_FUEL);
+}
+
+void cg_fuel_end(FuncCompiler *fc)
+{
+    if (fc->mc->tunables.consume_fuel) x64_patch32(fc->as, fc->fuel_site, (int32_t)fc->fuel_ops);
+}
+
 void cg_unwind_if_nonzero(FuncCompiler *fc)
 {
     fc->unwind_used = true;
@@ -394,6 +411,7 @@ static void func_body(FuncCompiler *fc)
         fc->op_start = fc->ip;
         fc->lock = 0;
         WasmOp op = wr_read_op(&fc->ip);
+        fc->fuel_ops++;
         func_op(fc, op);
         if (fc->mc->tunables.debug_checks && !fc->dead && !fc->failed) cg_state_verify(fc);
     }
@@ -490,6 +508,7 @@ bool cg_func(FuncCompiler *fc, uint32_t func_index, const WasmFuncInfo *info, Co
                            .outer_loop = UINT32_MAX};
     fc->depth = 1;
     cg_func_entry(fc);
+    cg_fuel_begin(fc);
     func_body(fc);
     if (fc->failed) {
         fc->ctl[0].fixed = false;

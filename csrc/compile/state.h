@@ -81,12 +81,13 @@ typedef struct Control {
     const ValType *params, *results;
     ValType single;   /* what `results` points to for a one-type block type */
     uint32_t outer_loop; /* index of the loop around this one, or UINT32_MAX; loops only */
+    uint32_t fuel_site, fuel_ops; /* loops: those of what is around it */
     uint32_t table_stamp; X64Label table_label; bool table_edge; /* where the br_table with this stamp goes */
     RegState state, else_state;
 } Control;
 
 /* Code after the function's end, reached by a jump. */
-typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT, LATE_FUEL } LateKind;
+typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT } LateKind;
 typedef struct Late { uint8_t kind; uint8_t trap_code; uint32_t wasm_offset; X64Label label, back; } Late;
 
 typedef struct CgAbi { uint32_t num_params, num_results; const ValType *param_types, *result_types; AbiLayout layout; } CgAbi;
@@ -110,6 +111,7 @@ typedef struct FuncCompiler {
     const CgAbi *abi; /* of the function being compiled */
     WrError *error;
     uint32_t func_index;
+    uint32_t fuel_site, fuel_ops; /* offset of the amount that the innermost loop (or the function) charges, instructions seen for it */
     const uint8_t *ip;       /* behind the opcode (and immediates) being compiled */
     const uint8_t *op_start;
     const uint8_t *bytes;    /* the module's: offsets count from here */
@@ -290,6 +292,8 @@ void cg_trap(FuncCompiler *fc, uint8_t trap_code); /* here and now */
 void cg_trap_row(FuncCompiler *fc, uint8_t trap_code); /* the next instruction may fault */
 void cg_addr_row(FuncCompiler *fc);               /* the next instruction belongs to this place */
 void cg_interrupt_check(FuncCompiler *fc);
+void cg_fuel_begin(FuncCompiler *fc); /* charges for what follows, up to cg_fuel_end, each time code comes by */
+void cg_fuel_end(FuncCompiler *fc);
 void cg_unwind_if_nonzero(FuncCompiler *fc); /* eax is a status */
 
 /* ---- instructions --------------------------------------------------------------------------------------------------------------- */

@@ -37,11 +37,6 @@ static int builtin_INTERRUPT(VMContext *vmctx)
     return status;
 }
 
-static int builtin_OUT_OF_FUEL(VMContext *vmctx)
-{
-    return BUILTIN_TRAP(TRAP_OUT_OF_FUEL);
-}
-
 static uint64_t builtin_MEMORY_GROW(VMContext *vmctx, uint32_t memory, uint64_t delta_pages)
 {
     return (uint64_t)wr_memory_grow(vm_instance_of(vmctx)->memories[memory], delta_pages);

@@ -325,7 +325,7 @@ def test_table_and_globals(store: Store, wat: Wat) -> None:
     assert exports.t.type() == TableType(ValType.funcref(), Limits(2, 4))
     assert exports.g.value() == 5
     exports.g.set_value(store, 6)
-    assert exports.get() == 6
+    assert exports["get"]() == 6
     assert exports.g.type() == GlobalType(I64, True)
     with pytest.raises(wasmrt.WasmError):
         exports.c.set_value(2.0)
