@@ -84,6 +84,8 @@ void cg_return_moves(FuncCompiler *fc)
 static void call_save(FuncCompiler *fc, uint32_t args)
 {
     fc->makes_calls = true;
+    for (uint32_t i = args; i < fc->sp; i++) /* what only the arguments name need not be kept */
+        if (fc->stack[i].kind == VAL_LOCAL) fc->local_aliases[fc->stack[i].index]--;
     for (uint32_t set = fc->stk & ~REGS_CALLEE_SAVED; set; set &= set - 1) {
         Reg reg = (Reg)__builtin_ctz(set);
         if (fc->reg_stack[reg] < args) cg_spill_stack(fc, reg);
@@ -91,10 +93,11 @@ static void call_save(FuncCompiler *fc, uint32_t args)
     for (uint32_t set = fc->rs.locals & fc->rs.dirty & ~REGS_CALLEE_SAVED; set; set &= set - 1) {
         Reg reg = (Reg)__builtin_ctz(set);
         uint32_t local = fc->rs.local[reg];
-        bool read_later = fc->loop != UINT32_MAX || fc->info->locals[local].last_get > cg_offset(fc) || fc->local_aliases[local] > 0;
-        if (read_later) cg_store(fc, fc->local_type[local], cg_local_mem(fc, local), reg);
+        if (!cg_is_dead(fc, local, UINT32_MAX)) cg_store(fc, fc->local_type[local], cg_local_mem(fc, local), reg);
         fc->rs.dirty &= ~REG_BIT(reg);
     }
+    for (uint32_t i = args; i < fc->sp; i++)
+        if (fc->stack[i].kind == VAL_LOCAL) fc->local_aliases[fc->stack[i].index]++;
 }
 
 /* After the call: the arguments are gone, and what was in caller-saved registers. */
@@ -186,8 +189,8 @@ static void call_indirect(FuncCompiler *fc, uint32_t type_index, uint32_t table)
 {
     const CgAbi *abi = &fc->mc->abis[type_index];
     Val index = cg_pop(fc);
-    bool wide = index.type == WR_KIND_I64;
-    if (index.kind == VAL_REG || index.kind == VAL_LOCAL) cg_reg_zext(fc, &index);
+    if (index.kind == VAL_REG && index.reg == RAX) cg_reg_zext(fc, &index); /* any other move into rax zero-extends */
+    if (index.kind == VAL_LOCAL && fc->local_reg[index.index] == RAX) cg_reg_zext(fc, &index);
     uint32_t args = fc->sp - abi->num_params;
     Moves moves;
     cg_moves_init(&moves);
@@ -198,7 +201,6 @@ static void call_indirect(FuncCompiler *fc, uint32_t type_index, uint32_t table)
     call_area(fc, &abi->layout);
     fc->uses_vmctx = true;
     fc->ever |= REG_BIT(RAX);
-    (void)wide; /* an i32 in rax is zero-extended */
     x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, (int32_t)(fc->mc->offsets.tables + table * sizeof(void *))));
     x64_cmpq_rm(fc->as, RAX, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMTableDef, length)));
     cg_trap_if(fc, X64_CC_AE, TRAP_TABLE_OUT_OF_BOUNDS);

@@ -31,6 +31,12 @@ static void edge_fix(FuncCompiler *fc, Control *c)
         }
     }
     c->state = fc->rs;
+    uint32_t depth = (uint32_t)(c - fc->ctl);
+    for (uint32_t set = c->state.locals; set; set &= set - 1) {
+        uint32_t reg = (uint32_t)__builtin_ctz(set);
+        if (cg_is_dead(fc, c->state.local[reg], depth)) c->state.locals &= ~REG_BIT(reg);
+    }
+    c->state.dirty &= c->state.locals;
     c->fixed = true;
 }
 
@@ -45,7 +51,8 @@ static void edge_plan(FuncCompiler *fc, Control *c, Edge *edge)
         uint32_t local = c->state.local[reg];
         Reg from = fc->local_reg[local];
         if (from == REG_NONE) {
-            if (!backward && !(c->state.dirty & REG_BIT(reg)) && fc->local_pref[local] != reg) {
+            if (!backward && cg_is_dead(fc, local, (uint32_t)(c - fc->ctl))) { /* whatever it holds */
+            } else if (!backward && !(c->state.dirty & REG_BIT(reg)) && fc->local_pref[local] != reg) {
                 c->state.locals &= ~REG_BIT(reg);
             } else {
                 edge->moves.late |= REG_BIT(reg);
@@ -64,6 +71,13 @@ static void edge_plan(FuncCompiler *fc, Control *c, Edge *edge)
         }
     }
     edge->stores = fc->rs.dirty & ~covered;
+    if (!backward) {
+        uint32_t depth = (uint32_t)(c - fc->ctl);
+        for (uint32_t set = edge->stores; set; set &= set - 1) {
+            uint32_t reg = (uint32_t)__builtin_ctz(set);
+            if (cg_is_dead(fc, fc->rs.local[reg], depth)) edge->stores &= ~REG_BIT(reg);
+        }
+    }
     edge->arity = control_arity(c);
     edge->first = fc->sp - edge->arity;
     edge->slots = false;
@@ -295,12 +309,14 @@ static void control_loop(FuncCompiler *fc, Control *c, const WasmBlockInfo *bloc
     c->num_params = arity;
     cg_state_load(fc, &c->state);
     fc->loop = fc->depth - 1;
+    if (fc->outer_loop == UINT32_MAX) fc->outer_loop = fc->loop;
     control_pins_set(fc, &c->state, c->state.locals);
     x64_align(fc->as, 16);
     x64_label_bind(fc->as, c->label);
     c->fuel_site = fc->fuel_site;
     c->fuel_ops = fc->fuel_ops;
     cg_fuel_begin(fc);
+    fc->zero_at = UINT32_MAX;
     cg_interrupt_check(fc);
 }
 
@@ -345,6 +361,7 @@ static void control_arrive(FuncCompiler *fc, Control *c)
 static void control_bind(FuncCompiler *fc, Control *c)
 {
     x64_label_bind(fc->as, c->label);
+    fc->zero_at = UINT32_MAX;
     cg_truncate(fc, c->height);
     cg_state_load(fc, &c->state);
     fc->dead = false;
@@ -367,6 +384,7 @@ void cg_else(FuncCompiler *fc)
     }
     c->kind = CONTROL_ELSE;
     x64_label_bind(fc->as, c->else_label);
+    fc->zero_at = UINT32_MAX;
     control_params_restore(fc, c);
     cg_state_load(fc, &c->else_state);
     fc->dead = false;
@@ -375,6 +393,7 @@ void cg_else(FuncCompiler *fc)
 /* `if` without `else`: the state that the untaken side has is preferred, so that it costs nothing there. */
 static void control_end_if(FuncCompiler *fc, Control *c)
 {
+    fc->zero_at = UINT32_MAX;
     if (fc->dead && !c->fixed) {
         x64_label_bind(fc->as, c->else_label);
         control_params_restore(fc, c);
@@ -437,6 +456,7 @@ void cg_end(FuncCompiler *fc)
         fc->fuel_site = c->fuel_site;
         fc->fuel_ops = c->fuel_ops;
         if (fc->loop != UINT32_MAX) control_pins_set(fc, &fc->ctl[fc->loop].state, fc->ctl[fc->loop].state.locals);
+        else fc->outer_loop = UINT32_MAX;
         break;
     case CONTROL_IF: control_end_if(fc, c); break;
     case CONTROL_FUNC:
@@ -631,7 +651,9 @@ void cg_cond_result(FuncCompiler *fc, Cond cond)
 static Cond control_test(FuncCompiler *fc)
 {
     Val v = cg_pop(fc);
-    if (cg_is_mem(fc, &v)) {
+    if (cg_zero_flag_holds(fc, &v)) {
+        /* nothing to do */
+    } else if (cg_is_mem(fc, &v)) {
         x64_cmpl_mi(fc->as, cg_mem(fc, &v), 0);
     } else {
         Reg reg = cg_reg(fc, &v);

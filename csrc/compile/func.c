@@ -490,7 +490,7 @@ bool cg_func(FuncCompiler *fc, uint32_t func_index, const WasmFuncInfo *info, Co
     fc->num_locals = info->num_locals;
     fc->dead = fc->uses_memory_base = fc->uses_vmctx = fc->makes_calls = fc->unwind_used = fc->flags_live = false;
     fc->sp = fc->stable = fc->next_block = fc->table_stamp = 0;
-    fc->loop = fc->hint = UINT32_MAX;
+    fc->loop = fc->outer_loop = fc->hint = fc->zero_at = UINT32_MAX;
     fc->rs.locals = fc->rs.dirty = 0;
     fc->stk = fc->lock = fc->pins = fc->upper = fc->ever = fc->victim = 0;
     fc->frame_bytes = FRAME_SAVE_BYTES;

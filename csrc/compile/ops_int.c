@@ -45,6 +45,20 @@ static bool int_next_is_branch(FuncCompiler *fc, uint8_t type, Cond *out_cond)
     return type == WR_KIND_I32 && (p[0] == 0x0d || p[0] == 0x04);
 }
 
+bool cg_zero_flag_holds(const FuncCompiler *fc, const Val *v)
+{
+    if (fc->zero_at != x64_offset(fc->as) || v->type != fc->zero_type) return false;
+    Reg reg = v->kind == VAL_REG ? v->reg : v->kind == VAL_LOCAL ? fc->local_reg[v->index] : REG_NONE;
+    return reg == fc->zero_reg;
+}
+
+static void int_note_zero(FuncCompiler *fc, uint8_t type, Reg reg)
+{
+    fc->zero_at = x64_offset(fc->as);
+    fc->zero_reg = reg;
+    fc->zero_type = type;
+}
+
 /* ---- and, or, xor, add, sub -------------------------------------------------------------------------------------------------------- */
 
 static uint64_t alu_fold(unsigned alu, uint64_t a, uint64_t b)
@@ -101,6 +115,7 @@ void cg_op_alu(FuncCompiler *fc, uint8_t type, unsigned alu)
             } else {
                 cg_move(fc, type, dst, ra);
                 int_ri(fc, alu, wide, dst, imm);
+                int_note_zero(fc, type, dst);
             }
             cg_finish(fc, type, dst);
             return;
@@ -133,8 +148,67 @@ void cg_op_alu(FuncCompiler *fc, uint8_t type, unsigned alu)
         else cg_move(fc, type, dst, ra);
         if (b_mem) int_rm(fc, alu, wide, dst, cg_mem(fc, &b));
         else int_rr(fc, alu, wide, dst, rb);
+        int_note_zero(fc, type, dst);
     }
     cg_finish(fc, type, dst);
+}
+
+static int load_alu(WasmOp op, uint8_t type)
+{
+    switch (op) {
+#define LOAD_ALU(T) \
+    case WASM_OP_##T##_ADD: return type == WR_KIND_##T ? ALU_ADD : -1; \
+    case WASM_OP_##T##_SUB: return type == WR_KIND_##T ? ALU_SUB : -1; \
+    case WASM_OP_##T##_AND: return type == WR_KIND_##T ? ALU_AND : -1; \
+    case WASM_OP_##T##_OR: return type == WR_KIND_##T ? ALU_OR : -1; \
+    case WASM_OP_##T##_XOR: return type == WR_KIND_##T ? ALU_XOR : -1;
+        LOAD_ALU(I32)
+        LOAD_ALU(I64)
+#undef LOAD_ALU
+    default: return -1;
+    }
+}
+
+static bool load_test(FuncCompiler *fc, uint8_t type, uint32_t bytes, X64Mem mem)
+{
+    Cond cond;
+    if (!int_next_is_branch(fc, type, &cond)) return false;
+    cg_trap_row(fc, TRAP_MEMORY_OUT_OF_BOUNDS);
+    switch (bytes) {
+    case 1: x64_cmpb_mi(fc->as, mem, 0); break;
+    case 2: x64_cmpw_mi(fc->as, mem, 0); break;
+    case 4: x64_cmpl_mi(fc->as, mem, 0); break;
+    default: x64_cmpq_mi(fc->as, mem, 0); break;
+    }
+    cg_cond_result(fc, cond);
+    return true;
+}
+
+bool cg_int_load_op(FuncCompiler *fc, uint8_t type, uint32_t bytes, X64Mem mem)
+{
+    if (load_test(fc, type, bytes, mem)) return true;
+    bool wide = type == WR_KIND_I64;
+    int alu = bytes == (wide ? 8 : 4) ? load_alu((WasmOp)wr_wasm_op_bytes[*fc->ip], type) : -1;
+    if (alu < 0) return false;
+    const Val *top = &fc->stack[fc->sp - 1];
+    if (top->kind == VAL_LOCAL) { /* only where the result goes back to the local's register */
+        Reg reg = fc->local_reg[top->index];
+        bool back = reg != REG_NONE && reg == fc->local_pref[top->index] && fc->local_aliases[top->index] == 1 &&
+                    (fc->ip[1] == 0x21 || fc->ip[1] == 0x22) && fc->ip[2] == top->index;
+        if (!back) return false;
+    } else if (top->kind != VAL_REG) {
+        return false;
+    }
+    fc->ip++;
+    Val a = cg_pop(fc);
+    Reg ra = cg_reg(fc, &a), dst = cg_dest(fc, type, cg_reuse(&a));
+    assert(a.kind == VAL_REG || dst == ra);
+    cg_trap_row(fc, TRAP_MEMORY_OUT_OF_BOUNDS);
+    int_rm(fc, (unsigned)alu, wide, ra, mem);
+    cg_move(fc, type, dst, ra);
+    if (dst == ra) int_note_zero(fc, type, dst);
+    cg_finish(fc, type, dst);
+    return true;
 }
 
 /* ---- mul ------------------------------------------------------------------------------------------------------------------------------ */
@@ -538,7 +612,9 @@ void cg_op_compare(FuncCompiler *fc, uint8_t type, X64Cond cc)
         } else {
             Reg ra = cg_reg(fc, &a);
             if (imm != 0) int_ri(fc, ALU_CMP, wide, ra, imm);
-            else if (wide) x64_testq_rr(fc->as, REG_GPR(ra), REG_GPR(ra));
+            else if ((cc == X64_CC_E || cc == X64_CC_NE) && cg_zero_flag_holds(fc, &a)) {
+                /* as it is */
+            } else if (wide) x64_testq_rr(fc->as, REG_GPR(ra), REG_GPR(ra));
             else x64_testl_rr(fc->as, REG_GPR(ra), REG_GPR(ra));
         }
     } else if (cg_is_mem(fc, &b)) {

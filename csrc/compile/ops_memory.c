@@ -101,6 +101,8 @@ void cg_op_load(FuncCompiler *fc, WasmOp op)
     }
     bool wide = op == WASM_OP_I64_LOAD || (op >= WASM_OP_I64_LOAD8_S && op <= WASM_OP_I64_LOAD32_U);
     type = wide ? WR_KIND_I64 : WR_KIND_I32;
+    bool whole = op == WASM_OP_I32_LOAD || op == WASM_OP_I64_LOAD || op == WASM_OP_I32_LOAD8_U || op == WASM_OP_I32_LOAD16_U;
+    if (whole && cg_int_load_op(fc, type, bytes, access.mem)) return;
     Reg dst = cg_dest(fc, type, cg_reuse(&index));
     X64Gpr d = REG_GPR(dst);
     memory_row(fc, &access);

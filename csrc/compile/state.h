@@ -123,6 +123,7 @@ typedef struct FuncCompiler {
     Control *ctl; uint32_t depth, cap_ctl; /* ctl[depth - 1] is the innermost */
     uint32_t next_block;     /* row of WasmFuncInfo.blocks */
     uint32_t loop;           /* innermost loop's index in ctl, UINT32_MAX outside */
+    uint32_t outer_loop;     /* outermost one's */
     uint32_t table_stamp;
 
     RegState rs;
@@ -134,6 +135,8 @@ typedef struct FuncCompiler {
     uint32_t victim;         /* round robin of evictions */
     uint64_t virgin;         /* locals (modulo 64) that are still the zero they started as, nowhere stored */
     uint32_t hint;           /* local that the following local.set/tee assigns, while its register is computed into */
+    uint32_t zero_at;        /* code offset behind an instruction that left zero_reg's zero flag; UINT32_MAX: unknown */
+    Reg zero_reg; uint8_t zero_type;
     bool flags_live;         /* the flags hold a condition: only moves may be emitted */
     uint32_t reg_stack[32];  /* stack position of registers in stk */
 
@@ -171,6 +174,12 @@ static inline bool cg_is_virgin(const FuncCompiler *fc, uint32_t local)
 }
 
 static inline uint32_t cg_offset(const FuncCompiler *fc) { return (uint32_t)(fc->op_start - fc->bytes); }
+
+/* Nothing behind the instruction at hand reads the local; said outside of loops, and of labels outside of them (`depth` in ctl). */
+static inline bool cg_is_dead(const FuncCompiler *fc, uint32_t local, uint32_t depth)
+{
+    return fc->outer_loop >= depth && fc->info->locals[local].last_get <= cg_offset(fc) && fc->local_aliases[local] == 0;
+}
 
 /* ---- state.c: places, registers, the stack ---------------------------------------------------------------------------------- */
 
@@ -299,6 +308,10 @@ void cg_unwind_if_nonzero(FuncCompiler *fc); /* eax is a status */
 /* ---- instructions --------------------------------------------------------------------------------------------------------------- */
 
 void cg_op_alu(FuncCompiler *fc, uint8_t type, unsigned alu);
+/* An integer at guest memory `mem` (of `bytes`, zero-extended) is read by the arithmetic or compare that follows, if one does that can. */
+bool cg_int_load_op(FuncCompiler *fc, uint8_t type, uint32_t bytes, X64Mem mem);
+/* The zero flag tells whether the value is zero, left by the instruction right before. */
+bool cg_zero_flag_holds(const FuncCompiler *fc, const Val *v);
 void cg_op_mul(FuncCompiler *fc, uint8_t type);
 void cg_op_divrem(FuncCompiler *fc, uint8_t type, bool is_signed, bool is_rem);
 void cg_op_shift(FuncCompiler *fc, uint8_t type, unsigned shift);

@@ -69,12 +69,24 @@ class FunctionLoc(c.Structure):
     _fields_ = (("start", c.c_uint32), ("length", c.c_uint32))
 
 
+class TrapRow(c.Structure):
+    _fields_ = (("code_offset", c.c_uint32), ("trap_code", c.c_uint32))
+
+
 class CompiledModule(c.Structure):
     _fields_ = (
         ("text", c.c_void_p),
         ("text_bytes", c.c_uint32),
         ("funcs", c.POINTER(FunctionLoc)),
         ("num_funcs", c.c_uint32),
+        ("array_calls", c.POINTER(FunctionLoc)),
+        ("num_array_calls", c.c_uint32),
+        ("host_calls", c.POINTER(FunctionLoc)),
+        ("num_host_calls", c.c_uint32),
+        ("traps", c.POINTER(TrapRow)),
+        ("num_traps", c.c_uint32),
+        ("addrs", c.c_void_p),
+        ("num_addrs", c.c_uint32),
     )
 
 
