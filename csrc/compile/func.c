@@ -15,8 +15,8 @@ enum { SAVE_VMCTX = -8, SAVE_MEMORY = -16, SAVE_RBX = -24, SAVE_R12 = -32, SAVE_
 void cg_fail(FuncCompiler *fc, WrErrorKind kind, const char *message)
 {
     if (!fc->failed) {
-        fc->error->func_index = fc->func_index;
         wr_error_set(fc->error, kind, cg_offset(fc), "%s", message);
+        fc->error->func_index = fc->func_index;
     }
     fc->failed = true;
 }

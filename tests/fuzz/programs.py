@@ -14,12 +14,38 @@ TYPES = (I32, I64, F32, F64)
 EMPTY = 0x40
 
 UNARY = {
-    I32: [(I32, b"\x67"), (I32, b"\x68"), (I32, b"\x69"), (I32, b"\xc0"), (I32, b"\xc1"), (I64, b"\xa7"), (F32, b"\xfc\x00"), (F32, b"\xfc\x01"),
-          (F64, b"\xfc\x02"), (F64, b"\xfc\x03"), (I32, b"\x45"), (I64, b"\x50")],
-    I64: [(I64, b"\x79"), (I64, b"\x7a"), (I64, b"\x7b"), (I64, b"\xc2"), (I64, b"\xc3"), (I64, b"\xc4"), (I32, b"\xac"), (I32, b"\xad"),
-          (F32, b"\xfc\x04"), (F32, b"\xfc\x05"), (F64, b"\xfc\x06"), (F64, b"\xfc\x07")],
-    F32: [(F32, bytes([c])) for c in range(0x8B, 0x92)] + [(I32, b"\xb2"), (I32, b"\xb3"), (I64, b"\xb4"), (I64, b"\xb5"), (F64, b"\xb6")],
-    F64: [(F64, bytes([c])) for c in range(0x99, 0xA0)] + [(I32, b"\xb7"), (I32, b"\xb8"), (I64, b"\xb9"), (I64, b"\xba"), (F32, b"\xbb")],
+    I32: [
+        (I32, b"\x67"),
+        (I32, b"\x68"),
+        (I32, b"\x69"),
+        (I32, b"\xc0"),
+        (I32, b"\xc1"),
+        (I64, b"\xa7"),
+        (F32, b"\xfc\x00"),
+        (F32, b"\xfc\x01"),
+        (F64, b"\xfc\x02"),
+        (F64, b"\xfc\x03"),
+        (I32, b"\x45"),
+        (I64, b"\x50"),
+    ],
+    I64: [
+        (I64, b"\x79"),
+        (I64, b"\x7a"),
+        (I64, b"\x7b"),
+        (I64, b"\xc2"),
+        (I64, b"\xc3"),
+        (I64, b"\xc4"),
+        (I32, b"\xac"),
+        (I32, b"\xad"),
+        (F32, b"\xfc\x04"),
+        (F32, b"\xfc\x05"),
+        (F64, b"\xfc\x06"),
+        (F64, b"\xfc\x07"),
+    ],
+    F32: [(F32, bytes([c])) for c in range(0x8B, 0x92)]
+    + [(I32, b"\xb2"), (I32, b"\xb3"), (I64, b"\xb4"), (I64, b"\xb5"), (F64, b"\xb6")],
+    F64: [(F64, bytes([c])) for c in range(0x99, 0xA0)]
+    + [(I32, b"\xb7"), (I32, b"\xb8"), (I64, b"\xb9"), (I64, b"\xba"), (F32, b"\xbb")],
 }
 BINARY = {
     I32: [0x6A, 0x6B, 0x6C, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78],
@@ -29,10 +55,40 @@ BINARY = {
 }
 DIVIDE = {I32: [0x6D, 0x6E, 0x6F, 0x70], I64: [0x7F, 0x80, 0x81, 0x82]}
 COMPARE = {I32: range(0x46, 0x50), I64: range(0x51, 0x5B), F32: range(0x5B, 0x61), F64: range(0x61, 0x67)}
-LOADS = {I32: [(0x28, 4), (0x2C, 1), (0x2D, 1), (0x2E, 2), (0x2F, 2)], I64: [(0x29, 8), (0x30, 1), (0x31, 1), (0x32, 2), (0x33, 2), (0x34, 4), (0x35, 4)],
-         F32: [(0x2A, 4)], F64: [(0x2B, 8)]}
+LOADS = {
+    I32: [(0x28, 4), (0x2C, 1), (0x2D, 1), (0x2E, 2), (0x2F, 2)],
+    I64: [(0x29, 8), (0x30, 1), (0x31, 1), (0x32, 2), (0x33, 2), (0x34, 4), (0x35, 4)],
+    F32: [(0x2A, 4)],
+    F64: [(0x2B, 8)],
+}
 STORES = {I32: [0x36, 0x3A, 0x3B], I64: [0x37, 0x3C, 0x3D, 0x3E], F32: [0x38], F64: [0x39]}
-INTERESTING = [0, 1, 2, 3, 7, 8, 15, 16, 31, 32, 63, 64, 127, 128, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, -1, -2, -128, -(2**31)]
+INTERESTING = [
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    15,
+    16,
+    31,
+    32,
+    63,
+    64,
+    127,
+    128,
+    255,
+    256,
+    65535,
+    65536,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    -1,
+    -2,
+    -128,
+    -(2**31),
+]
 INTERESTING64 = [*INTERESTING, 2**32, 2**33 + 5, 2**63 - 1, -(2**63), 2**40, -(2**40)]
 
 
@@ -99,7 +155,9 @@ class Function:
             value = rng.choice(INTERESTING64) if rng.random() < 0.8 else rng.getrandbits(64)
             self.code += b"\x42" + sleb((value + 2**63) % 2**64 - 2**63)
         else:
-            value = rng.choice((0.0, -0.0, 1.0, -1.5, 0.1, 1e10, -3e9, 4294967296.0, 9.3e18, float("inf"), 1e-30, 123456.75))
+            value = rng.choice(
+                (0.0, -0.0, 1.0, -1.5, 0.1, 1e10, -3e9, 4294967296.0, 9.3e18, float("inf"), 1e-30, 123456.75)
+            )
             self.code += struct.pack("<Bf", 0x43, value) if kind == F32 else struct.pack("<Bd", 0x44, value)
 
     def address(self, depth: int) -> bytes:
@@ -360,10 +418,20 @@ class Program:
             self.signatures.append((params, results))
         bodies = [Function(self, i, p, r).finish() for i, (p, r) in enumerate(self.signatures)]
         types = [uleb(self.type_index(p, r)) for p, r in self.signatures]
-        zero = {I32: b"\x41\x07\x0b", I64: b"\x42\x09\x0b", F32: b"\x43\0\0\x80\x3f\x0b", F64: b"\x44" + bytes(8) + b"\x0b"}
+        zero = {
+            I32: b"\x41\x07\x0b",
+            I64: b"\x42\x09\x0b",
+            F32: b"\x43\0\0\x80\x3f\x0b",
+            F64: b"\x44" + bytes(8) + b"\x0b",
+        }
         exports = [bytes([2]) + f"f{i}".encode() + b"\0" + uleb(i) for i in range(count)] + [b"\x01m\x02\0"]
         sections = [
-            (1, vector([b"\x60" + vector([bytes([t]) for t in p]) + vector([bytes([t]) for t in r]) for p, r in self.types])),
+            (
+                1,
+                vector(
+                    [b"\x60" + vector([bytes([t]) for t in p]) + vector([bytes([t]) for t in r]) for p, r in self.types]
+                ),
+            ),
             (3, vector(types)),
             (4, vector([b"\x70\0" + uleb(count)])),
             (5, vector([b"\x01\x01\x01"])),

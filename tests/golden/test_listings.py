@@ -24,7 +24,9 @@ def listing(binary: bytes, features: int | None) -> str:
         runtime.tunables.cpu_features |= features
     _, compiled = runtime.compile(binary)
     module = CompiledModule.from_address(compiled.value or 0)
-    traps = {row.code_offset: runtime.lib.wr_trap_message(row.trap_code).decode() for row in module.traps[: module.num_traps]}
+    traps = {
+        row.code_offset: runtime.lib.wr_trap_message(row.trap_code).decode() for row in module.traps[: module.num_traps]
+    }
     text = c.string_at(module.text, module.text_bytes)
     decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     decoder.skipdata = True
@@ -40,7 +42,11 @@ def listing(binary: bytes, features: int | None) -> str:
                 except ValueError:
                     pass
                 else:
-                    operands = f"{target - loc.start:#x}" if loc.start <= target < loc.start + loc.length else outside(module, target)
+                    operands = (
+                        f"{target - loc.start:#x}"
+                        if loc.start <= target < loc.start + loc.length
+                        else outside(module, target)
+                    )
             trap = f"    ; trap: {traps[at.address]}" if at.address in traps else ""
             lines.append(f"{at.address - loc.start:6x}  {at.mnemonic} {operands}".rstrip() + trap)
         lines.append("")

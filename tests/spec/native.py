@@ -54,11 +54,24 @@ class WrExtern(c.Structure):
 
 
 class VMFuncRef(c.Structure):
-    _fields_ = (("array_call", c.c_void_p), ("wasm_call", c.c_void_p), ("type_index", c.c_uint32), ("reserved", c.c_uint32), ("vmctx", c.c_void_p))
+    _fields_ = (
+        ("array_call", c.c_void_p),
+        ("wasm_call", c.c_void_p),
+        ("type_index", c.c_uint32),
+        ("reserved", c.c_uint32),
+        ("vmctx", c.c_void_p),
+    )
 
 
 class WasmLimits(c.Structure):
-    _fields_ = (("min", c.c_uint64), ("max", c.c_uint64), ("flags", c.c_uint8), ("page_size_log2", c.c_uint8), ("r", c.c_uint16), ("r2", c.c_uint32))
+    _fields_ = (
+        ("min", c.c_uint64),
+        ("max", c.c_uint64),
+        ("flags", c.c_uint8),
+        ("page_size_log2", c.c_uint8),
+        ("r", c.c_uint16),
+        ("r2", c.c_uint32),
+    )
 
 
 class WrEntry(c.Structure):
@@ -96,11 +109,26 @@ ARRAY_CALL = c.CFUNCTYPE(c.c_bool, c.c_void_p, c.c_void_p, c.c_void_p, c.c_size_
 def load_library() -> c.CDLL:
     lib = c.CDLL(os.environ.get("WASMRT_LIBRARY", str(ROOT / "wasmrt" / "_native" / "libwasmrt.so")))
     pointer = c.c_void_p
-    for name in ("wr_types_new", "wr_store_new", "wr_store_context", "wr_trap_message", "wr_host_func_new", "wr_memory_new", "wr_table_new"):
+    for name in (
+        "wr_types_new",
+        "wr_store_new",
+        "wr_store_context",
+        "wr_trap_message",
+        "wr_host_func_new",
+        "wr_memory_new",
+        "wr_table_new",
+    ):
         getattr(lib, name).restype = pointer
     for name in ("wr_global_new", "wr_memory_def", "wr_table_def", "wr_global_def", "wr_instance_start"):
         getattr(lib, name).restype = pointer
-    for name in ("wr_module_decode", "wr_compile_module", "wr_image_build", "wr_types_register_module", "wr_instance_new", "wr_instance_export"):
+    for name in (
+        "wr_module_decode",
+        "wr_compile_module",
+        "wr_image_build",
+        "wr_types_register_module",
+        "wr_instance_new",
+        "wr_instance_export",
+    ):
         getattr(lib, name).restype = c.c_bool
     lib.wr_trap_message.restype = c.c_char_p
     return lib
@@ -110,7 +138,9 @@ class NativeError(Exception):
     """A failed call of the C API; `kind` is WrErrorKind."""
 
     def __init__(self, error: WrError) -> None:
-        super().__init__(f"{error.message.decode()} (kind {error.kind}, function {error.func_index}, offset {error.offset:#x})")
+        super().__init__(
+            f"{error.message.decode()} (kind {error.kind}, function {error.func_index}, offset {error.offset:#x})"
+        )
         self.kind = error.kind
 
 
@@ -194,17 +224,37 @@ class Runtime:
         error, module, compiled = WrError(func_index=2**32 - 1, offset=2**64 - 1), c.c_void_p(), c.c_void_p()
         buffer = c.create_string_buffer(data, len(data))
         self.keep.append(buffer)
-        if not self.lib.wr_module_decode(buffer, c.c_size_t(len(data)), c.c_uint64(self.features), c.byref(module), c.byref(error)):
+        if not self.lib.wr_module_decode(
+            buffer, c.c_size_t(len(data)), c.c_uint64(self.features), c.byref(module), c.byref(error)
+        ):
             raise NativeError(error)
-        if not self.lib.wr_compile_module(module, c.byref(self.tunables), c.c_uint32(threads), c.byref(compiled), c.byref(error)):
+        if not self.lib.wr_compile_module(
+            module, c.byref(self.tunables), c.c_uint32(threads), c.byref(compiled), c.byref(error)
+        ):
             raise NativeError(error)
         return module, compiled
 
     def instantiate(self, data: bytes, imports: dict[str, dict[str, WrExtern]]) -> Instance:
         module, compiled = self.compile(data)
-        error, code, type_ids, instance = WrError(func_index=2**32 - 1, offset=2**64 - 1), c.c_void_p(), c.c_void_p(), c.c_void_p()
+        error, code, type_ids, instance = (
+            WrError(func_index=2**32 - 1, offset=2**64 - 1),
+            c.c_void_p(),
+            c.c_void_p(),
+            c.c_void_p(),
+        )
         modules, compileds = (c.c_void_p * 1)(module), (c.c_void_p * 1)(compiled)
-        given = WrImageInput(1, c.addressof(self.tunables), self.features, c.addressof(modules), c.addressof(compileds), 1, None, 0, None, 0)
+        given = WrImageInput(
+            1,
+            c.addressof(self.tunables),
+            self.features,
+            c.addressof(modules),
+            c.addressof(compileds),
+            1,
+            None,
+            0,
+            None,
+            0,
+        )
         if not self.lib.wr_image_build(c.byref(given), c.byref(code), c.byref(error)):
             raise NativeError(error)
         if not self.lib.wr_types_register_module(self.types, module, c.byref(type_ids), c.byref(error)):
@@ -218,7 +268,9 @@ class Runtime:
         entry = WrEntry()
         assert self.lib.wr_store_enter(self.store, c.byref(entry)) == 0
         try:
-            made = self.lib.wr_instance_new(self.store, code, 0, type_ids, externs, c.c_size_t(len(wanted)), c.byref(instance), c.byref(error))
+            made = self.lib.wr_instance_new(
+                self.store, code, 0, type_ids, externs, c.c_size_t(len(wanted)), c.byref(instance), c.byref(error)
+            )
             if not made:
                 if error.kind == 8:
                     raise self.trap()
@@ -265,7 +317,14 @@ class Runtime:
     def spectest(self) -> dict[str, WrExtern]:
         i32, i64, f32, f64 = 1, 2, 3, 4
         found = {"print": self.host_func([], [])}
-        for name, params in (("i32", [i32]), ("i64", [i64]), ("f32", [f32]), ("f64", [f64]), ("i32_f32", [i32, f32]), ("f64_f64", [f64, f64])):
+        for name, params in (
+            ("i32", [i32]),
+            ("i64", [i64]),
+            ("f32", [f32]),
+            ("f64", [f64]),
+            ("i32_f32", [i32, f32]),
+            ("f64_f64", [f64, f64]),
+        ):
             found[f"print_{name}"] = self.host_func(params, [])
         error = WrError()
         for name, kind, bits in (
@@ -275,14 +334,22 @@ class Runtime:
             ("f64", f64, struct.pack("<d", 666.6)),
         ):
             raw = c.create_string_buffer(bits + bytes(8), 16)
-            found[f"global_{name}"] = WrExtern(GLOBAL, 0, self.lib.wr_global_new(self.store, kind, c.c_bool(False), raw, c.byref(error)))
+            found[f"global_{name}"] = WrExtern(
+                GLOBAL, 0, self.lib.wr_global_new(self.store, kind, c.c_bool(False), raw, c.byref(error))
+            )
         funcref = 6 | 0x10
         limits = WasmLimits(10, 20, 1)
-        found["table"] = WrExtern(TABLE, 0, self.lib.wr_table_new(self.store, funcref, c.byref(limits), None, c.byref(error)))
+        found["table"] = WrExtern(
+            TABLE, 0, self.lib.wr_table_new(self.store, funcref, c.byref(limits), None, c.byref(error))
+        )
         limits64 = WasmLimits(10, 20, 5)
-        found["table64"] = WrExtern(TABLE, 0, self.lib.wr_table_new(self.store, funcref, c.byref(limits64), None, c.byref(error)))
+        found["table64"] = WrExtern(
+            TABLE, 0, self.lib.wr_table_new(self.store, funcref, c.byref(limits64), None, c.byref(error))
+        )
         pages = WasmLimits(1, 2, 1, 16)
-        found["memory"] = WrExtern(MEMORY, 0, self.lib.wr_memory_new(self.store, c.byref(pages), c.byref(self.tunables), c.byref(error)))
+        found["memory"] = WrExtern(
+            MEMORY, 0, self.lib.wr_memory_new(self.store, c.byref(pages), c.byref(self.tunables), c.byref(error))
+        )
         return found
 
 

@@ -27,7 +27,9 @@ def encode(value: dict[str, Any], runtime: Runtime) -> bytes:
     if kind == "externref":
         made = c.c_bool()
         runtime.lib.wr_externref_new.restype = c.c_uint64
-        return struct.pack("<Q", runtime.lib.wr_externref_new(runtime.store, c.c_void_p(int(text) + 1), c.byref(made))) + bytes(8)
+        return struct.pack(
+            "<Q", runtime.lib.wr_externref_new(runtime.store, c.c_void_p(int(text) + 1), c.byref(made))
+        ) + bytes(8)
     raise NotImplementedError(kind)
 
 
@@ -62,7 +64,11 @@ class Script:
         self.folder = folder
         self.wasm_tools = wasm_tools
         self.out = folder / (path.stem + ".json")
-        subprocess.run([wasm_tools, "json-from-wast", str(path), "-o", str(self.out), "--wasm-dir", str(folder)], check=True, capture_output=True)
+        subprocess.run(
+            [wasm_tools, "json-from-wast", str(path), "-o", str(self.out), "--wasm-dir", str(folder)],
+            check=True,
+            capture_output=True,
+        )
         self.runtime = Runtime(**tunables)
         self.registered: dict[str, dict[str, WrExtern] | Instance] = {"spectest": self.runtime.spectest()}
         self.instances: dict[str, Instance] = {}

@@ -22,7 +22,11 @@ WAYS = {
 }
 FOLDER = Path(os.environ.get("WASMRT_SPEC") or Path(__file__).resolve().parents[3] / "shared" / "spec")
 GROUPS_FILE = FOLDER / "groups.json"
-SCRIPTS = [name for group in GROUPS for name in json.loads(GROUPS_FILE.read_text())["groups"][group]] if GROUPS_FILE.exists() else []
+SCRIPTS = (
+    [name for group in GROUPS for name in json.loads(GROUPS_FILE.read_text())["groups"][group]]
+    if GROUPS_FILE.exists()
+    else []
+)
 WASM_TOOLS = shutil.which("wasm-tools", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
 
 

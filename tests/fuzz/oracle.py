@@ -1,0 +1,121 @@
+"""Runs a program of programs.py here and in wasmtime and compares what both compute, bit by bit but for NaNs.
+
+`python -m tests.fuzz.oracle FIRST LAST` tries many seeds and prints what differs.
+"""
+
+from __future__ import annotations
+
+import ctypes as c
+import random
+import struct
+import sys
+from typing import Any
+
+from tests.spec.native import NativeTrap, Runtime
+
+from .programs import F32, F64, I32, I64, INTERESTING, INTERESTING64, Program
+
+WAYS: tuple[dict[str, int], ...] = ({}, {"cpu_features": 0}, {"guarded_memories": 0})
+FLOATS = (0.0, -0.0, 1.5, -2.25, 1e10, 3e38, float("inf"), 123.0)
+MEMORY_BYTES = 65536
+
+
+def random_argument(rng: random.Random, kind: int) -> bytes:
+    """Four or eight bytes."""
+    if kind == I32:
+        value = rng.choice(INTERESTING) if rng.random() < 0.5 else rng.getrandbits(32)
+        return struct.pack("<I", value & 0xFFFFFFFF)
+    if kind == I64:
+        value = rng.choice(INTERESTING64) if rng.random() < 0.5 else rng.getrandbits(64)
+        return struct.pack("<Q", value & (2**64 - 1))
+    return struct.pack("<f" if kind == F32 else "<d", rng.choice(FLOATS))
+
+
+def read(kind: int, raw: bytes) -> Any:
+    return struct.unpack_from({I32: "<i", I64: "<q", F32: "<f", F64: "<d"}[kind], raw)[0]
+
+
+def visible(kind: int, value: Any) -> Any:
+    """What two engines must agree on."""
+    if kind in (F32, F64):
+        return "nan" if value != value else struct.pack("<d", value)
+    return value
+
+
+def arguments(program: Program, seed: int) -> list[tuple[int, list[bytes]]]:
+    rng = random.Random(seed ^ 0x5555)
+    signatures = program.signatures
+    return [(i, [random_argument(rng, t) for t in signatures[i][0]]) for i in range(len(signatures)) for _ in range(3)]
+
+
+def theirs(
+    wasmtime: Any, engine: Any, program: Program, calls: list[tuple[int, list[bytes]]]
+) -> tuple[list[Any], bytes]:
+    store = wasmtime.Store(engine)
+    exports = wasmtime.Instance(store, wasmtime.Module(engine, program.binary), []).exports(store)
+    found: list[Any] = []
+    for index, args in calls:
+        params, results = program.signatures[index]
+        try:
+            values = exports[f"f{index}"](store, *(read(t, raw) for t, raw in zip(params, args, strict=True)))
+        except wasmtime.Trap as trap:
+            found.append(f"trap {trap.trap_code.value}")
+        else:
+            found.append(
+                [visible(t, v) for t, v in zip(results, values if len(results) > 1 else [values], strict=True)]
+            )
+    return found, bytes(exports["m"].read(store, 0, MEMORY_BYTES))
+
+
+def ours(program: Program, calls: list[tuple[int, list[bytes]]], way: dict[str, int]) -> tuple[list[Any], bytes]:
+    runtime = Runtime(**way)
+    instance = runtime.instantiate(program.binary, {})
+    found: list[Any] = []
+    for index, args in calls:
+        params, results = program.signatures[index]
+        func = instance.export(f"f{index}")
+        assert func is not None
+        garbage = b"\xa5" * 8  # above what is narrower
+        try:
+            values = runtime.call(
+                c.c_void_p(func.pointer), [(raw + garbage)[:8] + bytes(8) for raw in args], len(results)
+            )
+        except NativeTrap as trap:
+            found.append(f"trap {trap.code}")
+        else:
+            found.append([visible(t, read(t, raw)) for t, raw in zip(results, values, strict=True)])
+        del params
+    memory = instance.export("m")
+    assert memory is not None
+    definition = runtime.lib.wr_memory_def(c.c_void_p(memory.pointer))
+    contents = c.string_at(c.c_uint64.from_address(definition).value, MEMORY_BYTES)
+    runtime.lib.wr_store_free(runtime.store)
+    return found, contents
+
+
+def difference(wasmtime: Any, engine: Any, seed: int, way: dict[str, int]) -> str | None:
+    program = Program(seed)
+    calls = arguments(program, seed)
+    want, want_memory = theirs(wasmtime, engine, program, calls)
+    found, memory = ours(program, calls, way)
+    for (index, args), a, b in zip(calls, want, found, strict=True):
+        if a != b:
+            return f"seed {seed} {way}: f{index}({[x.hex() for x in args]}) is {b}, should be {a}"
+    if memory != want_memory:
+        return f"seed {seed} {way}: memories differ at {next(i for i in range(MEMORY_BYTES) if memory[i] != want_memory[i])}"
+    return None
+
+
+def main() -> None:
+    import wasmtime
+
+    engine = wasmtime.Engine()
+    for seed in range(int(sys.argv[1]), int(sys.argv[2])):
+        for way in WAYS:
+            found = difference(wasmtime, engine, seed, way)
+            if found:
+                print(found, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Random programs compute the same as under wasmtime, in every way of compiling."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from .oracle import WAYS, difference
+
+SEEDS = int(os.environ.get("WASMRT_FUZZ_SECONDS", "0")) * 15 or 60
+BLOCK = 20
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
+def test_same_as_wasmtime(first: int) -> None:
+    wasmtime = pytest.importorskip("wasmtime")
+    engine = wasmtime.Engine()
+    found = [difference(wasmtime, engine, seed, way) for seed in range(first, first + BLOCK) for way in WAYS]
+    assert not any(found), "\n".join(filter(None, found))

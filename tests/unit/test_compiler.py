@@ -1,0 +1,138 @@
+"""The compiler as a whole: the same text whatever the threads, and time linear in the bytes for shapes made to be slow."""
+
+from __future__ import annotations
+
+import ctypes as c
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.fuzz.programs import F64, I32, Program, sleb, uleb, vector
+from tests.spec.native import CompiledModule, NativeError, Runtime
+
+END = b"\x0b"
+
+
+def module(*bodies: bytes, locals_: tuple[tuple[int, int], ...] = ()) -> bytes:
+    """Functions () -> () with the same locals."""
+    coded = [vector([uleb(n) + bytes([t]) for n, t in locals_]) + body + END for body in bodies]
+    sections = [
+        (1, vector([b"\x60\0\0"])),
+        (3, vector([b"\0"] * len(bodies))),
+        (5, vector([b"\0\1"])),
+        (7, vector([b"\x01f\0\0"])),
+        (10, vector([uleb(len(b)) + b for b in coded])),
+    ]
+    return b"\0asm\1\0\0\0" + b"".join(bytes([kind]) + uleb(len(body)) + body for kind, body in sections)
+
+
+def text_of(runtime: Runtime, binary: bytes, threads: int) -> tuple[bytes, bytes, bytes]:
+    _, compiled = runtime.compile(binary, threads)
+    found = CompiledModule.from_address(compiled.value or 0)
+    return (
+        c.string_at(found.text, found.text_bytes),
+        c.string_at(found.traps, found.num_traps * 8),
+        c.string_at(found.addrs, found.num_addrs * 8),
+    )
+
+
+def get(local: int) -> bytes:
+    return b"\x20" + uleb(local)
+
+
+def put(local: int) -> bytes:
+    return b"\x21" + uleb(local)
+
+
+def test_threads_do_not_change_the_text() -> None:
+    add = b"".join(get(i) + b"\x41" + sleb(i * 7) + b"\x6a" + put(i + 1) for i in range(30))
+    bodies = [add * (i % 7 + 1) + b"\x10" + uleb(i * 37 % 400) for i in range(400)]
+    binary = module(*bodies, locals_=((40, I32),))
+    assert len(binary) > 100_000
+    runtime = Runtime()
+    assert text_of(runtime, binary, 1) == text_of(runtime, binary, 4) == text_of(runtime, binary, 3)
+
+
+def test_the_first_bad_function_is_reported_whatever_the_threads() -> None:
+    good = (get(0) + put(1)) * 200
+    bodies = [good] * 500
+    bodies[300] = bodies[177] = good + b"\x1a"
+    binary = module(*bodies, locals_=((2, I32),))
+    messages = set()
+    for threads in (1, 2, 4, 4, 4):
+        with pytest.raises(NativeError) as caught:
+            Runtime().compile(binary, threads)
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+    assert "function 177" in messages.pop()
+
+
+def repeat(unit: bytes, head: bytes = b"", tail: bytes = b"", size: int = 2_000_000) -> bytes:
+    return head + unit * ((size - len(head) - len(tail)) // len(unit)) + tail
+
+
+DEEP = 40_000
+I32_50000, F64_1 = ((50_000, I32),), ((1, F64),)
+SHAPES: dict[str, Callable[[], bytes]] = {
+    "blocks over constants": lambda: module(repeat(b"\x02\x40\x0b", b"\x41\x01" * 100_000, b"\x1a" * 100_000)),
+    "blocks over aliases": lambda: module(
+        repeat(b"\x02\x40\x0b", get(0) * 100_000, b"\x1a" * 100_000), locals_=((1, I32),)
+    ),
+    "set under an alias": lambda: module(
+        repeat(get(0) + b"\x41\x05" + put(0) + b"\x1a", b"\x41\x01" * 100_000, b"\x1a" * 100_000), locals_=((1, I32),)
+    ),
+    "a thousand aliases": lambda: module(
+        repeat(get(0) * 1000 + b"\x41\x01" + put(0) + b"\x1a" * 1000), locals_=((1, I32),)
+    ),
+    "blocks with many locals": lambda: module(
+        repeat(b"\x02\x40\x41\x01" + put(49_999) + b"\x41\0\x0d\0" + get(3) + b"\x1a\x0b"), locals_=I32_50000
+    ),
+    "loops with many locals": lambda: module(
+        repeat(b"\x03\x40" + b"".join(get(i) + b"\x41\x01\x6a" + put(i) for i in range(0, 49_000, 97)) + END),
+        locals_=I32_50000,
+    ),
+    "nested loops": lambda: module(
+        b"".join(b"\x03\x40" + get(i) + b"\x41\x01\x6a" + put(i) for i in range(DEEP)) + END * DEEP, locals_=I32_50000
+    ),
+    "branches out of nested blocks": lambda: module(
+        b"\x02\x40" * DEEP + b"".join(b"\x41\0\x0d" + uleb(i) for i in range(DEEP)) * 5 + END * DEEP
+    ),
+    "tables to all blocks": lambda: module(
+        b"\x02\x40" * DEEP
+        + (b"\x02\x40\x41\x03\x0e" + uleb(60_000) + b"".join(uleb(i % DEEP) for i in range(60_001)) + END) * 5
+        + END * DEEP
+    ),
+    "merges of many registers": lambda: module(
+        repeat(b"".join(get(i) + b"\x41\x01\x6a" + put(i) for i in range(11)) + b"\x41\0\x0d\x00", b"\x02\x40", END),
+        locals_=((200, I32),),
+    ),
+    "deep operands": lambda: module(repeat(get(0) * 190_000 + b"\x6a" * 189_999 + b"\x1a"), locals_=((1, I32),)),
+    "float constants": lambda: module(
+        b"".join(get(0) + b"\x44" + i.to_bytes(7, "little") + b"\x3f\xa0" + put(0) for i in range(100_000)),
+        locals_=F64_1,
+    ),
+    "unreachable blocks": lambda: module(repeat(b"\x02\x40\x0b", b"\x00")),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_time_is_linear(shape: str) -> None:
+    binary = SHAPES[shape]()
+    runtime = Runtime(debug_checks=0)
+    before = time.process_time()
+    runtime.compile(binary)
+    assert time.process_time() - before < 3  # tenths of a second in a release build; quadratic ones take minutes
+
+
+def test_a_frame_that_is_too_large_is_refused() -> None:
+    loads = b"\x41\0\x28\0\0" * 190_000 + b"\x6a" * 189_999 + b"\x1a"
+    with pytest.raises(NativeError, match=r"FRAME_BYTES.*function 0") as caught:
+        Runtime(debug_checks=0).compile(module(loads))
+    assert caught.value.kind == 3
+
+
+def test_random_programs_pass_the_checks_of_the_allocator() -> None:
+    runtime = Runtime(debug_checks=1)
+    for seed in range(100, 140):
+        runtime.compile(Program(seed).binary)
