@@ -1,8 +1,7 @@
 /* Text and integers between CPython objects and linear memory: what the plan runner needs and CPython's own API does only with a detour.
  *
  * A str is read in place (1, 2 or 4 bytes a code point). Encoded sizes are measured exactly before the guest allocates, which is the specification's
- * algorithm for a source that is already in the target encoding: one realloc, no shrinking. Decoders validate first (nothing is made of a string that
- * traps), then fill a str of the final width. Guest memory is only read inside the given range. */
+ * algorithm for a source that is already in the target encoding: one realloc, no shrinking. Guest memory is only read inside the given range. */
 #ifndef WASMRT_NATIVE_ABI_TEXT_H
 #define WASMRT_NATIVE_ABI_TEXT_H
 
@@ -42,13 +41,20 @@ static inline void abi_store64(uint8_t *at, uint64_t word) { memcpy(at, &word, 8
 
 /* ---- encoding -------------------------------------------------------------------------------------------------------------------------------- */
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("O3") /* these loops are what vector units are for */
+#endif
+
 /* Bytes that `units` code points of `width` bytes take up in UTF-8 (UTF-16 if `utf16`); UINT64_MAX when one is a surrogate. */
 static inline uint64_t abi_text_measure(const void *data, int width, uint64_t units, int utf16) {
     uint64_t bytes = units, bad = 0;
     if (width == 1) {
         const uint8_t *text = data;
+        uint64_t i = 0;
         if (utf16) return units * 2;
-        for (uint64_t i = 0; i < units; i++) bytes += text[i] >> 7;
+        for (; i + 8 <= units; i += 8) bytes += ((abi_load64(text + i) >> 7 & 0x0101010101010101u) * 0x0101010101010101u) >> 56;
+        for (; i < units; i++) bytes += text[i] >> 7;
         return bytes;
     }
     if (width == 2) {
@@ -69,6 +75,13 @@ static inline uint64_t abi_text_measure(const void *data, int width, uint64_t un
     }
     return bad ? UINT64_MAX : bytes;
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
+
+/* How many of eight bytes come before the first that is not ASCII; `high` are their top bits, not all zero. */
+static inline int abi_ascii_before(uint64_t high) { return __builtin_ctzll(high) >> 3; }
 
 static inline uint8_t *abi_put_utf8(uint8_t *out, uint32_t point) {
     if (point < 0x80) {
@@ -94,13 +107,23 @@ static inline void abi_text_encode(uint8_t *out, const void *data, int width, ui
     if (encoding == ABI_UTF8) {
         if (width == 1) {
             const uint8_t *text = data, *end = text + units;
-            while (text < end) {
-                while (end - text >= 8 && !(abi_load64(text) & 0x8080808080808080u)) {
-                    memcpy(out, text, 8);
+            while (end - text >= 8) { /* there is room for eight bytes: a code point takes at least one */
+                uint64_t eight = abi_load64(text), high = eight & 0x8080808080808080u;
+                abi_store64(out, eight);
+                if (high == 0) {
                     out += 8, text += 8;
+                    continue;
                 }
-                if (text < end) out = abi_put_utf8(out, *text++);
+                out += abi_ascii_before(high), text += abi_ascii_before(high);
+                out = abi_put_utf8(out, *text++);
+                /* runs, four at a time in 16-bit lanes: 110000xx 10xxxxxx */
+                for (uint64_t four; end - text >= 4 && ((four = abi_load32(text)) & 0x80808080u) == 0x80808080u; text += 4, out += 8) {
+                    four = (four | four << 16) & 0x0000FFFF0000FFFFu;
+                    four = (four | four << 8) & 0x00FF00FF00FF00FFu;
+                    abi_store64(out, (four >> 6 & 0x0003000300030003u) | (four & 0x003F003F003F003Fu) << 8 | 0x80C080C080C080C0u);
+                }
             }
+            while (text < end) out = abi_put_utf8(out, *text++);
         } else if (width == 2) {
             const uint16_t *text = data;
             for (uint64_t i = 0; i < units; i++) out = abi_put_utf8(out, text[i]);
@@ -161,56 +184,31 @@ static inline int abi_utf8_sequence(const uint8_t *text, size_t left, int *out_b
     return length;
 }
 
-static inline uint32_t abi_utf8_point(const uint8_t *text, int length) {
-    if (length == 2) return (uint32_t)(text[0] & 0x1F) << 6 | (text[1] & 0x3Fu);
-    if (length == 3) return (uint32_t)(text[0] & 0x0F) << 12 | (uint32_t)(text[1] & 0x3F) << 6 | (text[2] & 0x3Fu);
-    return (uint32_t)(text[0] & 0x07) << 18 | (uint32_t)(text[1] & 0x3F) << 12 | (uint32_t)(text[2] & 0x3F) << 6 | (text[3] & 0x3Fu);
-}
-
-#define ABI_FILL_UTF8(Unit)                                                                             \
-    do {                                                                                                \
-        Unit *out = PyUnicode_DATA(string);                                                             \
-        for (size_t i = 0; i < size;) {                                                                 \
-            uint8_t first = text[i];                                                                    \
-            if (first < 0x80) { *out++ = first, i++; continue; }                                        \
-            int length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;                                       \
-            *out++ = (Unit)abi_utf8_point(text + i, length);                                            \
-            i += (size_t)length;                                                                        \
-        }                                                                                               \
-    } while (0)
-
-/* A new str, or NULL with *out_error (ABI_TEXT_MEMORY: an exception is set) and where the fault lies. */
+/* A new str, or NULL with *out_error (ABI_TEXT_MEMORY: an exception is set) and where the fault lies. CPython's decoder is fast except for plain ASCII,
+ * where a copy is faster; what it refuses is looked at again for the words of the trap. */
 static inline PyObject *abi_text_from_utf8(const uint8_t *text, size_t size, int *out_error, size_t *out_at, int *out_bad) {
-    size_t at = abi_ascii_prefix(text, size), points = at;
-    uint32_t highest = 0;
+    size_t at = abi_ascii_prefix(text, size);
     *out_error = ABI_TEXT_MEMORY;
     if (at == size) {
         PyObject *ascii = PyUnicode_New((Py_ssize_t)size, 127);
         if (ascii != NULL && size != 0) memcpy(PyUnicode_DATA(ascii), text, size);
         return ascii;
     }
+    PyObject *string = PyUnicode_DecodeUTF8((const char *)text, (Py_ssize_t)size, "strict");
+    if (string != NULL || !PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) return string;
+    PyErr_Clear();
+    *out_error = ABI_TEXT_INVALID, *out_at = at, *out_bad = 1;
     while (at < size) {
-        if (text[at] < 0x80) {
-            size_t run = size - at >= 8 ? abi_ascii_prefix(text + at, size - at) : 1;
-            at += run, points += run;
+        int length = text[at] < 0x80 ? 1 : abi_utf8_sequence(text + at, size - at, out_bad);
+        if (length > 0) {
+            at += (size_t)length;
             continue;
         }
-        int length = abi_utf8_sequence(text + at, size - at, out_bad);
-        if (length <= 0) {
-            *out_error = length < 0 ? ABI_TEXT_INCOMPLETE : ABI_TEXT_INVALID;
-            *out_at = at;
-            return NULL;
-        }
-        uint32_t point = abi_utf8_point(text + at, length);
-        highest = point > highest ? point : highest;
-        at += (size_t)length, points++;
+        *out_error = length < 0 ? ABI_TEXT_INCOMPLETE : ABI_TEXT_INVALID;
+        *out_at = at;
+        break;
     }
-    PyObject *string = PyUnicode_New((Py_ssize_t)points, highest);
-    if (string == NULL) return NULL;
-    if (highest < 0x100) ABI_FILL_UTF8(Py_UCS1);
-    else if (highest < 0x10000) ABI_FILL_UTF8(Py_UCS2);
-    else ABI_FILL_UTF8(Py_UCS4);
-    return string;
+    return NULL;
 }
 
 static inline uint32_t abi_load16(const uint8_t *at) { return (uint32_t)at[0] | (uint32_t)at[1] << 8; }

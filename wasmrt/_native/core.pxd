@@ -26,7 +26,6 @@ cdef struct StoreHost:
     uint64_t epoch_deadline
     const uint64_t *epoch   # the engine's counter; NULL: no epoch interruption
     bint hold_gil           # never let go of it
-    bint main_thread        # the outermost entry is on the main thread
 
 
 cdef class Tunables:

@@ -469,7 +469,7 @@ cdef int on_interrupt(c.WrStore *c_store, void *opaque) noexcept nogil:
     if host.deadline_ns != 0 and monotonic_ns() >= host.deadline_ns:
         c.wr_store_trap(c_store, c.TRAP_INTERRUPT)
         return 1
-    if host.main_thread and (host.ticks == 1 or host.ticks % TICKS_BETWEEN_SIGNAL_CHECKS == 0):
+    if (host.ticks == 1 or host.ticks % TICKS_BETWEEN_SIGNAL_CHECKS == 0) and is_main_thread():
         if host.saved != NULL:
             gil_restore(host)
         if check_signals(host):
@@ -587,7 +587,6 @@ cdef class Store:
             raise trap_from(self, c.TRAP_STACK_OVERFLOW)
         if self.depth == 0:
             self.host.ticks = 0
-            self.host.main_thread = is_main_thread()
             if self.drop_queue:
                 self.depth = 1
                 self.run_drops()

@@ -396,6 +396,8 @@ cdef object lift_result(Plan plan, AbiCall *call, const ValRaw *values):
     if plan.result == ABI_NO_NODE:
         return None
     node = &plan.nodes[plan.result]
+    if node.op == ABI_OP_S32:
+        return values.i32
     if plan.result_spills:
         at = spilled(call, <uint32_t>values.i32, node.align, node.size)
         found = lift_memory(call, node, at)

@@ -798,8 +798,10 @@ cdef int stage_params(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *v
     """Stages all arguments (borrowed, as many as parameters) into `values`, or into memory when they spill."""
     cdef uint32_t i
     cdef const AbiField *field = &plan.fields[plan.first_param]
-    cdef uint8_t *block = NULL
-    cdef int failed
+    cdef const AbiNode *node
+    cdef uint8_t *block
+    cdef int64_t number
+    cdef double real
     if plan.params_spill:
         block = stage_bytes(call, plan.params_size)
         if block == NULL:
@@ -814,7 +816,20 @@ cdef int stage_params(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *v
             field += 1
         return 0
     for i in range(plan.num_params):
-        if stage_flat(call, &plan.nodes[field.node], args[i], values + field.slot) < 0:
+        node = &plan.nodes[field.node]
+        # what most arguments are, without a call
+        if node.op == ABI_OP_S32 or node.op == ABI_OP_U32:
+            if is_long_exact(args[i]) and abi_small_int(args[i], &number):
+                if number == (<int64_t><int32_t>number if node.op == ABI_OP_S32 else <int64_t><uint32_t>number):
+                    values[field.slot].i64 = <int64_t><uint32_t>number
+                    field += 1
+                    continue
+        elif node.op == ABI_OP_F64 and is_float_exact(args[i]):
+            real = float_value(args[i])
+            memcpy(&values[field.slot], &real, 8)
+            field += 1
+            continue
+        if stage_flat(call, node, args[i], values + field.slot) < 0:
             return raise_with_path(call, f"argument '{plan.param_names[i]}'")
         field += 1
     return 0
