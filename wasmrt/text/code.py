@@ -200,11 +200,11 @@ class CodeParser(TypeParser):
                 i += 1
             elif kind == BLOCK:
                 self.i = i
-                label, code = self._block_head(op)
+                label, name, code = self._block_head(op)
                 i = self.i
                 blocks += 1
-                if label is not None:
-                    self.label_names.append((blocks - 1, label[1:].encode()))
+                if name is not None:
+                    self.label_names.append((blocks - 1, name))
                 if folded and op.code[0] == 0x04:
                     stack.append(Frame(IF, at, code, label, hint))
                     only_folded = True
@@ -296,12 +296,12 @@ class CodeParser(TypeParser):
             return uleb(len(self.labels) - 1 - found[-1])
         return uleb(self.u32("a label"))
 
-    def _block_head(self, op: Operator) -> tuple[ID | None, bytes]:
-        """Label, type and catches: the bytes that begin a block."""
+    def _block_head(self, op: Operator) -> tuple[ID | None, bytes | None, bytes]:
+        """Label, its name, and what begins the block: opcode, type and catches."""
         label = self.optional_id()
-        annotated = self.name_annotation() if self.toks[self.i] == lexer.NAME else None
-        if annotated is not None:
-            label = label or "$" + annotated.decode()
+        name = None if label is None else label[1:].encode()
+        if self.toks[self.i] == lexer.NAME:
+            name = self.name_annotation()
         use = self.type_use(named=False)
         code = op.code + (b"\x40" if use.type_index is None and not use.inline else self.module.block_type(use))
         if op.imm == "TRY_TABLE":
@@ -313,7 +313,7 @@ class CodeParser(TypeParser):
                 catches.append(bytes((kind,)) + tag + self._label())
                 self.close()
             code += numbers.vector(catches)
-        return label, code
+        return label, name, code
 
     def _arm(self, stack: list[Frame], token: str) -> None:
         """`(then` or `(else` of a folded if."""

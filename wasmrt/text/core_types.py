@@ -11,6 +11,7 @@ from typing import NamedTuple
 from wasmrt.binary.type_decoder import CORE_VALTYPES, HEAP_TYPES
 from wasmrt.spec.valtypes import HEAP_EXN, HEAP_NAMES, valtype_str
 
+from . import lexer
 from .numbers import sleb, uleb, vector
 from .parser import ID, Cursor
 
@@ -36,14 +37,23 @@ class Signature(NamedTuple):
         return FUNC + vector(list(self.params)) + vector(list(self.results))
 
 
+class LocalName(NamedTuple):
+    """What a parameter or local is called: its identifier at token `at`, and the name of an annotation."""
+
+    index: int
+    id: ID | None
+    at: int
+    annotated: bytes | None
+
+
 class TypeUse(NamedTuple):
-    """`(type x)? (param ...)* (result ...)*` as written. `at` is its first token; `names` has (parameter, id, token)."""
+    """`(type x)? (param ...)* (result ...)*` as written. `at` is its first token; `names` are its parameters'."""
 
     at: int
     type_index: int | None
     signature: Signature
     inline: bool
-    names: tuple[tuple[int, ID, int], ...]
+    names: tuple[LocalName, ...]
 
 
 _NO_SIGNATURE = Signature()
@@ -127,17 +137,17 @@ class TypeParser(Cursor):
         self.i += 1
         return out
 
-    def signature(self, *, named: bool) -> tuple[Signature, bool, list[tuple[int, ID, int]]]:
+    def signature(self, *, named: bool) -> tuple[Signature, bool, list[LocalName]]:
         """`(param ...)* (result ...)*`, whether there was any, and the parameters' names."""
         params: list[bytes] = []
         results: list[bytes] = []
-        names: list[tuple[int, ID, int]] = []
+        names: list[LocalName] = []
         found = False
         toks = self.toks
         while self.open("param"):
             found = True
-            if toks[self.i][:1] == "$" and named:
-                names.append((len(params), self.ident(), self.i - 1))
+            if named and (toks[self.i][:1] == "$" or toks[self.i] == lexer.NAME):
+                names.append(self.local_name(len(params)))
                 params.append(self.valtype())
                 self.close()
             else:
@@ -146,6 +156,11 @@ class TypeParser(Cursor):
             found = True
             results += self.valtypes()
         return Signature(tuple(params), tuple(results)), found, names
+
+    def local_name(self, index: int) -> LocalName:
+        at = self.i
+        name = self.optional_id()
+        return LocalName(index, name, at, self.name_annotation())
 
     def type_use(self, *, named: bool = True) -> TypeUse:
         at = self.i

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from . import lexer
 from .code import CodeParser
-from .core_types import Limits, Signature, TypeParser, TypeUse
+from .core_types import Limits, LocalName, Signature, TypeParser, TypeUse
 from .lexer import Source
 from .numbers import sized, sleb, uleb, vector
 from .parser import ID, Cursor, Space
@@ -424,8 +424,8 @@ class ModuleEncoder(TypeParser):
         params = len(signature.params) if signature is not None else 0
         code.local_space.count = params
         names: dict[int, bytes] = {}
-        for number, name, at in use.names:
-            self._bind_local(number, name, at, names)
+        for name in use.names:
+            self._bind_local(name, names)
         local_types = self._locals(code, names)
         code.out += vector(local_types)
         code.instructions()
@@ -439,25 +439,23 @@ class ModuleEncoder(TypeParser):
         if code.hints:
             self.hints.append((index, code.hints))
 
-    def _bind_local(self, number: int, name: ID, at: int, names: dict[int, bytes]) -> None:
-        ids = self.code.local_space.ids
-        if name in ids:
-            self.fail(f"duplicate local identifier {lexer.shown(name)}", at)
-        ids[name] = number
-        names[number] = name[1:].encode()
+    def _bind_local(self, name: LocalName, names: dict[int, bytes]) -> None:
+        if name.id is not None:
+            ids = self.code.local_space.ids
+            if name.id in ids:
+                self.fail(f"duplicate local identifier {lexer.shown(name.id)}", name.at)
+            ids[name.id] = name.index
+            names[name.index] = name.id[1:].encode()
+        if name.annotated is not None:
+            names[name.index] = name.annotated
 
     def _locals(self, code: CodeParser, names: dict[int, bytes]) -> list[bytes]:
         """`(local ...)*`: runs of equal types."""
         runs: list[tuple[bytes, int]] = []
         space = code.local_space
         while code.open("local"):
-            if code.at_id():
-                at = code.i
-                name = code.ident()
-                annotated = code.name_annotation()
-                self._bind_local(space.count, name, at, names)
-                if annotated is not None:
-                    names[space.count] = annotated
+            if code.at_id() or code.toks[code.i] == lexer.NAME:
+                self._bind_local(code.local_name(space.count), names)
                 types = [code.valtype()]
                 code.close()
             else:

@@ -1,16 +1,19 @@
-"""Values of component value definitions, from text to bytes, by the types that the component has defined so far."""
+"""Values of component value definitions, between text and bytes, by the types that the component has defined so far."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from wasmrt.binary import records as r
 from wasmrt.binary.cursor import Cursor as Bytes
 from wasmrt.binary.type_decoder import type_def, valtype
+from wasmrt.spec import limits
 from wasmrt.spec import types as t
 
 from . import numbers
 from .numbers import sized, sleb, uleb, vector
+from .writer import float_text, quoted_name
 
 if TYPE_CHECKING:
     from .component_types import ComponentTypeParser
@@ -178,3 +181,95 @@ def _label(p: ComponentTypeParser, labels: list[str]) -> int:
     if name not in labels:
         p.fail(f"unknown label, expected one of {', '.join(labels)}", at)
     return labels.index(name)
+
+
+# --- the way back ---
+
+
+def print_value(data: Bytes, ty: r.ValTypeRef, definitions: dict[int, r.TypeDef]) -> str:
+    """The text of one encoded value. Raises DecodeError where the bytes are no value of the type."""
+    out = _printed(data, ty, definitions, 0)
+    if data.pos != data.end:
+        raise data.error("a value has bytes too many", expected="the value's end")
+    return out
+
+
+def _printed(data: Bytes, ty: r.ValTypeRef, definitions: dict[int, r.TypeDef], depth: int) -> str:
+    if depth > limits.COMPONENT_TYPE_DEPTH:
+        raise data.error("a value is nested too deeply")
+    if not isinstance(ty, int):
+        return _printed_primitive(data, ty)
+    definition = definitions.get(ty)
+    part: Callable[[r.ValTypeRef], str] = lambda inner: _printed(data, inner, definitions, depth + 1)  # noqa: E731
+    match definition:
+        case r.PrimitiveDef():
+            return _printed_primitive(data, definition.type)
+        case r.RecordDef():
+            return f"(record{''.join([' ' + part(field) for _, field in definition.fields])})"
+        case r.TupleDef():
+            return f"(tuple{''.join([' ' + part(element) for element in definition.elements])})"
+        case r.ListDef():
+            count = data.count("elements") if definition.length is None else definition.length
+            return f"(list{''.join([' ' + part(definition.element) for _ in range(count)])})"
+        case r.VariantDef():
+            name, payload = _one_of(data, definition.cases)
+            return f"(variant {quoted_name(name)}{'' if payload is None else ' ' + part(payload)})"
+        case r.EnumDef():
+            return f"(enum {quoted_name(_one_of(data, definition.names))})"
+        case r.FlagsDef():
+            size = (len(definition.names) + 7) // 8
+            bits = int.from_bytes(bytes([data.byte("flags") for _ in range(size)]), "little")
+            names = [" " + quoted_name(name) for bit, name in enumerate(definition.names) if bits >> bit & 1]
+            return f"(flags{''.join(names)})"
+        case r.OptionDef():
+            return f"(some {part(definition.payload)})" if data.flag("option") else "none"
+        case r.ResultDef():
+            word, payload = ("error", definition.err) if data.flag("result") else ("ok", definition.ok)
+            return word if payload is None else f"({word} {part(payload)})"
+    raise data.error("a value of this type has no text")
+
+
+Item = TypeVar("Item")
+
+
+def _one_of(data: Bytes, cases: list[Item]) -> Item:
+    at = data.pos
+    number = data.u32("case")
+    if number >= len(cases):
+        raise data.error(f"no case {number}", at=at, expected=f"below {len(cases)}")
+    return cases[number]
+
+
+def _printed_primitive(data: Bytes, ty: t.AnyValType) -> str:
+    if isinstance(ty, t.Bool):
+        return "true" if data.flag("bool") else "false"
+    if isinstance(ty, t.String):
+        return quoted_name(data.name("string"))
+    if isinstance(ty, t.F32 | t.F64):
+        size = 32 if isinstance(ty, t.F32) else 64
+        raw = bytes([data.byte("float") for _ in range(size // 8)])
+        return float_text(int.from_bytes(raw, "little"), size)
+    if isinstance(ty, t.Char):
+        raw = bytes((data.byte("char"),))
+        while raw[0] >= 0xC0 and len(raw) < (2 if raw[0] < 0xE0 else 3 if raw[0] < 0xF0 else 4):
+            raw += bytes((data.byte("char"),))
+        try:
+            return quoted_name(raw.decode())
+        except UnicodeDecodeError:
+            raise data.error("malformed UTF-8 encoding", expected="a character") from None
+    if type(ty) not in _INTEGERS:
+        raise data.error(f"a {ty} has no values in text")
+    bits, signed = _INTEGERS[type(ty)]
+    if bits == 8:
+        value = data.byte("integer")
+        return str(value - 256 if signed and value >= 128 else value)
+    value = shift = 0
+    while True:
+        byte = data.byte("integer")
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
+        if shift >= bits:
+            raise data.error("integer representation too long")
+    return str(value - (1 << shift) if signed and byte & 0x40 else value)
