@@ -123,6 +123,7 @@ def test_commands(tmp_path: Path) -> None:
     run = CliRunner().invoke
     assert run(main, ["wat2wasm", str(good)]).exit_code == 0
     assert (tmp_path / "good.wasm").read_bytes() == b"\0asm\x01\0\0\0"
+    assert run(main, ["print", str(good), str(tmp_path / "good.wasm")]).output == "(module)\n(module)\n"
     result = run(main, ["wat2wasm", str(good), str(bad)])
     assert result.exit_code == 1
     assert f"{bad}:2:4" in result.output

@@ -12,12 +12,14 @@ import click
 from wasmrt._version import __version__
 from wasmrt.errors import WasmError
 from wasmrt.runtime.config import FEATURE_ROWS, Config
-from wasmrt.text import encode
+from wasmrt.text import encode, print_wasm
 
 from .wast import run_script
 
 _FEATURES = sorted(name.removeprefix("wasm_") for name in FEATURE_ROWS)
-_FILES: Callable[[Any], Any] = click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_FILES: Callable[[Any], Any] = click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,6 +40,18 @@ def _each(files: tuple[Path, ...], work: Callable[[Path], None]) -> None:
         sys.exit(1)
 
 
+@main.command("print")
+@_FILES
+def print_(files: tuple[Path, ...]) -> None:
+    """Print modules and components as text. A FILE of text is encoded first, which shows it without abbreviations."""
+
+    def work(path: Path) -> None:
+        data = path.read_bytes()
+        click.echo(print_wasm(data if data[:1] == b"\0" else encode(data, str(path))), nl=False)
+
+    _each(files, work)
+
+
 @main.command()
 @_FILES
 @click.option(
@@ -51,7 +65,7 @@ def wat2wasm(files: tuple[Path, ...], output: Path | None) -> None:
     def work(path: Path) -> None:
         data = encode(path.read_bytes(), str(path))
         if output is not None and str(output) == "-":
-            click.get_binary_stream("stdout").write(data)
+            sys.stdout.buffer.write(data)
         else:
             (output or path.with_suffix(".wasm")).write_bytes(data)
 

@@ -40,7 +40,7 @@ class Signature(NamedTuple):
 class LocalName(NamedTuple):
     """What a parameter or local is called: its identifier at token `at`, and the name of an annotation."""
 
-    index: int
+    number: int
     id: ID | None
     at: int
     annotated: bytes | None
@@ -157,10 +157,10 @@ class TypeParser(Cursor):
             results += self.valtypes()
         return Signature(tuple(params), tuple(results)), found, names
 
-    def local_name(self, index: int) -> LocalName:
+    def local_name(self, number: int) -> LocalName:
         at = self.i
         name = self.optional_id()
-        return LocalName(index, name, at, self.name_annotation())
+        return LocalName(number, name, at, self.name_annotation())
 
     def type_use(self, *, named: bool = True) -> TypeUse:
         at = self.i

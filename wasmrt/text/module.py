@@ -444,10 +444,10 @@ class ModuleEncoder(TypeParser):
             ids = self.code.local_space.ids
             if name.id in ids:
                 self.fail(f"duplicate local identifier {lexer.shown(name.id)}", name.at)
-            ids[name.id] = name.index
-            names[name.index] = name.id[1:].encode()
+            ids[name.id] = name.number
+            names[name.number] = name.id[1:].encode()
         if name.annotated is not None:
-            names[name.index] = name.annotated
+            names[name.number] = name.annotated
 
     def _locals(self, code: CodeParser, names: dict[int, bytes]) -> list[bytes]:
         """`(local ...)*`: runs of equal types."""

@@ -17,6 +17,7 @@ from wasmrt.binary.records import Sort
 from wasmrt.binary.type_decoder import sort as read_sort
 from wasmrt.errors import DecodeError
 from wasmrt.spec import valtypes as vt
+from wasmrt.spec.core_types import GlobalType, TableType
 
 from .print_module import ModulePrinter
 from .values import print_value
@@ -103,11 +104,15 @@ class ComponentPrinter:
                 self._core_module_type(d)
             case r.CoreInstantiate():
                 binder = self.next(Sort.CORE_INSTANCE)
-                args = [f" (with {quoted_name(name)} (instance {self.ref(Sort.CORE_INSTANCE, i)}))" for name, i in d.args]
+                args = [
+                    f" (with {quoted_name(name)} (instance {self.ref(Sort.CORE_INSTANCE, i)}))" for name, i in d.args
+                ]
                 module = self.ref(Sort.CORE_MODULE, d.module)
                 self.lines.add(f"(core instance {binder} (instantiate {module}{''.join(args)}))")
             case r.CoreInstanceFromExports():
-                exports = [f" (export {quoted_name(name)} {self.sort_index(item, core=True)})" for name, item in d.exports]
+                exports = [
+                    f" (export {quoted_name(name)} {self.sort_index(item, core=True)})" for name, item in d.exports
+                ]
                 self.lines.add(f"(core instance {self.next(Sort.CORE_INSTANCE)}{''.join(exports)})")
             case r.Instantiate():
                 args = [f" (with {quoted_name(name)} {self.sort_index(item)})" for name, item in d.args]
@@ -122,7 +127,9 @@ class ComponentPrinter:
                 options = self._options(d.options)
                 core_func = self.ref(Sort.CORE_FUNC, d.func)
                 ty = self.ref(Sort.TYPE, d.type)
-                self.lines.add(f"(func {self.next(Sort.FUNC)} (type {ty}) (canon lift (core func {core_func}){options}))")
+                self.lines.add(
+                    f"(func {self.next(Sort.FUNC)} (type {ty}) (canon lift (core func {core_func}){options}))"
+                )
             case r.CanonLower():
                 options = self._options(d.options)
                 func = self.ref(Sort.FUNC, d.func)
@@ -196,7 +203,7 @@ class ComponentPrinter:
             if isinstance(decl, r.ExportDecl):
                 self.lines.add(f"(export {_extern_name(decl.name)} {self.extern(decl.type)})")
             else:
-                self._definition(decl)  # type: ignore[arg-type]
+                self._definition(decl)
 
     def _optional(self, ty: r.ValTypeRef | None) -> str:
         return "" if ty is None else " " + self.valtype(ty)
@@ -301,12 +308,12 @@ class ComponentPrinter:
     def _core_extern(self, ty: r.CoreExternRef) -> str:
         if isinstance(ty, r.CoreFuncRef):
             return f"({'tag' if ty.is_tag else 'func'} (type {self.ref(Sort.CORE_TYPE, ty.type)}))"
-        if isinstance(ty, r.GlobalType):
+        if isinstance(ty, GlobalType):
             content = core_valtype(ty.content)
             return f"(global (mut {content}))" if ty.mutable else f"(global {content})"
         sizes = [str(n) for n in (ty.min, ty.max) if n is not None]
         words = ["i64"] * ty.is_64 + sizes + ["shared"] * ty.shared
-        if isinstance(ty, r.TableType):
+        if isinstance(ty, TableType):
             return f"(table {' '.join(words)} {core_valtype(ty.element)})"
         page = f" (pagesize {1 << ty.page_size_log2})" if ty.page_size_log2 != 16 else ""
         return f"(memory {' '.join(words)}{page})"
@@ -339,7 +346,6 @@ def _extern_name(name: r.ExternName) -> str:
         if value is not None:
             out += f" ({word} {quoted_name(value)})"
     return out
-
 
 
 def core_valtype(word: int) -> str:

@@ -31,7 +31,15 @@ _EXTERN_WORDS = {kind: (word, space) for word, (kind, space) in EXTERNS.items()}
 _SHORT_REFS = {code[0]: word for word, code in REF_BYTES.items()}
 _CATCHES = ("catch", "catch_ref", "catch_all", "catch_all_ref")
 _NAME_SPACES = {1: "funcs", 4: "types", 5: "tables", 6: "memories", 7: "globals", 8: "elems", 9: "datas", 11: "tags"}
-_INDEX_SPACES = {"FUNC": "funcs", "GLOBAL": "globals", "TYPE": "types", "TAG": "tags", "TABLE": "tables", "DATA": "datas", "ELEM": "elems"}
+_INDEX_SPACES = {
+    "FUNC": "funcs",
+    "GLOBAL": "globals",
+    "TYPE": "types",
+    "TAG": "tags",
+    "TABLE": "tables",
+    "DATA": "datas",
+    "ELEM": "elems",
+}
 _HINTS = "metadata.code.branch_hint"
 # a few bytes declare many locals or parameters: what a text spells out is bounded, in all and at each use
 _MAX_LOCALS = 10_000_000
@@ -453,7 +461,9 @@ class ModulePrinter(Cursor):
         imported = self.counts["funcs"]
         end = self.end
         if count != len(self.func_types) - imported:
-            raise self.error(f"{count} bodies for {len(self.func_types) - imported} functions", expected="a body a function")
+            raise self.error(
+                f"{count} bodies for {len(self.func_types) - imported} functions", expected="a body a function"
+            )
         for _ in range(count):
             index, binder = self.next("funcs")
             size = self.u32("size of a function")
@@ -501,7 +511,9 @@ class ModulePrinter(Cursor):
         self.instructions(lines, Names(), {}, {}, self.pos)
         return " ".join(line.lstrip() for line in lines.out)
 
-    def instructions(self, lines: Lines, locals_: Names, labels: dict[int, str], hints: dict[int, int], start: int) -> None:
+    def instructions(
+        self, lines: Lines, locals_: Names, labels: dict[int, str], hints: dict[int, int], start: int
+    ) -> None:
         """Instructions through the `end` that closes them."""
         raw, end = self.raw, self.end
         base = lines.depth
