@@ -109,9 +109,8 @@ def test_damaged(engine: Engine, small: bytes) -> None:
 
 
 def executable_pages() -> list[str]:
-    """Ranges of anonymous executable memory; none may be writable."""
+    """Ranges of anonymous executable memory (test_process.py sees that none is writable too)."""
     rows = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
-    assert not [row for row in rows if row[1].startswith("rwx")]
     return [row[0] for row in rows if row[1].startswith("r-x") and len(row) == 5]
 
 

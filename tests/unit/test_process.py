@@ -265,3 +265,21 @@ def test_exit_with_a_guest_on_a_daemon_thread(wat: Wat, repository: Path) -> Non
         repository,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_no_page_is_writable_and_executable(wat: Wat, repository: Path) -> None:
+    """In a process of its own: libffi, which other tests load, makes such pages."""
+    passes(
+        wat,
+        """
+        def pages():
+            with open("/proc/self/maps") as maps:
+                return [line for line in maps if "wx" in line.split()[1]]
+        exports = instance(Store(engine))
+        double = Func(Store(engine), FuncType([ValType.i32()], [ValType.i32()]), lambda n: 2 * n)
+        assert exports.div(1) == 1 and double(2) == 4
+        assert not pages(), pages()
+        print("done")
+        """,
+        repository,
+    )
