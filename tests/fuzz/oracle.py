@@ -64,7 +64,7 @@ def theirs(
             found.append(
                 [visible(t, v) for t, v in zip(results, values if len(results) > 1 else [values], strict=True)]
             )
-    return found, bytes(exports["m"].read(store, 0, MEMORY_BYTES))
+    return found, bytes(exports["m"].read(store, 0, MEMORY_BYTES) + exports["n"].read(store, 0, MEMORY_BYTES))
 
 
 def ours(program: Program, calls: list[tuple[int, list[bytes]]], way: dict[str, int]) -> tuple[list[Any], bytes]:
@@ -72,7 +72,7 @@ def ours(program: Program, calls: list[tuple[int, list[bytes]]], way: dict[str, 
     instance = runtime.instantiate(program.binary, {})
     found: list[Any] = []
     for index, args in calls:
-        params, results = program.signatures[index]
+        results = program.signatures[index][1]
         func = instance.export(f"f{index}")
         assert func is not None
         garbage = b"\xa5" * 8  # above what is narrower
@@ -84,11 +84,12 @@ def ours(program: Program, calls: list[tuple[int, list[bytes]]], way: dict[str, 
             found.append(f"trap {trap.code}")
         else:
             found.append([visible(t, read(t, raw)) for t, raw in zip(results, values, strict=True)])
-        del params
-    memory = instance.export("m")
-    assert memory is not None
-    definition = runtime.lib.wr_memory_def(c.c_void_p(memory.pointer))
-    contents = c.string_at(c.c_uint64.from_address(definition).value, MEMORY_BYTES)
+    contents = b""
+    for name in ("m", "n"):
+        memory = instance.export(name)
+        assert memory is not None
+        definition = runtime.lib.wr_memory_def(c.c_void_p(memory.pointer))
+        contents += c.string_at(c.c_uint64.from_address(definition).value, MEMORY_BYTES)
     runtime.lib.wr_store_free(runtime.store)
     return found, contents
 
@@ -102,7 +103,7 @@ def difference(wasmtime: Any, engine: Any, seed: int, way: dict[str, int]) -> st
         if a != b:
             return f"seed {seed} {way}: f{index}({[x.hex() for x in args]}) is {b}, should be {a}"
     if memory != want_memory:
-        return f"seed {seed} {way}: memories differ at {next(i for i in range(MEMORY_BYTES) if memory[i] != want_memory[i])}"
+        return f"seed {seed} {way}: memories differ at {next(i for i in range(2 * MEMORY_BYTES) if memory[i] != want_memory[i])}"
     return None
 
 

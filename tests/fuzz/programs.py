@@ -161,7 +161,14 @@ class Function:
             self.code += struct.pack("<Bf", 0x43, value) if kind == F32 else struct.pack("<Bd", 0x44, value)
 
     def address(self, depth: int) -> bytes:
-        """An address in range on the stack; what comes back is the memarg's offset."""
+        """An address in range on the stack; what comes back is the memarg behind its alignment, which is 0."""
+        if self.rng.random() < 0.15:  # the 64-bit memory
+            self.expr(I64, depth)
+            self.code += b"\x42" + sleb(0x3FFF) + b"\x83"
+            return b"\x40\x01" + uleb(self.rng.choice((0, 8, 1000, 40000)))
+        return b"\0" + self.address32(depth)
+
+    def address32(self, depth: int) -> bytes:
         self.expr(I32, depth)
         if self.rng.random() < 0.5:
             self.code += b"\x41" + sleb(0x3FF) + b"\x71"
@@ -207,7 +214,7 @@ class Function:
         elif pick < 0.64:
             offset = self.address(depth - 1)
             op, _ = rng.choice(LOADS[kind])
-            code += bytes([op, 0]) + offset
+            code += bytes([op]) + offset
             if kind in (F32, F64):
                 self.canonical(kind)
         elif pick < 0.70 and kind == I32:
@@ -260,47 +267,73 @@ class Function:
         else:
             self.expr(I32, depth)
 
+    def parameters(self, depth: int) -> list[int]:
+        """Sometimes values that go into a block: pushed here."""
+        if self.rng.random() > 0.2:
+            return []
+        params = [self.rng.choice(TYPES) for _ in range(self.rng.choice((1, 1, 2, 3)))]
+        for kind in params:
+            self.expr(kind, depth - 1)
+        return params
+
+    def consume(self, kinds: list[int]) -> None:
+        """Values on the stack go to locals."""
+        for kind in reversed(kinds):
+            local = self.pick_local(kind)
+            self.code += b"\x21" + uleb(local) if local is not None and self.rng.random() < 0.8 else b"\x1a"
+
+    def block_type(self, params: list[int], results: list[int]) -> bytes:
+        if not params and len(results) < 2:
+            return bytes([results[0] if results else EMPTY])
+        return sleb(self.program.type_index(params, results))
+
     def block(self, kind: int, depth: int) -> None:
-        several = self.rng.random() < 0.15 and kind != EMPTY
         results = [kind] if kind != EMPTY else []
-        if several:
-            extra = [self.rng.choice(TYPES) for _ in range(self.rng.choice((1, 2)))]
-            results = [kind, *extra]
-            self.code += b"\x02" + sleb(self.program.type_index([], results))
-        else:
-            self.code += bytes([0x02, kind])
+        if kind != EMPTY and self.rng.random() < 0.15:
+            results += [self.rng.choice(TYPES) for _ in range(self.rng.choice((1, 2)))]
+        params = self.parameters(depth)
+        self.code += b"\x02" + self.block_type(params, results)
         self.labels.append(Label(results))
+        self.consume(params)
         self.body(results, depth)
         self.labels.pop()
         self.code.append(0x0B)
         self.code += b"\x1a" * (len(results) - 1 if results else 0)
 
     def if_(self, kind: int, depth: int) -> None:
-        self.condition(depth)
         results = [kind] if kind != EMPTY else []
-        self.code += bytes([0x04, kind])
+        params = self.parameters(depth)
+        self.condition(depth)
+        self.code += b"\x04" + self.block_type(params, results)
         self.labels.append(Label(results))
+        self.consume(params)
         self.body(results, depth)
-        if kind != EMPTY or self.rng.random() < 0.5:
+        if results or params or self.rng.random() < 0.5:
             self.code.append(0x05)
+            self.consume(params)
             self.body(results, depth)
         self.labels.pop()
         self.code.append(0x0B)
 
     def loop(self, kind: int, depth: int) -> None:
-        """Runs its body a few times, counted by a local of its own."""
+        """Runs its body a few times, counted by a local of its own. What it carries on the stack it also leaves."""
         counter = self.program.scratch(self, I32)
         self.counters.append(counter)
+        carried = self.parameters(depth)
         self.loop_depth += 1
         self.code += b"\x41" + sleb(self.rng.choice((1, 2, 3, 5))) + b"\x21" + uleb(counter)
-        self.code += bytes([0x03, EMPTY])
+        self.code += b"\x03" + self.block_type(carried, carried)
         self.labels.append(Label(None))
+        self.consume(carried)
         self.body([], depth)
+        for of in carried:
+            self.expr(of, depth - 1)
         self.code += b"\x20" + uleb(counter) + b"\x41\x01\x6b\x22" + uleb(counter) + b"\x0d\x00\x0b"
         self.labels.pop()
         self.loop_depth -= 1
         self.counters.remove(counter)
         self.program.release(self, I32, counter)
+        self.consume(carried)
         if kind != EMPTY:
             self.expr(kind, 0)
 
@@ -309,8 +342,15 @@ class Function:
             self.statement(depth)
         for kind in results:
             self.expr(kind, depth)
-        if results and self.rng.random() < 0.1:
+        pick = self.rng.random()
+        if results and pick < 0.1:
             self.code += b"\x0c\x00"
+        elif pick < 0.15:  # anywhere that takes the same values
+            same = [i for i, label in enumerate(reversed(self.labels)) if label.types == results]
+            if same:
+                chosen = [self.rng.choice(same) for _ in range(self.rng.choice((0, 1, 2, 5, 8)))]
+                self.expr(I32, depth - 1)
+                self.code += b"\x0e" + uleb(len(chosen)) + b"".join(map(uleb, chosen)) + uleb(self.rng.choice(same))
 
     def call(self, kind: int, depth: int) -> bool:
         found = [i for i, f in enumerate(self.program.signatures) if i < self.index and f[1] and f[1][0] == kind]
@@ -373,7 +413,7 @@ class Function:
             self.expr(kind, depth - 1)
             if kind in (F32, F64):
                 self.canonical(kind)
-            code += bytes([rng.choice(STORES[kind]), 0]) + offset
+            code += bytes([rng.choice(STORES[kind])]) + offset
         elif pick < 0.60 and depth > 0:
             self.block(EMPTY, depth - 1)
         elif pick < 0.70 and depth > 0:
@@ -387,10 +427,38 @@ class Function:
             found = [i for i, t in enumerate(self.program.globals) if t == kind]
             self.expr(kind, depth - 1)
             code += b"\x24" + uleb(rng.choice(found))
+        elif pick < 0.98:
+            self.bulk(depth)
         else:
             kind = rng.choice(TYPES)
             self.expr(kind, depth - 1)
             code.append(0x1A)
+
+    def bulk(self, depth: int) -> None:
+        """What the compiler leaves to the runtime: whole memories and tables."""
+        code, pick = self.code, self.rng.randrange(6)
+        mask = lambda bits: b"\x41" + sleb(bits) + b"\x71"  # noqa: E731
+        if pick < 2:
+            for bits in (0x3FFF, 0xFFF, 0xFF):
+                self.expr(I32, depth - 1)
+                code += mask(bits)
+            code += b"\xfc\x0a\0\0" if pick else b"\xfc\x0b\0"
+            return
+        local = self.pick_local(I32)
+        if local is None:
+            return
+        if pick == 2:
+            code += b"\x3f\0\x21" + uleb(local)
+        elif pick == 3:
+            self.expr(I32, depth - 1)
+            code += mask(1) + b"\x40\0\x21" + uleb(local)
+        elif pick == 4:
+            self.expr(I32, depth - 1)
+            code += mask(3) + b"\x25\x01\xd1\x21" + uleb(local)  # table.get, ref.is_null
+        else:
+            self.expr(I32, depth - 1)
+            code += mask(3) + b"\xd2\0\x26\x01"  # ref.func 0, table.set
+            code += b"\xfc\x10\x01\x21" + uleb(local)
 
     def finish(self) -> bytes:
         self.body(self.results, self.rng.choice((2, 3, 4, 5)))
@@ -403,7 +471,7 @@ class Function:
 
 
 class Program:
-    """A module: `binary`; `signatures` of its functions, all exported as f0, f1, ...; its memory is `m`."""
+    """A module: `binary`; `signatures` of its functions, all exported as f0, f1, ...; its memory is `m`, the 64-bit one `n`."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -424,7 +492,10 @@ class Program:
             F32: b"\x43\0\0\x80\x3f\x0b",
             F64: b"\x44" + bytes(8) + b"\x0b",
         }
-        exports = [bytes([2]) + f"f{i}".encode() + b"\0" + uleb(i) for i in range(count)] + [b"\x01m\x02\0"]
+        exports = [bytes([2]) + f"f{i}".encode() + b"\0" + uleb(i) for i in range(count)] + [
+            b"\x01m\x02\0",
+            b"\x01n\x02\x01",
+        ]
         sections = [
             (
                 1,
@@ -433,8 +504,8 @@ class Program:
                 ),
             ),
             (3, vector(types)),
-            (4, vector([b"\x70\0" + uleb(count)])),
-            (5, vector([b"\x01\x01\x01"])),
+            (4, vector([b"\x70\0" + uleb(count), b"\x70\0\x04"])),
+            (5, vector([b"\x01\x01\x03", b"\x05\x01\x01"])),
             (6, vector([bytes([t, 1]) + zero[t] for t in self.globals])),
             (7, vector(exports)),
             (9, vector([b"\0\x41\0\x0b" + vector([uleb(i) for i in range(count)])])),
