@@ -1,13 +1,11 @@
-"""Components from text, by wasm-tools; instantiated with Python functions as imports."""
+"""Components from text, instantiated with Python functions as imports."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.component.conftest import wasm_tools
 
 from wasmrt import Engine, Store
 from wasmrt.component import Component, Linker
@@ -37,28 +35,14 @@ def engine() -> Engine:
     return Engine()
 
 
-@pytest.fixture(scope="session")
-def parse_text() -> Callable[[str], bytes]:
-    tool = wasm_tools()
-    if tool is None:
-        pytest.skip("wasm-tools is not installed (the extra `test` brings it)")
-
-    def parse(text: str) -> bytes:
-        done = subprocess.run([tool, "parse", "-"], input=text.encode(), capture_output=True, timeout=60)
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout
-
-    return parse
-
-
 @pytest.fixture
-def instantiate(engine: Engine, parse_text: Callable[[str], bytes]) -> Callable[..., Any]:
+def instantiate(engine: Engine) -> Callable[..., Any]:
     """`instantiate(text, name=function, ...)`: a new instance in a new store; functions are called without it."""
     compiled: dict[str, Component] = {}
 
     def make(text: str, store: Store | None = None, resources: dict[str, Any] | None = None, **imports: Any) -> Any:
         if text not in compiled:
-            compiled[text] = Component(engine, parse_text(text))
+            compiled[text] = Component(engine, text)
         linker = Linker(engine)
         root = linker.root()
         for name, (ty, dtor) in (resources or {}).items():

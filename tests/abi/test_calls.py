@@ -344,11 +344,11 @@ def test_host_calls_check_pointers_of_the_guest(instantiate: Make) -> None:
         assert info.value.frames and info.value.frames[0].func_index == 1
 
 
-def test_store_is_passed_when_asked_for(engine: Any, parse_text: Callable[[str], bytes]) -> None:
+def test_store_is_passed_when_asked_for(engine: Any) -> None:
     linker = wasmrt.component.Linker(engine)
     store = wasmrt.Store(engine, data="mine")
     linker.root().add_func("g", lambda s, value: s.data() and value)
-    instance = linker.instantiate(store, wasmrt.component.Component(engine, parse_text(round_trip("u8", "i32"))))
+    instance = linker.instantiate(store, wasmrt.component.Component(engine, round_trip("u8", "i32")))
     assert instance.get_func(store, "f")(store, 9) == 9
 
 

@@ -650,3 +650,32 @@ def test_references_are_balanced() -> None:
         if i > 5:
             assert before is None or counts == before
             before = counts
+
+
+@given(types, st.binary(min_size=64, max_size=256), st.lists(st.one_of(st.integers(0, 80), st.integers(0, (1 << 64) - 1)), min_size=16, max_size=16), st.sampled_from(ENCODINGS))
+@settings(max_examples=300, deadline=None)
+def test_hostile_values_lift_or_trap(ty: Any, raw: bytes, words: list[int], encoding: str) -> None:
+    p = Probe(
+        Plan(compile_func(t.FuncType((("v", ty),), ty))), bytearray(raw), lambda align, size: 0, ENCODINGS.index(encoding)
+    )
+    flat = min(len(oracle.flatten(ty)), 17)
+    for lift in (lambda: p.lift_params(words[:1] if flat > 16 else words[:flat])[0], lambda: p.lift_result(words[0])):
+        try:
+            value = lift()
+        except errors.Trap:
+            continue
+        if flat > 1:
+            p.lower_result(value, 0) if len(raw) >= oracle.elem_size(ty) else None
+        else:
+            p.lower_result(value)
+
+
+@given(types, st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(), lambda v: st.lists(v) | st.dictionaries(st.text(), v) | st.tuples(v, v), max_leaves=6))
+@settings(max_examples=300, deadline=None)
+def test_any_python_value_lowers_or_raises_an_argument_error(ty: Any, value: Any) -> None:
+    memory = oracle.Memory()
+    try:
+        probe(ty, memory).lower_params(value)
+    except errors.WasmError as error:
+        assert isinstance(error, (TypeError, ValueError, OverflowError)) and str(error).startswith("argument 'v'")
+        assert memory.calls == []
