@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.abi.conftest import LIBC, MEM
 
 import wasmrt
+from tests.abi.conftest import LIBC, MEM
 from wasmrt import errors
 from wasmrt.component import Record, Variant
 
@@ -52,7 +52,7 @@ def test_scalars_and_the_ways_to_call(instantiate: Make) -> None:
     assert instance.exports["bool-of-u32"](2) is True
     assert instance.exports["s64-of-u64"]((1 << 64) - 1) == -1
     assert instance.exports.f32(0.1) == np.float32(0.1) and math.isnan(instance.exports.f64(math.nan))
-    assert "func(first-one: s32, b: s32) -> s32" in repr(add)
+    assert repr(add) == "<wasmrt.component.Func add: func(first-one: s32, b: s32) -> s32>" and add.name == "add"
     assert callable(add) and add.type().params[1][0] == "b" and add.post_return(instance.store) is None
 
 

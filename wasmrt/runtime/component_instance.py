@@ -41,6 +41,7 @@ class Blueprint:
         self.component = component
         self.records = records
         self._plans: dict[int, Plan] = {}
+        self.export_names = export_names(records)
         self.rows: list[tuple[int, int, int, int, int]] = []
         self.lowerings: dict[int, tuple[int, info.TrampolineLowerImport]] = {}
         registry = component.engine.types
@@ -188,6 +189,22 @@ _RUN: dict[type, Any] = {
 }
 
 
+def export_names(records: info.Component) -> dict[int, str]:
+    """`ns:pkg/iface#func` by ExportIndex, for messages."""
+    names: dict[int, str] = {}
+    open_: list[tuple[str, list[tuple[str, info.ExportIndex]]]] = [("", records.exports)]
+    while open_:
+        prefix, exports = open_.pop()
+        for name, index in exports:
+            if index in names:
+                continue
+            names[index] = prefix + name
+            item = records.export_items[index]
+            if isinstance(item, info.ExportInstance):
+                open_.append((f"{prefix}{name}#", item.exports))
+    return names
+
+
 def import_name(records: info.Component, index: info.RuntimeImportIndex) -> str:
     """`ns:pkg/iface#func`, for messages."""
     runtime_import = records.imports[index]
@@ -260,13 +277,15 @@ class ComponentInstance:
     def exports(self) -> ComponentExports:
         """All exports by name."""
         if self._root is None:
-            self._root = ComponentExports(self, self._made.records.exports, "")
+            self._root = ComponentExports(self, self._made.records.exports)
         return self._root
 
-    def _item(self, index: int, prefix: str = "", name: str = "") -> Any:
+    def _item(self, index: int) -> Any:
         item = self._items.get(index)
         if item is None:
-            item = self._items[index] = self._make_item(self._made.records.export_items[index], prefix + name)
+            item = self._items[index] = self._make_item(
+                self._made.records.export_items[index], self._made.blueprint.export_names.get(index, "")
+            )
         return item
 
     def _make_item(self, export: info.Export, name: str) -> Any:
@@ -286,7 +305,7 @@ class ComponentInstance:
                     name=name,
                 )
             case info.ExportInstance():
-                return ComponentExports(self, export.exports, f"{name}#")
+                return ComponentExports(self, export.exports)
             case info.ExportModuleStatic():
                 return self.component._modules[export.index]
             case info.ExportModuleImport() | info.ExportImportedFunction():
@@ -305,16 +324,15 @@ class ComponentInstance:
 class ComponentExports(Mapping[str, Any]):
     """Exports of an instance, or of an instance that it exports: by full name, by a compatible version, or as attributes in snake case."""
 
-    def __init__(self, instance: ComponentInstance, exports: list[tuple[str, info.ExportIndex]], prefix: str) -> None:
+    def __init__(self, instance: ComponentInstance, exports: list[tuple[str, info.ExportIndex]]) -> None:
         self._instance = instance
         self._exports = dict(exports)
-        self._prefix = prefix
 
     def __getitem__(self, name: str) -> Any:
         found = find_name(name, self._exports)
         if found is None:
             raise KeyError(f"no export named {name!r}")
-        return self._instance._item(self._exports[found], self._prefix, found)
+        return self._instance._item(self._exports[found])
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
