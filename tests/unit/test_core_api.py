@@ -517,12 +517,14 @@ def test_a_store_that_captures_itself_is_collected(engine: wasmrt.Engine, wat: W
     class Data:
         pass
 
-    data = Data()
-    store = Store(engine, data)
-    exports = instance_of(store, wat(HOST), [Func(store, FuncType([I32], [I32]), lambda n: id(store) & 1)]).exports
-    assert exports.call(1) in (1, 2)
-    seen = weakref.ref(data)
-    del store, exports, data
+    def make() -> weakref.ref[Data]:
+        data = Data()
+        store = Store(engine, data)
+        exports = instance_of(store, wat(HOST), [Func(store, FuncType([I32], [I32]), lambda n: id(store) & 1)]).exports
+        assert exports.call(1) in (1, 2)
+        return weakref.ref(data)
+
+    seen = make()
     gc.collect()
     assert seen() is None
 
@@ -562,3 +564,15 @@ def test_calling_makes_no_executable_page(engine: wasmrt.Engine, wat: Wat) -> No
         with Store(engine) as store:
             assert Instance(store, module, []).exports.add(1, 2) == 3
     assert executable() == before
+
+
+def test_an_error_in_a_components_module_has_its_place_in_the_whole(engine: wasmrt.Engine) -> None:
+    from wasmrt.component import Component
+
+    binary = wasmrt.wat2wasm("(component (core module) (core module (func (result i32) unreachable)))")
+    broken = bytes(binary).replace(b"\x00\x00\x0b", b"\x00\x01\x0b")
+    assert broken != binary
+    with pytest.raises(wasmrt.ValidationError) as caught:
+        Component(engine, broken)
+    assert caught.value.path == "module[1]"
+    assert caught.value.offset is not None and broken[caught.value.offset] in (0x01, 0x0B)

@@ -91,5 +91,5 @@ def build_image(
     trampolines: list[tuple[tuple[int, ...], tuple[int, ...]]],
     info: bytes,
     threads: int = 0,
-    paths: list[str] | None = None,
+    places: list[tuple[str, int]] | None = None,
 ) -> CodeMemory: ...

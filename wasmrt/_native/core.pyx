@@ -80,6 +80,14 @@ cdef object error_from(c.WrError *error, str path=""):
     )
 
 
+cdef object placed(object error, tuple place):
+    """An error in a module that lies in a component: its path, and the offset in the whole."""
+    error.path = place[0]
+    if error.offset is not None:
+        error.offset += place[1]
+    return error
+
+
 cdef object trap_code_enum = None
 
 
@@ -355,11 +363,11 @@ def build_image(
     trampolines: list[tuple[tuple[int, ...], tuple[int, ...]]],
     info: bytes,
     threads: int = 0,
-    paths: list[str] | None = None,
+    places: list[tuple[str, int]] | None = None,
 ) -> CodeMemory:
     """Compiles core modules (`_native.wasm.CoreModule`) and packs them, the trampolines and `info` into one sealed image.
 
-    Runs without the GIL. Raises ValidationError, UnsupportedError or LimitError with the offset in the module, and `paths[i]` as its path.
+    Runs without the GIL. Raises ValidationError, UnsupportedError or LimitError with the offset in the module; `places[i]` is a path and an offset to add.
     """
     cdef size_t count = len(modules), i, j, words = 0, used = 0
     cdef size_t num_trampolines = len(trampolines)
@@ -405,7 +413,7 @@ def build_image(
             with nogil:
                 ok = c.wr_compile_module(decoded[i], &tunables.c_tunables, c_threads, &compiled[i], &error)
             if not ok:
-                raise error_from(&error, paths[i] if paths is not None else "")
+                raise placed(error_from(&error), places[i]) if places is not None else error_from(&error)
         image.kind = kind
         image.tunables = &tunables.c_tunables
         image.wasm_features = wasm_features

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any
+from typing import Any, cast
 
 from wasmrt._native import core, wasm
 from wasmrt.artifact import info as artifact
@@ -115,7 +115,7 @@ class Component:
     @classmethod
     def from_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Component:
         """The same from a file, binary or text; errors name it."""
-        return with_path(path, lambda: cls(engine, sources.read_file(path)))  # type: ignore[no-any-return]
+        return with_path(path, lambda: cls(engine, sources.read_file(path)))
 
     @classmethod
     def from_binary(cls, engine: Engine, data: Any) -> Component:
@@ -235,7 +235,7 @@ def compile_component(engine: Engine, data: bytes) -> core.CodeMemory:
     features = engine.wasm_features
     translation = translate(data, features_of(engine), lambda view: wasm.CoreModule(view, features))
     component = translation.component
-    modules = [module.view for module in translation.static_modules]
+    modules = [cast(wasm.CoreModule, module.view) for module in translation.static_modules]
     signatures = [info.trampoline_signature(trampoline) for trampoline in component.trampolines]
     artifacts = artifact.ComponentArtifacts(
         component, translation.types.rows, [module_info(module) for module in modules]
@@ -248,7 +248,7 @@ def compile_component(engine: Engine, data: bytes) -> core.CodeMemory:
         [(signature.params, signature.results) for signature in signatures],
         artifact.encode(artifacts),
         threads=engine.compile_threads,
-        paths=[f"core module {index}" for index in range(len(modules))],
+        places=[(f"module[{index}]", module.start) for index, module in enumerate(translation.static_modules)],
     )
 
 

@@ -220,6 +220,10 @@ class ComponentInstance:
 
     component: Component
     store: Store
+    _pre: InstancePre
+    _made: _Instantiation
+    _items: dict[int, Any]
+    _root: ComponentExports | None
 
     def __init__(self) -> None:
         raise WasmError("Cannot directly construct an `Instance`: use Linker.instantiate")
@@ -232,8 +236,8 @@ class ComponentInstance:
         self.store = store
         self._pre = pre
         self._made = made
-        self._items: dict[int, Any] = {}
-        self._root: ComponentExports | None = None
+        self._items = {}
+        self._root = None
         return self
 
     def get_export_index(self, *args: Any, instance: ComponentExportIndex | None = None) -> ComponentExportIndex | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from wasmrt._native import core, externs, wasm
 from wasmrt.artifact import info as artifact
@@ -17,6 +17,7 @@ from .store import Store
 from .types import ExportType, ImportType, from_core_type
 
 KIND_MODULE = 1
+T = TypeVar("T")
 
 AsExtern = externs.Func | externs.Memory | externs.Table | externs.Global | externs.Tag
 
@@ -166,7 +167,7 @@ def section_index(name: str) -> int:
     return [row.name for row in sections.SECTION].index(name)
 
 
-def with_path(path: Any, make: Callable[[], Any]) -> Any:
+def with_path(path: Any, make: Callable[[], T]) -> T:
     """Runs `make`; errors about bytes get the file's name."""
     try:
         return make()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 from wasmrt.runtime.component_linker import Linker
 
@@ -16,7 +16,7 @@ def datetime(nanoseconds: int) -> dict[str, int]:
     return {"seconds": nanoseconds // NANOSECONDS, "nanoseconds": nanoseconds % NANOSECONDS}
 
 
-def resolution(clock: str) -> int:
+def resolution(clock: Literal["time", "monotonic"]) -> int:
     return max(1, round(time.get_clock_info(clock).resolution * NANOSECONDS))
 
 
