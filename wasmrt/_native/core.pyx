@@ -470,6 +470,9 @@ cdef int check_signals(StoreHost *host) noexcept with gil:
 cdef int on_interrupt(c.WrStore *c_store, void *opaque) noexcept nogil:
     """The slow path of the interrupt check, on the guest's thread (see the header of this file)."""
     cdef StoreHost *host = <StoreHost *>opaque
+    # the hooks are the process's: a store that was made through the C API has no Python side
+    if host == NULL:
+        return 0
     host.ticks += 1
     if host.epoch != NULL and host.epoch[0] >= host.epoch_deadline:
         c.wr_store_trap(c_store, c.TRAP_INTERRUPT)
@@ -489,7 +492,7 @@ cdef int on_interrupt(c.WrStore *c_store, void *opaque) noexcept nogil:
 
 cdef void before_block(c.WrStore *c_store, void *opaque) noexcept nogil:
     cdef StoreHost *host = <StoreHost *>opaque
-    if host.saved == NULL and not host.hold_gil:
+    if host != NULL and host.saved == NULL and not host.hold_gil:
         host.saved = PyEval_SaveThread()
 
 
