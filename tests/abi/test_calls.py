@@ -397,3 +397,44 @@ def test_closed_stores_raise(instantiate: Make) -> None:
     instance.store.close()
     with pytest.raises(ValueError, match="closed"):
         add(1, 2)
+
+
+LONG = f"""(component
+  (import "g" (func $g (param "v" string) (result string)))
+  {LIBC}
+  (core func $g' (canon lower (func $g) {MEM}))
+  (core module $M
+    (import "" "g" (func $g (param i32 i32 i32)))
+    (func (export "f") (param i32 i32) (result i32) (local $n i32)
+      (local.set $n (i32.const 60000000))
+      (loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+      (call $g (local.get 0) (local.get 1) (i32.const 64))
+      (local.set $n (i32.const 60000000))
+      (loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+      (i32.const 64))
+    (func (export "post") (param i32) (local $n i32)
+      (local.set $n (i32.const 60000000))
+      (loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))
+  (core instance $m (instantiate $M (with "" (instance (export "g" (func $g'))))))
+  (func (export "f") (param "v" string) (result string) (canon lift (core func $m "f") {MEM} (post-return (core func $m "post")))))"""
+
+
+def test_long_guests_let_the_gil_go_and_host_calls_take_it_back(instantiate: Make) -> None:
+    instance = instantiate(LONG, g=lambda text: text + "!")
+    stop = threading.Event()
+    turns = 0
+
+    def count() -> None:
+        nonlocal turns
+        while not stop.wait(0.001):
+            turns += 1
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    try:
+        for i in range(3):
+            assert instance.exports.f(f"text {i}") == f"text {i}!"
+    finally:
+        stop.set()
+        thread.join(10)
+    assert turns > 10

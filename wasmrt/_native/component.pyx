@@ -306,6 +306,8 @@ cdef int run_import(LoweredImport self, c.ValRaw *values) except -1:
     call_init(&call, plan)
     call.encoding = self.encoding
     call.memory = NULL if self.memory == NO_SLOT else self.owner.memories[self.memory]
+    if call.memory == NULL and self.memory != NO_SLOT:
+        raise WasmError("an import was called before its memory was made")
     call.realloc_func = NULL if self.realloc == NO_SLOT else self.owner.reallocs[self.realloc]
     call.realloc_guest = REALLOC_HOOK
     scope_init(&scope, self.instance)

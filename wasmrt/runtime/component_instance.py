@@ -63,10 +63,11 @@ class Blueprint:
                 )
             )
 
-    def plan(self, index: info.TypeIndex) -> Plan:
+    def plan(self, index: info.TypeIndex, options: info.CanonicalOptions) -> Plan:
         plan = self._plans.get(index)
-        if plan is None:
-            plan = self._plans[index] = Plan(compile_func(self.component._types.func(index)))
+        if plan is None or options.memory_64:
+            rows = compile_func(self.component._types.func(index), 8 if options.memory_64 else 4)
+            plan = self._plans[index] = Plan(rows)
         return plan
 
     @staticmethod
@@ -148,7 +149,7 @@ class _Instantiation:
         native.set_import(
             self.state,
             trampoline_index,
-            self.blueprint.plan(trampoline.ty),
+            self.blueprint.plan(trampoline.ty, options),
             definition.func,
             pass_store=definition.pass_store,
             instance=options.instance,
@@ -300,7 +301,7 @@ class ComponentInstance:
                 return native.lift_func(
                     made.state,
                     made.core_def(export.func),
-                    made.blueprint.plan(export.ty),
+                    made.blueprint.plan(export.ty, options),
                     instance=options.instance,
                     encoding=options.string_encoding,
                     memory=options.memory,
