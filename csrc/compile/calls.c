@@ -223,6 +223,11 @@ static void call_indirect(FuncCompiler *fc, uint32_t type_index, uint32_t table)
 void cg_op_call(FuncCompiler *fc, WasmOp op)
 {
     uint32_t index = wr_leb_u32(&fc->ip);
+    uint32_t type = op == WASM_OP_CALL ? fc->mc->module->funcs[index].type_index : index;
+    if (fc->mc->abis[type].has_v128) {
+        cg_fail(fc, WR_ERROR_UNSUPPORTED, "v128 is not supported yet");
+        return;
+    }
     if (op == WASM_OP_CALL) call_direct(fc, index);
     else call_indirect(fc, index, wr_leb_u32(&fc->ip));
 }

@@ -152,7 +152,9 @@ static Control *control_push(FuncCompiler *fc, ControlKind kind)
         c->num_results = abi->num_results;
         c->params = abi->param_types;
         c->results = abi->result_types;
+        if (abi->has_v128) cg_fail(fc, WR_ERROR_UNSUPPORTED, "v128 is not supported yet");
     }
+    if (c->single == WR_VALTYPE_V128 && c->results == &c->single) cg_fail(fc, WR_ERROR_UNSUPPORTED, "v128 is not supported yet");
     c->height = fc->sp - c->num_params;
     return c;
 }

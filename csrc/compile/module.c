@@ -75,6 +75,8 @@ static bool module_compiler_init(ModuleCompiler *mc, const WasmModule *module, c
         abi->layout.results = slot + func->num_params;
         slot += func->num_params + func->num_results;
         wr_abi_layout(&signature, &abi->layout);
+        for (uint32_t k = 0; k < func->num_params; k++) abi->has_v128 |= signature.params[k] == WR_VALTYPE_V128;
+        for (uint32_t k = 0; k < func->num_results; k++) abi->has_v128 |= signature.results[k] == WR_VALTYPE_V128;
     }
     return true;
 }

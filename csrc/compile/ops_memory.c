@@ -68,7 +68,7 @@ static MemoryAccess memory_checked(FuncCompiler *fc, Val *index, const WasmMemAr
 static MemoryAccess memory_access(FuncCompiler *fc, Val *index, const WasmMemArg *arg, uint32_t bytes)
 {
     const WrTunables *tunables = &fc->mc->tunables;
-    bool guarded = tunables->guarded_memories && !memory_is_64(fc, arg->memory);
+    bool guarded = wr_memory_guarded(tunables, &fc->mc->module->memories[arg->memory].limits);
     if (!guarded || arg->offset > INT32_MAX - 16 || arg->offset + bytes > tunables->memory_guard_bytes) return memory_checked(fc, index, arg, bytes);
     if (index->kind == VAL_CONST) {
         uint64_t address = index->bits + arg->offset;
@@ -217,8 +217,12 @@ void cg_op_global(FuncCompiler *fc, WasmOp op)
     uint32_t index = wr_leb_u32(&fc->ip);
     const WasmGlobal *global = &module->globals[index];
     uint8_t type = (uint8_t)wr_vt_kind(global->type);
+    if (type == WR_KIND_V128) {
+        cg_fail(fc, WR_ERROR_UNSUPPORTED, "v128 is not supported yet");
+        return;
+    }
     if (op == WASM_OP_GLOBAL_GET) {
-        if (!global->is_mutable && index >= module->num_imported_globals && global->init.kind == WASM_CONST_BITS && type != WR_KIND_V128) {
+        if (!global->is_mutable && index >= module->num_imported_globals && global->init.kind == WASM_CONST_BITS) {
             uint64_t bits = global->init.bits[0];
             cg_push_const(fc, type, type == WR_KIND_I32 || type == WR_KIND_F32 ? (uint32_t)bits : bits);
             return;

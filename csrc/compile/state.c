@@ -276,6 +276,15 @@ Reg cg_reg_zext(FuncCompiler *fc, Val *v)
         x64_movl_rr(fc->as, REG_GPR(reg), REG_GPR(reg));
         fc->upper &= ~REG_BIT(reg);
     }
+    if (fc->mc->tunables.debug_checks && v->type == WR_KIND_I32 && !fc->flags_live) {
+        /* the invariant of state.h, checked by the code itself: a ud2 without a trap row is our bug and ends the process */
+        X64Label fine = x64_label_new(fc->as);
+        x64_movl_rr(fc->as, REG_SCRATCH, REG_GPR(reg));
+        x64_cmpq_rr(fc->as, REG_SCRATCH, REG_GPR(reg));
+        x64_jcc_short(fc->as, X64_CC_E, fine);
+        x64_ud2(fc->as);
+        x64_label_bind(fc->as, fine);
+    }
     return reg;
 }
 

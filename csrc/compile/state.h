@@ -90,7 +90,7 @@ typedef struct Control {
 typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT } LateKind;
 typedef struct Late { uint8_t kind; uint8_t trap_code; uint32_t wasm_offset; X64Label label, back; } Late;
 
-typedef struct CgAbi { uint32_t num_params, num_results; const ValType *param_types, *result_types; AbiLayout layout; } CgAbi;
+typedef struct CgAbi { uint32_t num_params, num_results; bool has_v128; const ValType *param_types, *result_types; AbiLayout layout; } CgAbi;
 
 /* What is the same for all functions of a module. */
 typedef struct ModuleCompiler {

@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 
 def listing(binary: bytes, features: int | None) -> str:
     capstone = pytest.importorskip("capstone")
-    runtime = Runtime(features=(1 << 9) - 1 | 1 << 11, cpu_features=0)
+    runtime = Runtime(features=(1 << 9) - 1 | 1 << 11, cpu_features=0, debug_checks=0)
     if features is not None:
         runtime.tunables.cpu_features |= features
     _, compiled = runtime.compile(binary)
