@@ -30,6 +30,7 @@ from wasmrt.runtime.config import Config
 from wasmrt.runtime.engine import Engine
 from wasmrt.runtime.linker import InstancePre, Linker
 from wasmrt.runtime.module import Instance, InstanceExports, Module
+from wasmrt.runtime.source import wasm2wat, wat2wasm
 from wasmrt.runtime.store import Store
 from wasmrt.runtime.types import (
     ExportType,
@@ -44,6 +45,7 @@ from wasmrt.runtime.types import (
     Val,
     ValType,
 )
+from wasmrt.wasi.config import WasiConfig
 
 __all__ = [
     "ArgumentOverflowError",
@@ -84,8 +86,11 @@ __all__ = [
     "Val",
     "ValType",
     "ValidationError",
+    "WasiConfig",
     "WasmError",
     "WasmtimeError",
     "WitError",
     "__version__",
+    "wasm2wat",
+    "wat2wasm",
 ]

@@ -6,7 +6,6 @@ import os
 from typing import Any
 
 from wasmrt.errors import ArgumentTypeError, DecodeError, WasmError
-from wasmrt.text import encode
 
 WASM_MAGIC = b"\0asm"
 CORE_VERSION = b"\x01\x00\x00\x00"
@@ -57,6 +56,28 @@ def from_text(text: str, what: str) -> bytes:
     return checked_binary(encode(text), what)
 
 
+def encode(text: str | bytes) -> bytes:
+    from wasmrt.text import encode as encode_text  # programs that only load binaries do not pay for it
+
+    return encode_text(text)
+
+
 def read_file(path: Any) -> bytes:
     with open(path, "rb") as file:
         return file.read()
+
+
+def wat2wasm(wat: str | bytes) -> bytearray:
+    """The binary of a module or component in the text format. Raises TextError with line and column.
+
+    >>> wat2wasm("(module)")
+    bytearray(b'\\x00asm\\x01\\x00\\x00\\x00')
+    """
+    return bytearray(encode(wat))
+
+
+def wasm2wat(data: bytes | bytearray | memoryview) -> str:
+    """A binary module or component as text that encodes to the same meaning. Raises DecodeError with the offset."""
+    from wasmrt.text import print_wasm
+
+    return print_wasm(data)
