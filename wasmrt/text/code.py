@@ -71,11 +71,10 @@ _i32_cache: dict[str, bytes] = {}
 class Frame:
     """Something open: `code` is what to write when it closes, `label` its identifier."""
 
-    __slots__ = ("at", "code", "hint", "kind", "label")
+    __slots__ = ("code", "hint", "kind", "label")
 
-    def __init__(self, kind: int, at: int, code: bytes = b"", label: ID | None = None, hint: int | None = None) -> None:
+    def __init__(self, kind: int, code: bytes = b"", label: ID | None = None, hint: int | None = None) -> None:
         self.kind = kind
-        self.at = at
         self.code = code
         self.label = label
         self.hint = hint
@@ -206,7 +205,7 @@ class CodeParser(TypeParser):
                 if name is not None:
                     self.label_names.append((blocks - 1, name))
                 if folded and op.code[0] == 0x04:
-                    stack.append(Frame(IF, at, code, label, hint))
+                    stack.append(Frame(IF, code, label, hint))
                     only_folded = True
                 else:
                     if hint is not None:
@@ -214,7 +213,7 @@ class CodeParser(TypeParser):
                     out += code
                     self._push_label(label)
                     stack.append(
-                        Frame(FOLDED_BLOCK if folded else FLAT_IF if op.code[0] == 0x04 else FLAT, at, code, label)
+                        Frame(FOLDED_BLOCK if folded else FLAT_IF if op.code[0] == 0x04 else FLAT, code, label)
                     )
                     only_folded = False
                 if hint is not None:
@@ -250,7 +249,7 @@ class CodeParser(TypeParser):
                 if single and not stack:
                     break
             else:
-                stack.append(Frame(PLAIN, at, code, hint=used))
+                stack.append(Frame(PLAIN, code, hint=used))
                 only_folded = True
         if stack:
             self.i = i
@@ -323,10 +322,10 @@ class CodeParser(TypeParser):
                 self.hints[len(self.out)] = frame.hint
             self.out += frame.code
             self._push_label(frame.label)
-            stack.append(Frame(THEN, self.i))
+            stack.append(Frame(THEN))
         elif token == "else" and frame.kind == AFTER_THEN:
             self.out.append(_ELSE)
-            stack.append(Frame(ELSE_ARM, self.i))
+            stack.append(Frame(ELSE_ARM))
         else:
             self.unexpected("`(then`" if frame.kind == IF else "`)`")
         self.i += 1

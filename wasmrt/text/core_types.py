@@ -85,10 +85,6 @@ class TypeParser(Cursor):
     def type_index(self) -> int:
         raise NotImplementedError
 
-    def at_heap_or_index(self) -> bool:
-        token = self.toks[self.i]
-        return token in HEAP_BYTES or token[:1] == "$" or "0" <= token[:1] <= "9"
-
     def heap_type(self) -> bytes:
         token = self.toks[self.i]
         code = HEAP_BYTES.get(token)

@@ -64,10 +64,6 @@ class Cursor:
             self.unexpected("`)`")
         self.i += 1
 
-    def at_open(self, word: str) -> bool:
-        """Whether `(word` comes next."""
-        return self.toks[self.i] == "(" and self.toks[self.i + 1] == word
-
     def open(self, word: str) -> bool:
         """Takes `(word` if it comes next."""
         if self.toks[self.i] == "(" and self.toks[self.i + 1] == word:
