@@ -7,9 +7,8 @@ Python's. `Func` is called through a vectorcall slot; arguments go straight into
 """
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact, PyFloat_FromDouble
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -25,7 +24,6 @@ from wasmrt._native.core cimport (
     error_from,
     gil_acquire,
     trap_from,
-    vectorcallfunc,
     wr_enable_vectorcall,
     wrap_func_ref,
 )
