@@ -257,6 +257,7 @@ bool wr_code_check_config(const CodeMemory *code, const WrTunables *wanted, uint
            code_same(error, place, "interruptible", found->interruptible, wanted->interruptible) &&
            code_same(error, place, "consume_fuel", found->consume_fuel, wanted->consume_fuel) &&
            code_same(error, place, "nan_canonicalization", found->nan_canonicalization, wanted->nan_canonicalization) &&
+           code_same(error, place, "relaxed_simd_deterministic", found->relaxed_simd_deterministic, wanted->relaxed_simd_deterministic) &&
            code_same(error, place, "debug_checks", found->debug_checks, wanted->debug_checks);
 }
 

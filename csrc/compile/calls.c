@@ -49,14 +49,13 @@ static void return_store(FuncCompiler *fc, int32_t offset, const Val *v)
 {
     X64Mem dst = x64_mem_b(REG_SCRATCH, offset);
     Reg reg = v->kind == VAL_REG ? v->reg : v->kind == VAL_LOCAL ? fc->local_reg[v->index] : REG_NONE;
-    if (v->kind == VAL_CONST) {
+    if (v->type == WR_KIND_V128) {
+        cg_store_val(fc, dst, *v); /* by way of xmm15 alone */
+    } else if (v->kind == VAL_CONST) {
         x64_movl_mi(fc->as, dst, (int32_t)(uint32_t)v->bits);
         x64_movl_mi(fc->as, x64_mem_offset(dst, 4), (int32_t)(uint32_t)(v->bits >> 32));
     } else if (reg != REG_NONE) {
         cg_store(fc, v->type, dst, reg);
-    } else if (v->type == WR_KIND_V128) {
-        x64_movups_xm(fc->as, REG_XSCRATCH, cg_mem(fc, v));
-        x64_movups_mx(fc->as, dst, REG_XSCRATCH);
     } else {
         x64_movsd_xm(fc->as, REG_XSCRATCH, cg_mem(fc, v));
         x64_movsd_mx(fc->as, dst, REG_XSCRATCH);
@@ -145,7 +144,7 @@ static void call_results(FuncCompiler *fc, const CgAbi *abi)
             if (type == WR_KIND_I32) fc->upper |= REG_BIT(reg);
             continue;
         }
-        X64Mem from = x64_mem_b(RBP, fc->call_area + slot->offset), to = cg_slot_mem(fc, fc->sp);
+        X64Mem from = x64_mem_b(RBP, fc->call_area + slot->offset), to = cg_slot_mem(fc, type, fc->sp);
         if (type == WR_KIND_V128) {
             x64_movups_xm(fc->as, REG_XSCRATCH, from);
             x64_movups_mx(fc->as, to, REG_XSCRATCH);
@@ -223,11 +222,6 @@ static void call_indirect(FuncCompiler *fc, uint32_t type_index, uint32_t table)
 void cg_op_call(FuncCompiler *fc, WasmOp op)
 {
     uint32_t index = wr_leb_u32(&fc->ip);
-    uint32_t type = op == WASM_OP_CALL ? fc->mc->module->funcs[index].type_index : index;
-    if (fc->mc->abis[type].has_v128) {
-        cg_fail(fc, WR_ERROR_UNSUPPORTED, "v128 is not supported yet");
-        return;
-    }
     if (op == WASM_OP_CALL) call_direct(fc, index);
     else call_indirect(fc, index, wr_leb_u32(&fc->ip));
 }

@@ -20,7 +20,8 @@ typedef struct WrTunables {
     uint8_t consume_fuel;
     uint8_t nan_canonicalization;
     uint8_t debug_checks;         /* verify register-allocation invariants and zero-extension in emitted code */
-    uint8_t reserved[2];
+    uint8_t relaxed_simd_deterministic; /* relaxed SIMD computes the same on all machines */
+    uint8_t reserved;
 } WrTunables;
 
 /* Whether accesses to such a memory need no comparison with its length: its reservation and guard catch what is outside. */

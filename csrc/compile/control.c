@@ -103,7 +103,7 @@ static void edge_emit(FuncCompiler *fc, const Control *c, Edge *edge)
     if (edge->slots) { /* positions only ever go down: ascending order overwrites nothing that is still to be read */
         for (uint32_t i = 0; i < edge->arity; i++) {
             const Val *v = &fc->stack[edge->first + i];
-            if (v->kind != VAL_SLOT || v->index != c->height + i) cg_store_val(fc, cg_slot_mem(fc, c->height + i), *v);
+            if (v->kind != VAL_SLOT || v->index != c->height + i) cg_store_val(fc, cg_slot_mem(fc, v->type, c->height + i), *v);
         }
     }
     cg_moves_emit(fc, &edge->moves);
@@ -152,9 +152,7 @@ static Control *control_push(FuncCompiler *fc, ControlKind kind)
         c->num_results = abi->num_results;
         c->params = abi->param_types;
         c->results = abi->result_types;
-        if (abi->has_v128) cg_fail(fc, WR_ERROR_UNSUPPORTED, "v128 is not supported yet");
     }
-    if (c->single == WR_VALTYPE_V128 && c->results == &c->single) cg_fail(fc, WR_ERROR_UNSUPPORTED, "v128 is not supported yet");
     c->height = fc->sp - c->num_params;
     return c;
 }

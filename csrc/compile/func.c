@@ -396,6 +396,10 @@ static void func_op(FuncCompiler *fc, WasmOp op)
         break;
     case WASM_OP_REF_NULL: case WASM_OP_REF_IS_NULL: case WASM_OP_REF_FUNC: cg_op_ref(fc, op); break;
     default: {
+        if (op >= WASM_OP_V128_LOAD && op <= WASM_OP_I32X4_RELAXED_DOT_I8X16_I7X16_ADD_S) {
+            cg_op_simd(fc, op);
+            break;
+        }
         char message[96];
         snprintf(message, sizeof message, "%s is not supported yet", wr_wasm_op_names[op]);
         cg_fail(fc, WR_ERROR_UNSUPPORTED, message);
@@ -431,6 +435,7 @@ void cg_free(FuncCompiler *fc)
 {
     free(fc->stack);
     free(fc->slot_home);
+    free(fc->wide_home);
     free(fc->ctl);
     free(fc->local_type);
     free(fc->local_reg);
@@ -447,6 +452,7 @@ static bool func_reserve(FuncCompiler *fc, const WasmFuncInfo *info)
     uint32_t slots = info->max_stack + 8, cap = fc->cap_stack;
     if (!func_room(fc, (void **)&fc->stack, &fc->cap_stack, slots, sizeof *fc->stack)) return false;
     if (!func_room(fc, (void **)&fc->slot_home, &fc->cap_slots, slots, sizeof *fc->slot_home)) return false;
+    if (!func_room(fc, (void **)&fc->wide_home, &fc->cap_wide, slots, sizeof *fc->wide_home)) return false;
     if (!func_room(fc, (void **)&fc->ctl, &fc->cap_ctl, info->max_depth + 2, sizeof *fc->ctl)) return false;
     (void)cap;
     uint32_t locals = info->num_locals;
@@ -471,7 +477,6 @@ static bool func_reserve(FuncCompiler *fc, const WasmFuncInfo *info)
     for (uint32_t i = 0; i < locals; i++) {
         fc->local_type[i] = (uint8_t)wr_vt_kind(info->local_types[i]);
         if (i >= info->num_params && info->locals[i].needs_zero) fc->virgin |= (uint64_t)1 << (i & 63u);
-        if (fc->local_type[i] == WR_KIND_V128) cg_fail(fc, WR_ERROR_UNSUPPORTED, "v128 is not supported yet");
     }
     return !fc->failed;
 }
@@ -488,7 +493,7 @@ bool cg_func(FuncCompiler *fc, uint32_t func_index, const WasmFuncInfo *info, Co
     if (info->oom) cg_fail(fc, WR_ERROR_MEMORY, "out of memory while compiling");
     if (fc->failed || !func_reserve(fc, info)) return false;
     fc->num_locals = info->num_locals;
-    fc->dead = fc->uses_memory_base = fc->uses_vmctx = fc->makes_calls = fc->unwind_used = fc->flags_live = false;
+    fc->dead = fc->uses_memory_base = fc->uses_vmctx = fc->makes_calls = fc->unwind_used = fc->flags_live = fc->wide_slots = false;
     fc->sp = fc->stable = fc->next_block = fc->table_stamp = 0;
     fc->loop = fc->outer_loop = fc->hint = fc->zero_at = UINT32_MAX;
     fc->rs.locals = fc->rs.dirty = 0;

@@ -53,6 +53,8 @@ static bool module_compiler_init(ModuleCompiler *mc, const WasmModule *module, c
     if (!tunables->signals_based_traps) mc->tunables.guarded_memories = 0;
     uint64_t cpu = tunables->cpu_features;
     mc->avx = (cpu & X64_CPU_AVX) != 0;
+    mc->avx2 = mc->avx && (cpu & X64_CPU_AVX2) != 0;
+    mc->fma = mc->avx && (cpu & X64_CPU_FMA) != 0;
     mc->bmi1 = (cpu & X64_CPU_BMI1) != 0;
     mc->bmi2 = (cpu & X64_CPU_BMI2) != 0;
     mc->lzcnt = (cpu & X64_CPU_LZCNT) != 0;
@@ -75,8 +77,6 @@ static bool module_compiler_init(ModuleCompiler *mc, const WasmModule *module, c
         abi->layout.results = slot + func->num_params;
         slot += func->num_params + func->num_results;
         wr_abi_layout(&signature, &abi->layout);
-        for (uint32_t k = 0; k < func->num_params; k++) abi->has_v128 |= signature.params[k] == WR_VALTYPE_V128;
-        for (uint32_t k = 0; k < func->num_results; k++) abi->has_v128 |= signature.results[k] == WR_VALTYPE_V128;
     }
     return true;
 }

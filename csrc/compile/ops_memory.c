@@ -5,8 +5,6 @@
  * past the guard) compare the end of the access with the memory's length first. */
 #include "compile/state.h"
 
-typedef struct MemoryAccess { X64Mem mem; bool faults; } MemoryAccess;
-
 static int32_t memory_import(const FuncCompiler *fc, uint32_t memory) { return (int32_t)(fc->mc->offsets.memories + memory * sizeof(VMMemoryImport)); }
 
 static bool memory_is_64(const FuncCompiler *fc, uint32_t memory) { return (fc->mc->module->memories[memory].limits.flags & WASM_LIMITS_64) != 0; }
@@ -65,7 +63,7 @@ static MemoryAccess memory_checked(FuncCompiler *fc, Val *index, const WasmMemAr
     return (MemoryAccess){x64_mem_bi(base, e, 1, -(int32_t)bytes), true};
 }
 
-static MemoryAccess memory_access(FuncCompiler *fc, Val *index, const WasmMemArg *arg, uint32_t bytes)
+MemoryAccess cg_memory_access(FuncCompiler *fc, Val *index, const WasmMemArg *arg, uint32_t bytes)
 {
     const WrTunables *tunables = &fc->mc->tunables;
     bool guarded = wr_memory_guarded(tunables, &fc->mc->module->memories[arg->memory].limits);
@@ -78,7 +76,7 @@ static MemoryAccess memory_access(FuncCompiler *fc, Val *index, const WasmMemArg
     return (MemoryAccess){x64_mem_bi(memory_base(fc, arg->memory), REG_GPR(ri), 1, (int32_t)arg->offset), true};
 }
 
-static void memory_row(FuncCompiler *fc, const MemoryAccess *access)
+void cg_memory_row(FuncCompiler *fc, const MemoryAccess *access)
 {
     if (access->faults && fc->mc->tunables.signals_based_traps) cg_trap_row(fc, TRAP_MEMORY_OUT_OF_BOUNDS);
 }
@@ -88,13 +86,13 @@ void cg_op_load(FuncCompiler *fc, WasmOp op)
     WasmMemArg arg = wr_read_memarg(&fc->ip);
     Val index = cg_pop(fc);
     uint32_t bytes = 1u << wr_wasm_ops[op].align_log2;
-    MemoryAccess access = memory_access(fc, &index, &arg, bytes);
+    MemoryAccess access = cg_memory_access(fc, &index, &arg, bytes);
     uint8_t type;
     if (op == WASM_OP_F64_LOAD || op == WASM_OP_F32_LOAD) {
         if (cg_float_load_op(fc, op == WASM_OP_F64_LOAD, access.mem)) return;
         type = op == WASM_OP_F64_LOAD ? WR_KIND_F64 : WR_KIND_F32;
         Reg dst = cg_dest(fc, type, REG_NONE);
-        memory_row(fc, &access);
+        cg_memory_row(fc, &access);
         cg_load(fc, type, dst, access.mem);
         cg_finish(fc, type, dst);
         return;
@@ -105,7 +103,7 @@ void cg_op_load(FuncCompiler *fc, WasmOp op)
     if (whole && cg_int_load_op(fc, type, bytes, access.mem)) return;
     Reg dst = cg_dest(fc, type, cg_reuse(&index));
     X64Gpr d = REG_GPR(dst);
-    memory_row(fc, &access);
+    cg_memory_row(fc, &access);
     switch (op) {
     case WASM_OP_I32_LOAD:
     case WASM_OP_I64_LOAD32_U: x64_movl_rm(fc->as, d, access.mem); break;
@@ -131,8 +129,8 @@ void cg_op_store(FuncCompiler *fc, WasmOp op)
     bool is_float = cg_is_float(value.type);
     bool imm = value.kind == VAL_CONST && (bytes < 8 || cg_fits_i32(WR_KIND_I64, value.bits));
     Reg rv = imm ? REG_NONE : cg_reg(fc, &value);
-    MemoryAccess access = memory_access(fc, &index, &arg, bytes);
-    memory_row(fc, &access);
+    MemoryAccess access = cg_memory_access(fc, &index, &arg, bytes);
+    cg_memory_row(fc, &access);
     if (imm) {
         int32_t bits = (int32_t)(uint32_t)value.bits;
         switch (bytes) {
@@ -217,12 +215,8 @@ void cg_op_global(FuncCompiler *fc, WasmOp op)
     uint32_t index = wr_leb_u32(&fc->ip);
     const WasmGlobal *global = &module->globals[index];
     uint8_t type = (uint8_t)wr_vt_kind(global->type);
-    if (type == WR_KIND_V128) {
-        cg_fail(fc, WR_ERROR_UNSUPPORTED, "v128 is not supported yet");
-        return;
-    }
     if (op == WASM_OP_GLOBAL_GET) {
-        if (!global->is_mutable && index >= module->num_imported_globals && global->init.kind == WASM_CONST_BITS) {
+        if (!global->is_mutable && index >= module->num_imported_globals && global->init.kind == WASM_CONST_BITS && type != WR_KIND_V128) {
             uint64_t bits = global->init.bits[0];
             cg_push_const(fc, type, type == WR_KIND_I32 || type == WR_KIND_F32 ? (uint32_t)bits : bits);
             return;
@@ -233,7 +227,7 @@ void cg_op_global(FuncCompiler *fc, WasmOp op)
         return;
     }
     Val value = cg_pop(fc);
-    if (value.kind == VAL_CONST && cg_fits_i32(type == WR_KIND_F32 ? WR_KIND_I32 : type, value.bits)) {
+    if (value.kind == VAL_CONST && type != WR_KIND_V128 && cg_fits_i32(type == WR_KIND_F32 ? WR_KIND_I32 : type, value.bits)) {
         cg_store_const(fc, type, global_mem(fc, index), value.bits);
         return;
     }

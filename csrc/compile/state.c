@@ -6,6 +6,7 @@
 
 int32_t cg_frame_take(FuncCompiler *fc, int32_t bytes)
 {
+    if (bytes >= 16) fc->frame_bytes = (fc->frame_bytes + 15) & ~15; /* rbp is a multiple of 16 */
     fc->frame_bytes += bytes;
     if (fc->frame_bytes > 1 << 20) {
         cg_fail(fc, WR_ERROR_LIMIT, "the function's frame is larger than 1048576 bytes (FRAME_BYTES)");
@@ -20,8 +21,16 @@ X64Mem cg_local_mem(FuncCompiler *fc, uint32_t local)
     return x64_mem_b(RBP, fc->local_home[local]);
 }
 
-X64Mem cg_slot_mem(FuncCompiler *fc, uint32_t position)
+X64Mem cg_slot_mem(FuncCompiler *fc, uint8_t type, uint32_t position)
 {
+    if (type == WR_KIND_V128) {
+        if (!fc->wide_slots) {
+            memset(fc->wide_home, 0, ((size_t)fc->info->max_stack + 8) * sizeof *fc->wide_home);
+            fc->wide_slots = true;
+        }
+        if (fc->wide_home[position] == 0) fc->wide_home[position] = cg_frame_take(fc, 16);
+        return x64_mem_b(RBP, fc->wide_home[position]);
+    }
     if (fc->slot_home[position] == 0) fc->slot_home[position] = cg_frame_take(fc, 8);
     return x64_mem_b(RBP, fc->slot_home[position]);
 }
@@ -34,7 +43,10 @@ void cg_load(FuncCompiler *fc, uint8_t type, Reg dst, X64Mem src)
     case WR_KIND_I32: x64_movl_rm(fc->as, REG_GPR(dst), src); break;
     case WR_KIND_F32: x64_movss_xm(fc->as, REG_XMM(dst), src); break;
     case WR_KIND_F64: x64_movsd_xm(fc->as, REG_XMM(dst), src); break;
-    case WR_KIND_V128: x64_movups_xm(fc->as, REG_XMM(dst), src); break;
+    case WR_KIND_V128:
+        if (fc->mc->avx) x64_vmovups_xm(fc->as, REG_XMM(dst), src);
+        else x64_movups_xm(fc->as, REG_XMM(dst), src);
+        break;
     default: x64_movq_rm(fc->as, REG_GPR(dst), src); break;
     }
 }
@@ -45,7 +57,10 @@ void cg_store(FuncCompiler *fc, uint8_t type, X64Mem dst, Reg src)
     case WR_KIND_I32: x64_movl_mr(fc->as, dst, REG_GPR(src)); break;
     case WR_KIND_F32: x64_movss_mx(fc->as, dst, REG_XMM(src)); break;
     case WR_KIND_F64: x64_movsd_mx(fc->as, dst, REG_XMM(src)); break;
-    case WR_KIND_V128: x64_movups_mx(fc->as, dst, REG_XMM(src)); break;
+    case WR_KIND_V128:
+        if (fc->mc->avx) x64_vmovups_mx(fc->as, dst, REG_XMM(src));
+        else x64_movups_mx(fc->as, dst, REG_XMM(src));
+        break;
     default: x64_movq_mr(fc->as, dst, REG_GPR(src)); break;
     }
 }
@@ -58,10 +73,18 @@ void cg_move(FuncCompiler *fc, uint8_t type, Reg dst, Reg src)
     else x64_movq_rr(fc->as, REG_GPR(dst), REG_GPR(src));
 }
 
+X64Mem cg_v128_pool(FuncCompiler *fc, uint64_t bits)
+{
+    uint64_t halves[2];
+    memcpy(halves, fc->bytes + bits, 16);
+    return x64_const_pool_16(fc->as, halves[0], halves[1]);
+}
+
 void cg_const(FuncCompiler *fc, uint8_t type, Reg dst, uint64_t bits)
 {
     if (cg_is_float(type)) {
         if (bits == 0) x64_xorps_xx(fc->as, REG_XMM(dst), REG_XMM(dst)); /* does not touch the flags */
+        else if (type == WR_KIND_V128) cg_load(fc, type, dst, cg_v128_pool(fc, bits));
         else if (type == WR_KIND_F32) x64_movss_xm(fc->as, REG_XMM(dst), x64_const_pool_4(fc->as, (uint32_t)bits));
         else x64_movsd_xm(fc->as, REG_XMM(dst), x64_const_pool_8(fc->as, bits));
     } else if (bits == 0 && !fc->flags_live) {
@@ -73,11 +96,13 @@ void cg_const(FuncCompiler *fc, uint8_t type, Reg dst, uint64_t bits)
 
 void cg_store_const(FuncCompiler *fc, uint8_t type, X64Mem dst, uint64_t bits)
 {
-    if (type == WR_KIND_I32 || type == WR_KIND_F32) {
+    if (type == WR_KIND_V128) {
+        cg_const(fc, type, XMM_REG(REG_XSCRATCH), bits);
+        cg_store(fc, type, dst, XMM_REG(REG_XSCRATCH));
+    } else if (type == WR_KIND_I32 || type == WR_KIND_F32) {
         x64_movl_mi(fc->as, dst, (int32_t)(uint32_t)bits);
     } else if (cg_fits_i32(WR_KIND_I64, bits)) {
         x64_movq_mi(fc->as, dst, (int32_t)(uint32_t)bits);
-        if (type == WR_KIND_V128) x64_movq_mi(fc->as, x64_mem_offset(dst, 8), 0);
     } else {
         x64_movq_ri64(fc->as, REG_SCRATCH, bits);
         x64_movq_mr(fc->as, dst, REG_SCRATCH);
@@ -120,7 +145,7 @@ void cg_spill_stack(FuncCompiler *fc, Reg reg)
     uint32_t position = fc->reg_stack[reg];
     Val *v = &fc->stack[position];
     assert(v->kind == VAL_REG && v->reg == reg);
-    cg_store(fc, v->type, cg_slot_mem(fc, position), reg);
+    cg_store(fc, v->type, cg_slot_mem(fc, v->type, position), reg);
     v->kind = VAL_SLOT;
     v->index = position;
     fc->stk &= ~REG_BIT(reg);
@@ -138,7 +163,7 @@ void cg_spill_at(FuncCompiler *fc, uint32_t position)
         break;
     default: break;
     }
-    cg_store_val(fc, cg_slot_mem(fc, position), *v);
+    cg_store_val(fc, cg_slot_mem(fc, v->type, position), *v);
     v->kind = VAL_SLOT;
     v->index = position;
 }
@@ -227,7 +252,7 @@ Reg cg_take(FuncCompiler *fc, Reg reg)
 
 X64Mem cg_mem(FuncCompiler *fc, const Val *v)
 {
-    return v->kind == VAL_SLOT ? cg_slot_mem(fc, v->index) : cg_local_mem(fc, v->index);
+    return v->kind == VAL_SLOT ? cg_slot_mem(fc, v->type, v->index) : cg_local_mem(fc, v->index);
 }
 
 bool cg_is_mem(FuncCompiler *fc, const Val *v)
@@ -261,7 +286,7 @@ Reg cg_reg(FuncCompiler *fc, Val *v)
         break;
     default:
         reg = cg_alloc(fc, cg_class(v->type));
-        cg_load(fc, v->type, reg, cg_slot_mem(fc, v->index));
+        cg_load(fc, v->type, reg, cg_slot_mem(fc, v->type, v->index));
         break;
     }
     v->kind = VAL_REG;

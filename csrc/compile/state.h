@@ -53,7 +53,7 @@ typedef struct Val {
     Reg reg;      /* VAL_REG */
     uint8_t reserved;
     uint32_t index; /* VAL_LOCAL: the local; VAL_SLOT: the stack position whose slot it is */
-    uint64_t bits;  /* VAL_CONST; an i32 is zero-extended */
+    uint64_t bits;  /* VAL_CONST; an i32 is zero-extended; a v128: 0, or the offset of its 16 bytes in the module */
 } Val;
 
 typedef struct RegState {
@@ -90,7 +90,7 @@ typedef struct Control {
 typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT } LateKind;
 typedef struct Late { uint8_t kind; uint8_t trap_code; uint32_t wasm_offset; X64Label label, back; } Late;
 
-typedef struct CgAbi { uint32_t num_params, num_results; bool has_v128; const ValType *param_types, *result_types; AbiLayout layout; } CgAbi;
+typedef struct CgAbi { uint32_t num_params, num_results; const ValType *param_types, *result_types; AbiLayout layout; } CgAbi;
 
 /* What is the same for all functions of a module. */
 typedef struct ModuleCompiler {
@@ -99,7 +99,7 @@ typedef struct ModuleCompiler {
     VMOffsets offsets;
     CgAbi *abis;      /* by type index */
     AbiSlot *abi_slots;
-    bool avx, bmi1, bmi2, lzcnt, popcnt;
+    bool avx, avx2, fma, bmi1, bmi2, lzcnt, popcnt;
 } ModuleCompiler;
 
 enum { STUB_INTERRUPT_ENTRY, STUB_INTERRUPT_LOOP, STUB_COUNT }; /* shared code of a module, see stubs.c */
@@ -143,6 +143,8 @@ typedef struct FuncCompiler {
     uint8_t *local_type; Reg *local_reg, *local_pref; uint32_t *local_aliases; int32_t *local_home; uint32_t cap_locals;
     uint32_t num_locals;
     int32_t *slot_home; uint32_t cap_slots; /* by stack position; 0: not placed yet */
+    int32_t *wide_home; uint32_t cap_wide;  /* the same for v128s, which have slots of their own; valid once wide_slots is set */
+    bool wide_slots;
     int32_t frame_bytes;     /* below rbp, so far */
     int32_t area_home;       /* where the pointer to the result area is kept; 0: none */
     int32_t call_area;       /* result area of calls made here: lowest address; 0: none */
@@ -184,13 +186,14 @@ static inline bool cg_is_dead(const FuncCompiler *fc, uint32_t local, uint32_t d
 /* ---- state.c: places, registers, the stack ---------------------------------------------------------------------------------- */
 
 X64Mem cg_local_mem(FuncCompiler *fc, uint32_t local);
-X64Mem cg_slot_mem(FuncCompiler *fc, uint32_t position);
-int32_t cg_frame_take(FuncCompiler *fc, int32_t bytes); /* disp from rbp of new space */
+X64Mem cg_slot_mem(FuncCompiler *fc, uint8_t type, uint32_t position);
+int32_t cg_frame_take(FuncCompiler *fc, int32_t bytes); /* disp from rbp of new space, from 16 bytes on at a multiple of 16 */
 
 void cg_load(FuncCompiler *fc, uint8_t type, Reg dst, X64Mem src);
 void cg_store(FuncCompiler *fc, uint8_t type, X64Mem dst, Reg src);
 void cg_move(FuncCompiler *fc, uint8_t type, Reg dst, Reg src);
 void cg_const(FuncCompiler *fc, uint8_t type, Reg dst, uint64_t bits);
+X64Mem cg_v128_pool(FuncCompiler *fc, uint64_t bits); /* of a v128 constant that is not zero */
 void cg_store_const(FuncCompiler *fc, uint8_t type, X64Mem dst, uint64_t bits);
 
 Reg cg_alloc(FuncCompiler *fc, uint32_t candidates); /* locked */
@@ -327,11 +330,16 @@ void cg_op_float_compare(FuncCompiler *fc, WasmOp op);
 void cg_op_convert(FuncCompiler *fc, WasmOp op);
 void cg_op_load(FuncCompiler *fc, WasmOp op);
 void cg_op_store(FuncCompiler *fc, WasmOp op);
+/* The memory operand of an access at a popped index (r11 may be its base: valid until r11 is used), and the trap row right before it. */
+typedef struct MemoryAccess { X64Mem mem; bool faults; } MemoryAccess;
+MemoryAccess cg_memory_access(FuncCompiler *fc, Val *index, const WasmMemArg *arg, uint32_t bytes);
+void cg_memory_row(FuncCompiler *fc, const MemoryAccess *access);
 void cg_op_memory(FuncCompiler *fc, WasmOp op);
 void cg_op_table(FuncCompiler *fc, WasmOp op);
 void cg_op_global(FuncCompiler *fc, WasmOp op);
 void cg_op_ref(FuncCompiler *fc, WasmOp op);
 void cg_op_call(FuncCompiler *fc, WasmOp op);
+void cg_op_simd(FuncCompiler *fc, WasmOp op); /* all with prefix 0xFD */
 
 /* calls.c: a builtin's integer arguments are the topmost stack entries, after `num_leading` constants. Pops them, leaves the result in rax. */
 void cg_call_builtin(FuncCompiler *fc, uint32_t builtin, const uint32_t *leading, uint32_t num_leading, uint32_t num_args);

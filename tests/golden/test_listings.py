@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 
 def listing(binary: bytes, features: int | None) -> str:
     capstone = pytest.importorskip("capstone")
-    runtime = Runtime(features=(1 << 9) - 1 | 1 << 11, cpu_features=0, debug_checks=0)
+    runtime = Runtime(features=(1 << 10) - 1 | 1 << 11, cpu_features=0, debug_checks=0)
     if features is not None:
         runtime.tunables.cpu_features |= features
     _, compiled = runtime.compile(binary)
@@ -63,7 +63,7 @@ def outside(module: CompiledModule, target: int) -> str:
 @pytest.mark.parametrize("machine", ("old", "new"))
 @pytest.mark.parametrize("source", sorted(FOLDER.glob("*.wat")), ids=lambda p: p.stem)
 def test_listing(source: Path, machine: str, wat: Callable[[str], bytes], bless: bool) -> None:
-    new = sum(1 << bit for bit, name in enumerate(feature_names()) if name in ("AVX", "AVX2", "BMI1", "BMI2", "LZCNT"))
+    new = sum(1 << bit for bit, name in enumerate(feature_names()) if name in ("AVX", "AVX2", "FMA", "BMI1", "BMI2", "LZCNT"))
     found = listing(wat(source.read_text()), new if machine == "new" else None)
     golden = source.with_suffix(f".{machine}.txt")
     if bless:

@@ -30,7 +30,8 @@ class WrTunables(c.Structure):
         ("consume_fuel", c.c_uint8),
         ("nan_canonicalization", c.c_uint8),
         ("debug_checks", c.c_uint8),
-        ("reserved", c.c_uint8 * 2),
+        ("relaxed_simd_deterministic", c.c_uint8),
+        ("reserved", c.c_uint8),
     )
 
 
@@ -206,12 +207,12 @@ class Runtime:
 
     def __init__(self, features: int | None = None, **tunables: int) -> None:
         self.lib = load_library()
-        self.features = features if features is not None else (1 << 9) - 1 | 1 << 11
+        self.features = features if features is not None else (1 << 10) - 1 | 1 << 11
         host, base = c.c_uint64(), c.c_uint64()
         self.lib.wr_cpu_features(c.byref(host), c.byref(base))
         self.tunables = WrTunables(host.value, 1 << 32, 1 << 31, 1, 1, 1, 0, 0, 1)
         for name, value in tunables.items():
-            setattr(self.tunables, name, base.value if name == "cpu_features" and value == 0 else value)
+            setattr(self.tunables, name, (host.value & value or base.value) if name == "cpu_features" else value)
         error = WrError(offset=2**64 - 1, func_index=2**32 - 1)
         self.lib.wr_signals_install(c.byref(error))
         self.types = c.c_void_p(self.lib.wr_types_new())

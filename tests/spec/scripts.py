@@ -16,12 +16,18 @@ from typing import Any
 from .native import GLOBAL, Instance, NativeError, NativeTrap, Runtime, WrExtern
 
 
+LANE_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8, "f32": 4, "f64": 8}
+
+
 def encode(value: dict[str, Any], runtime: Runtime) -> bytes:
     kind, text = value["type"], value.get("value")
     if kind in ("i32", "f32"):
         return struct.pack("<I", int(text) & 0xFFFFFFFF) + b"\xa5" * 4 + bytes(8)  # garbage above, as hosts may leave
     if kind in ("i64", "f64"):
         return struct.pack("<Q", int(text) & (2**64 - 1)) + bytes(8)
+    if kind == "v128":
+        size = LANE_BYTES[value["lane_type"]]
+        return b"".join((int(lane) & (1 << 8 * size) - 1).to_bytes(size, "little") for lane in text)
     if text in (None, "null"):
         return bytes(16)
     if kind == "externref":
@@ -46,6 +52,13 @@ def matches(value: dict[str, Any], raw: bytes, runtime: Runtime) -> bool:
         if text == "nan:arithmetic":
             return bits & (exponent | quiet) == exponent | quiet
         return bits == int(text) & (2 ** (8 * size) - 1)
+    if kind == "v128":
+        size, lane_type = LANE_BYTES[value["lane_type"]], value["lane_type"]
+        kind = lane_type if lane_type in ("f32", "f64") else "i32" if size <= 4 else "i64"
+        lanes = [raw[i : i + size] for i in range(0, 16, size)]
+        if kind in ("i32", "i64"):
+            return all(int.from_bytes(lane, "little") == int(text_lane) & (1 << 8 * size) - 1 for lane, text_lane in zip(lanes, text, strict=True))
+        return all(matches({"type": kind, "value": text_lane}, lane, runtime) for lane, text_lane in zip(lanes, text, strict=True))
     word = int.from_bytes(raw[:8], "little")
     if kind in ("refnull",) or text == "null":
         return word == 0

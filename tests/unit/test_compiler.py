@@ -136,19 +136,3 @@ def test_random_programs_pass_the_checks_of_the_allocator() -> None:
     runtime = Runtime(debug_checks=1)
     for seed in range(100, 140):
         runtime.compile(Program(seed).binary)
-
-
-V128_SHAPES = (
-    "(module (func (param v128)))",
-    "(module (func (result v128) unreachable) (func (drop (call 0))))",
-    "(module (func unreachable (block (result v128) unreachable) drop) (func (block (result v128) (unreachable)) drop))",
-    "(module (global v128 (v128.const i64x2 1 2)) (func (drop (global.get 0))))",
-    "(module (func (drop (v128.const i64x2 1 2))))",
-)
-
-
-@pytest.mark.parametrize("text", V128_SHAPES)
-def test_vectors_are_refused_until_they_are_compiled(text: str, wat: Callable[[str], bytes]) -> None:
-    with pytest.raises(NativeError, match="not supported yet") as caught:
-        Runtime(features=(1 << 9) - 1 | 1 << 8).compile(wat(text))
-    assert caught.value.kind == 4

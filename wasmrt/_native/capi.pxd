@@ -207,6 +207,7 @@ cdef extern from "compile/compile.h" nogil:
         uint8_t interruptible
         uint8_t consume_fuel
         uint8_t nan_canonicalization
+        uint8_t relaxed_simd_deterministic
         uint8_t debug_checks
     ctypedef struct CompiledModule:
         uint32_t text_bytes

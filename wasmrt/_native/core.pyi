@@ -15,6 +15,7 @@ class Tunables:
         interruptible: bool = True,
         consume_fuel: bool = False,
         nan_canonicalization: bool = False,
+        relaxed_simd_deterministic: bool = False,
         debug_checks: bool = False,
     ) -> None: ...
     @property

@@ -179,6 +179,7 @@ cdef class Tunables:
         interruptible: bool = True,
         consume_fuel: bool = False,
         nan_canonicalization: bool = False,
+        relaxed_simd_deterministic: bool = False,
         debug_checks: bool = False,
     ) -> None:
         memset(&self.c_tunables, 0, sizeof(self.c_tunables))
@@ -190,6 +191,7 @@ cdef class Tunables:
         self.c_tunables.interruptible = interruptible
         self.c_tunables.consume_fuel = consume_fuel
         self.c_tunables.nan_canonicalization = nan_canonicalization
+        self.c_tunables.relaxed_simd_deterministic = relaxed_simd_deterministic
         self.c_tunables.debug_checks = debug_checks
 
     @property

@@ -22,6 +22,7 @@ OPTIONS: dict[str, tuple[type, Any, str]] = {
     "memory_init_cow": (bool, True, "map dense initial memory contents copy-on-write"),
     "signals_based_traps": (bool, True, "use hardware faults for traps; off compiles explicit checks"),
     "cranelift_nan_canonicalization": (bool, False, "every NaN that arithmetic makes is the canonical one"),
+    "wasm_relaxed_simd_deterministic": (bool, False, "relaxed SIMD computes the same on all machines, not what is fastest on this one"),
     "debug_checks": (bool, False, "compile checks of the compiler's own invariants into guest code"),
     "portable": (bool, False, "use only the CPU features of x86-64-v2, so that artifacts run on other machines"),
     "wasm_component_model": (bool, True, "components at all"),
@@ -43,7 +44,6 @@ INERT: dict[str, type] = {
     "native_unwind_info": bool,
     "macos_use_mach_ports": bool,
     "wasm_stack_switching": bool,
-    "wasm_relaxed_simd_deterministic": bool,
 }
 
 FEATURE_ROWS = {row.attribute: row for row in features.WASM_FEATURE if row.attribute}

@@ -49,6 +49,7 @@ class Engine:
             signals_based_traps=self.config.signals_based_traps,
             consume_fuel=self.config.consume_fuel,
             nan_canonicalization=self.config.cranelift_nan_canonicalization,
+            relaxed_simd_deterministic=self.config.wasm_relaxed_simd_deterministic,
             debug_checks=self.config.debug_checks,
         )
         self.types = core.TypeRegistry()
