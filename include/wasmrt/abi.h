@@ -34,6 +34,11 @@ enum {
 #define ABI_NO_NODE UINT32_MAX
 #define ABI_MAX_FLAT_PARAMS 16
 #define ABI_MAX_FLAT_RESULTS 1
+/* A few bytes of a guest's memory can be named by many lists: what one lift makes of them is bounded by a share of the memory plus a fixed part, in
+ * bytes of Python objects, about. Values that do not overlap stay far below. */
+#define ABI_LIFT_FACTOR 16u
+#define ABI_LIFT_MAX_SHARE (UINT64_C(1) << 32)
+#define ABI_LIFT_FREE_BYTES (UINT64_C(1) << 28)
 #define ABI_MAX_BYTES 0xfffffffu /* of a lifted string or list: the specification's MAX_STRING_BYTE_LENGTH, MAX_LIST_BYTE_LENGTH */
 
 enum { /* AbiNode.flags; wasmrt/abi/plan.py has the same */
@@ -99,6 +104,7 @@ typedef struct AbiCall {
     const AbiField *fields;
     void *const *objects;     /* PyObject * */
     VMMemoryDef *memory;      /* NULL: no plan with strings, lists or spilled values is run */
+    uint64_t lift_bytes_left; /* see ABI_LIFT_FACTOR */
     uint32_t encoding;
     uint32_t num_steps, capacity;
     AbiStep *steps;

@@ -73,6 +73,9 @@ cdef extern from "wasmrt/abi.h" nogil:
         ABI_STEP_PLACE
     const uint32_t ABI_NO_NODE
     const uint32_t ABI_MAX_BYTES
+    const uint64_t ABI_LIFT_FACTOR
+    const uint64_t ABI_LIFT_MAX_SHARE
+    const uint64_t ABI_LIFT_FREE_BYTES
     const uint32_t ABI_MAX_FLAT_PARAMS
     const uint32_t ABI_MAX_FLAT_RESULTS
     const uint32_t ABI_INLINE_STEPS
@@ -119,6 +122,7 @@ cdef extern from "wasmrt/abi.h" nogil:
         const AbiField *fields
         void **objects
         VMMemoryDef *memory
+        uint64_t lift_bytes_left
         uint32_t encoding
         uint32_t num_steps
         uint32_t capacity

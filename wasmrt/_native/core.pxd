@@ -54,6 +54,7 @@ cdef class Store:
     cdef EpochCounter epoch
     cdef public object user_data
     cdef object pending               # the exception of a host function that left through guest code
+    cdef object noted                 # what the wasm frames were added to as a note, until the outermost call ends
     cdef list kept                    # host functions, code memories, ...: what C points at
     cdef dict externrefs              # word -> object
     cdef list drop_queue              # owned handles whose Python object was collected: (callable, args)

@@ -49,6 +49,7 @@ cdef extern from "time.h" nogil:
 # On the main thread the interrupt hook takes the GIL back this often to run Python's signal handlers (Ctrl-C).
 cdef uint64_t TICKS_BETWEEN_SIGNAL_CHECKS = 20
 cdef size_t MAX_FRAMES = 128
+cdef Py_ssize_t MAX_NOTES = 16
 
 
 # ---- errors -----------------------------------------------------------------------------------------------------------------------------------------
@@ -145,14 +146,23 @@ cdef object trap_text(uint32_t trap_code, str text):
     return Trap("wasm trap: " + text, trap_code_object(trap_code))
 
 
-cdef str with_backtrace(str message, tuple frames):
-    if not frames:
-        return message
+cdef str backtrace_text(tuple frames):
     lines = []
     for i, frame in enumerate(frames):
         where = f"{frame.module_name or '<unknown>'}!{frame.func_name or f'<wasm function {frame.func_index}>'}"
         lines.append(f"  {i:>3}: {frame.module_offset:#8x} - {where}")
-    return "error while executing at wasm backtrace:\n" + "\n".join(lines) + "\n\nCaused by:\n    " + message
+    return "error while executing at wasm backtrace:\n" + "\n".join(lines)
+
+
+cdef str with_backtrace(str message, tuple frames):
+    return backtrace_text(frames) + "\n\nCaused by:\n    " + message if frames else message
+
+
+cdef int note_frames(object exception, tuple frames) except -1:
+    """Adds the wasm frames that a Python exception passes through to its notes; one that is raised over and over does not collect them for ever."""
+    if frames and len(getattr(exception, "__notes__", ())) < MAX_NOTES:
+        exception.add_note(backtrace_text(frames))
+    return 0
 
 
 cdef object trap_from(Store store, uint32_t trap_code):
@@ -280,8 +290,14 @@ cdef class CodeMemory:
         cdef CodeMemory self
         cdef c.WrError error
         cdef c.CodeMemory *code = NULL
-        cdef const uint8_t[::1] view = data
+        cdef const uint8_t[::1] view
         cdef bint ok
+        try:
+            if data is None:
+                raise TypeError("not a buffer")  # None would pass as an unset view
+            view = data
+        except (TypeError, ValueError, BufferError) as error_of_buffer:
+            raise errors.ArgumentTypeError(f"an artifact is contiguous bytes, got {type(data).__name__} ({error_of_buffer})") from None
         memset(&error, 0, sizeof(error))
         cdef size_t size = view.shape[0]
         cdef const uint8_t *start = &view[0] if size else NULL
@@ -613,6 +629,8 @@ cdef class Store:
         if self.host.saved != NULL:
             gil_restore(&self.host)
         self.depth -= 1
+        if self.depth == 0 and self.noted is not None:
+            self.noted = None
         c.wr_store_leave(self.c_store, entry)
         return 0
 
@@ -645,13 +663,17 @@ cdef class Store:
         """Makes `exception` what the outer call raises; the host function then returns false."""
         self.pending = exception
         c.wr_store_trap(self.c_store, c.TRAP_HOST)
-        if type(exception) is Trap and not exception.frames:
-            try:
+        try:
+            if type(exception) is not Trap:
+                if exception is not self.noted:  # the frames of outer calls were part of the first note
+                    self.noted = exception
+                    note_frames(exception, frames_of(self))
+            elif not exception.frames:
                 frames = frames_of(self)
                 exception.args = (with_backtrace(exception.message, frames),)
                 exception.frames = frames
-            except MemoryError:
-                pass
+        except Exception:
+            pass  # no memory, or an exception that takes no notes: it is raised all the same
 
     # -- what users set -----------------------------------------------------------------------------------------------------------------------
 

@@ -123,6 +123,38 @@ cdef inline bint is_scalar_op(uint8_t op) noexcept nogil:
     return op <= ABI_OP_CHAR or op == ABI_OP_ENUM or op == ABI_OP_FLAGS
 
 
+# ---- what a guest may have made of its memory ----------------------------------------------------------------------------------------------------------
+
+cdef inline void open_budget(AbiCall *call) noexcept:
+    cdef uint64_t share
+    if call.memory == NULL:
+        call.lift_bytes_left = 0
+        return
+    share = call.memory.length_bytes * ABI_LIFT_FACTOR
+    call.lift_bytes_left = ABI_LIFT_FREE_BYTES + (share if share < ABI_LIFT_MAX_SHARE else ABI_LIFT_MAX_SHARE)
+
+
+cdef inline bint charge(AbiCall *call, uint64_t size) noexcept:
+    """False with a Trap when the objects of this lift grow too large."""
+    if size > call.lift_bytes_left:
+        trap(TRAP_CANONICAL_ABI, "lifted values are too large: lists overlap in memory, or hold too many small items")
+        return False
+    call.lift_bytes_left -= size
+    return True
+
+
+cdef inline uint64_t object_bytes(const AbiNode *node) noexcept:
+    """About what an object of this type takes, with its place in a list, but for what its strings and lists hold."""
+    cdef uint8_t op = node.op
+    if op == ABI_OP_BOOL or op == ABI_OP_U8 or op == ABI_OP_S8 or op == ABI_OP_ENUM:
+        return 8
+    if op == ABI_OP_FLAGS:
+        return 256
+    if op <= ABI_OP_CHAR:
+        return 40
+    return 64 + 64 * <uint64_t>node.flat
+
+
 # ---- strings, lists ---------------------------------------------------------------------------------------------------------------------------------
 
 cdef PyObject *lift_string(AbiCall *call, uint32_t pointer, uint32_t tagged_units) noexcept:
@@ -141,6 +173,8 @@ cdef PyObject *lift_string(AbiCall *call, uint32_t pointer, uint32_t tagged_unit
         return trap(TRAP_UNALIGNED_POINTER, "unaligned pointer")
     if size > ABI_MAX_BYTES or pointer + size > call.memory.length_bytes:
         return trap(TRAP_STRING_OUT_OF_BOUNDS, "string pointer/length out of bounds of memory")
+    if not charge(call, size):
+        return NULL
     text = call.memory.base + pointer
     if utf16:
         found = abi_text_from_utf16(text, size // 2, &error, &at, &bad)
@@ -167,6 +201,8 @@ cdef PyObject *lift_list(AbiCall *call, const AbiNode *node, uint32_t pointer, u
     if pointer + size > call.memory.length_bytes or (size > ABI_MAX_BYTES and node.op != ABI_OP_BYTES):
         return trap(TRAP_LIST_OUT_OF_BOUNDS, "list pointer/length out of bounds of memory")
     if node.op == ABI_OP_BYTES:
+        if not charge(call, size):
+            return NULL
         return new_bytes(<const char *>call.memory.base + pointer, <Py_ssize_t>size)
     found = lift_elements(call, element, call.memory.base + pointer, count)
     if found != NULL and node.op == ABI_OP_MAP:
@@ -192,7 +228,7 @@ cdef PyObject *lift_map(PyObject *pairs) noexcept:
 
 cdef PyObject *lift_elements(AbiCall *call, const AbiNode *element, const uint8_t *at, uint32_t count) noexcept:
     """A list of elements at a checked place."""
-    cdef PyObject *found = new_list(count)
+    cdef PyObject *found = new_list(count) if charge(call, count * object_bytes(element)) else NULL
     cdef PyObject *item
     cdef uint32_t i, size = element.size
     cdef uint8_t op = element.op
@@ -398,6 +434,7 @@ cdef object lift_result(Plan plan, AbiCall *call, const ValRaw *values):
     node = &plan.nodes[plan.result]
     if node.op == ABI_OP_S32:
         return values.i32
+    open_budget(call)
     if plan.result_spills:
         at = spilled(call, <uint32_t>values.i32, node.align, node.size)
         found = lift_memory(call, node, at)
@@ -424,6 +461,7 @@ cdef int lift_params(Plan plan, AbiCall *call, const ValRaw *values, PyObject **
     cdef uint32_t i, j
     cdef const AbiField *field = &plan.fields[plan.first_param]
     cdef const uint8_t *at = NULL
+    open_budget(call)
     if plan.params_spill:
         at = spilled(call, <uint32_t>values.i32, plan.params_align, plan.params_size)
     for i in range(plan.num_params):

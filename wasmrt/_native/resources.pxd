@@ -49,6 +49,7 @@ cdef class ResourceAny(Resource):
     cdef uint32_t num_lends
 
     cdef int check_usable(self) except -1
+    cdef int check_store(self, object store) except -1
 
 
 cdef class ResourceHost(Resource):

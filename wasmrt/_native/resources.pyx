@@ -121,6 +121,7 @@ cdef class ResourceAny(Resource):
 
     def drop(self, store: object = None) -> None:
         """Runs the destructor, if there is one. Raises WasmError when it was dropped or given away, or is lent to a running call."""
+        self.check_store(store)
         if self.state == BORROWED:
             self.state = EXPIRED
             return
@@ -129,6 +130,13 @@ cdef class ResourceAny(Resource):
             raise WasmError("cannot remove owned resource while borrowed")
         self.state = DROPPED
         drop_rep(self.store, self.type, self.rep, self.dtor)
+
+    cdef int check_store(self, object store) except -1:
+        if store is not None and store is not self.store:
+            if not isinstance(store, Store):
+                raise ArgumentTypeError(f"expected a Store, got {type(store).__name__}")
+            raise WasmError("the resource belongs to another store")
+        return 0
 
     cdef int check_usable(self) except -1:
         if self.state == EXPIRED:
@@ -139,6 +147,7 @@ cdef class ResourceAny(Resource):
 
     def to_host(self, store: object = None) -> ResourceHost:
         """The ResourceHost of a host-defined resource; an owned handle is given up for it. Raises WasmError for a guest's."""
+        self.check_store(store)
         self.check_usable()
         if self.type.id >= GUEST_TYPES:
             raise WasmError("the resource is defined by a guest, not by the host")

@@ -44,6 +44,18 @@ class ResourcesRequired:
     max_initial_table_size: int | None
 
 
+@dataclasses.dataclass(frozen=True)
+class AbstractResourceType:
+    """A resource type of a component that is not instantiated: equal to itself in that component alone, whatever it is called."""
+
+    component_id: int
+    resource: spec.AbstractResource | int
+    name: str = dataclasses.field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return self.name or f"resource#{self.resource}"
+
+
 class ComponentType:
     """The type of a component: `imports(engine)` and `exports(engine)`, name to item, in order."""
 
@@ -111,6 +123,7 @@ class Component:
             Module.from_parts(self._object, index, module) for index, module in enumerate(artifacts.static_modules)
         ]
         self._blueprint: Any = None
+        self._public_type: Any = None
 
     @classmethod
     def from_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Component:
@@ -148,6 +161,9 @@ class Component:
         other.__dict__.update(self.__dict__)
         return other
 
+    def __deepcopy__(self, memo: object) -> Component:
+        return self.__copy__()
+
     @property
     def engine(self) -> Engine:
         return self._engine
@@ -159,7 +175,9 @@ class Component:
 
     @property
     def type(self) -> ComponentType:
-        return ComponentType(self._types[self._artifacts.component.ty])
+        if self._public_type is None:
+            self._public_type = self._of_this(self._types[self._artifacts.component.ty])
+        return ComponentType(self._public_type)
 
     def component_type(self) -> ComponentType:
         """The same as `type`."""
@@ -184,7 +202,7 @@ class Component:
         if instance is not None:
             if not isinstance(instance, ComponentExportIndex):
                 raise ArgumentTypeError(f"expected a ComponentExportIndex, got {type(instance).__name__}")
-            if instance.component_id != self._id:
+            if instance.component_id != self._id or not 0 <= instance.export < len(component.export_items):
                 return None
             parent = component.export_items[instance.export]
             if not isinstance(parent, info.ExportInstance):
@@ -205,8 +223,18 @@ class Component:
 
     def _item(self, export: info.Export) -> spec.ComponentItem:
         if isinstance(export, info.ExportResource):
-            return spec.ResourceItem(export.resource)
-        return self._types[export.ty]  # type: ignore[no-any-return]
+            return self._of_this(spec.ResourceItem(export.resource))  # type: ignore[no-any-return]
+        return self._of_this(self._types[export.ty])  # type: ignore[no-any-return]
+
+    def _of_this(self, ty: Any) -> Any:
+        """`ty` with its resources bound to this component, so that those of another are never equal to them."""
+        names = self._artifacts.component.resource_names
+
+        def bound(resource: Any) -> AbstractResourceType:
+            name = names[resource] if isinstance(resource, int) else resource.name
+            return AbstractResourceType(self._id, resource, name)
+
+        return spec.substitute_resources(ty, bound)
 
     # -- resources ----------------------------------------------------------------------------------------------------------------------------
 

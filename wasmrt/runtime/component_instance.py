@@ -255,20 +255,21 @@ class ComponentInstance:
             raise ArgumentTypeError("a name or an export index is missing")
         return args
 
-    def _find(self, args: tuple[Any, ...], kind: type) -> Any:
+    def _find(self, args: tuple[Any, ...], kind: type | tuple[type, ...]) -> Any:
         (key,) = self._without_store(args)
         if isinstance(key, str):
             index = self.component.get_export_index(key)
         elif isinstance(key, ComponentExportIndex):
-            index = key if key.component_id == self.component.id else None
+            ours = key.component_id == self.component.id and 0 <= key.export < len(self._made.records.export_items)
+            index = key if ours else None
         else:
             raise ArgumentTypeError(f"expected a name or a ComponentExportIndex, got {type(key).__name__}")
         item = None if index is None else self._item(index.export)
         return item if isinstance(item, kind) else None
 
-    def get_func(self, *args: Any) -> ComponentFunc | None:
+    def get_func(self, *args: Any) -> ComponentFunc | ReexportedFunc | None:
         """`get_func([store,] name_or_index)`: the function, or None when there is none."""
-        return self._find(args, ComponentFunc)  # type: ignore[no-any-return]
+        return self._find(args, (ComponentFunc, ReexportedFunc))  # type: ignore[no-any-return]
 
     def get_module(self, *args: Any) -> Module | None:
         """`get_module([store,] name_or_index)`: an exported core module, or None."""
@@ -313,9 +314,14 @@ class ComponentInstance:
                 return ComponentExports(self, export.exports)
             case info.ExportModuleStatic():
                 return self.component._modules[export.index]
-            case info.ExportModuleImport() | info.ExportImportedFunction():
+            case info.ExportModuleImport():
+                return self._pre._definitions[export.import_]
+            case info.ExportImportedFunction():
                 definition = self._pre._definitions[export.import_]
-                return definition.func if isinstance(definition, HostFunction) else definition
+                assert isinstance(definition, HostFunction)
+                return ReexportedFunc(self.store, definition, self.component._types.func(export.ty), name)
+            case info.ExportComponent():
+                return self.component._of_this(self.component._types[export.ty])
             case info.ExportResource():
                 return made.state.resource(export.resource)
             case info.ExportType():
@@ -324,6 +330,37 @@ class ComponentInstance:
 
     def __repr__(self) -> str:
         return f"<wasmrt.component.Instance of {self.component!r}>"
+
+
+class ReexportedFunc:
+    """A host function that a component imports and exports again: called like any export, but no guest stands between, so values go through as they are."""
+
+    def __init__(self, store: Store, definition: HostFunction, ty: spec.FuncType, name: str) -> None:
+        self._store = store
+        self._definition = definition
+        self._type = ty
+        self.__name__ = name
+
+    def __call__(self, *args: Any) -> Any:
+        params = len(self._type.params)
+        if len(args) == params + 1 and isinstance(args[0], core.Store):
+            if args[0] is not self._store:
+                raise WasmError("the function belongs to another store")
+            args = args[1:]
+        if len(args) != params:
+            raise ArgumentTypeError(f"wrong number of parameters provided: given {len(args)}, expected {params}")
+        leading = (self._store,) if self._definition.pass_store else ()
+        return self._definition.func(*leading, *args)
+
+    def type(self, store: Any = None) -> spec.FuncType:
+        """The FuncType."""
+        return self._type
+
+    def post_return(self, store: Any = None) -> None:
+        """Nothing to do."""
+
+    def __repr__(self) -> str:
+        return f"<wasmrt.component.Func {self.__name__}: {self._type}>"
 
 
 class ComponentExports(Mapping[str, Any]):

@@ -90,6 +90,8 @@ class Config:
             raise AttributeError(f"Config has no option {name!r}")
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         if name in FEATURE_ROWS:
             return bool(self._features >> FEATURE_ROWS[name].bit & 1)
         try:
@@ -111,6 +113,11 @@ class Config:
         object.__setattr__(other, "_values", dict(self._values))
         object.__setattr__(other, "_features", self._features)
         return other
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: object) -> Config:
+        return self.copy()
 
     def cranelift_flag_enable(self, flag: str) -> None:
         """Accepted for programs written for the peer; without effect."""

@@ -116,6 +116,14 @@ class Module:
             raise WasmError("a module of a component cannot be serialized on its own")
         return self._object.code.image()
 
+    def __copy__(self) -> Module:
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        return other
+
+    def __deepcopy__(self, memo: object) -> Module:
+        return self.__copy__()
+
     @property
     def engine(self) -> Engine:
         return self._engine

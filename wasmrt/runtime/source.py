@@ -37,7 +37,10 @@ def binary_of(source: Any, what: str) -> bytes:
 
 def checked_binary(data: Any, what: str) -> bytes:
     """Checks magic and version, so that a module given for a component says so."""
-    binary = bytes(data)
+    try:
+        binary = data if isinstance(data, bytes) else memoryview(data).tobytes()
+    except TypeError:
+        raise ArgumentTypeError(f"expected bytes-like, got {type(data).__name__}") from None
     if binary[:4] != WASM_MAGIC:
         raise DecodeError("bad magic number", offset=0, expected="\\0asm")
     found = KINDS.get(binary[4:8])
