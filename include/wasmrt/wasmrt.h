@@ -142,6 +142,11 @@ WR_API WrHandle *wr_handles_get(WrHandleTable *table, uint32_t index);         /
 WR_API bool wr_handles_remove(WrHandleTable *table, uint32_t index);
 WR_API uint32_t wr_handles_count(const WrHandleTable *table); /* handles in use */
 
+/* ---- calls between components: VMArrayCalls of host contexts that adapters import (csrc/vm/transcode.c) --------------------------------------- */
+
+WR_API bool wr_adapter_trap(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);      /* (i32 trap code) -> () */
+WR_API bool wr_adapter_transcode(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity); /* data, data2: VMMemoryDef **; index: row of transcode.def */
+
 /* ---- hooks of the embedder ------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct WrHooks {

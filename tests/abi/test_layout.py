@@ -7,12 +7,12 @@ from hypothesis import given, settings
 
 from tests.abi import oracle
 from tests.abi.strategies import types
-from wasmrt.abi.layout import Layouts, discriminant_size
 from wasmrt.abi.plan import ALLOCATES, NO_NODE, RESOURCES, compile_func
 from wasmrt.errors import LimitError, UnsupportedError
 from wasmrt.spec import types as t
 from wasmrt.spec._gen import abi_ops as ops
 from wasmrt.spec.core_types import VALTYPE_F32, VALTYPE_F64, VALTYPE_I32, VALTYPE_I64
+from wasmrt.spec.layout import Layouts, discriminant_size
 
 WORDS = {VALTYPE_I32: "i32", VALTYPE_I64: "i64", VALTYPE_F32: "f32", VALTYPE_F64: "f64"}
 

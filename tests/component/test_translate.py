@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from wasmrt.errors import LimitError, UnsupportedError, ValidationError
+from wasmrt.errors import LimitError, ValidationError
 from wasmrt.spec import types as t
 from wasmrt.spec.core_types import VALTYPE_I32, CoreFuncType
 from wasmrt.translate import Features, Translation, info, translate, validate
@@ -143,25 +143,43 @@ def test_resources_are_initialized_in_place() -> None:
     assert [type(x).__name__ for x in result.component.initializers] == ["Resource"]
 
 
-def test_call_between_components_is_not_supported_yet() -> None:
+def composed(instantiate: bool) -> bytes:
+    """A component that lowers what another one lifts, and gives it to a core module if `instantiate`."""
     callee = b.nested(*LIFTED, b.exports(b.export("f", b.func_item(0))))
+    user = b.core_importing_func("m", "f", 1, 1)
     caller = b.nested(
+        *([user] if instantiate else []),
         b.types(b.func_type([("x", b.U32)], b.U32)),
         b.imports(b.import_func("f", 0)),
         b.canons(b.lower(0)),
-        b.core_instances(b.core_bag(("f", 0, 0))),
+        b.core_instances(b.core_bag(("f", 0, 0)), *([b.instantiate_core(0, ("m", 0))] if instantiate else [])),
     )
-    data = b.component(
+    return b.component(
         callee,
         caller,
         b.instances(b.instantiate(0)),
         b.aliases(b.alias_func(0, "f")),
         b.instances(b.instantiate(1, ("f", b.func_item(0)))),
     )
-    validate(data, Features(), read_core_module)
-    with pytest.raises(UnsupportedError, match=r"component\[1\] to a function that component\[0\] lifts") as caught:
-        translate(data, Features(), read_core_module)
-    assert caught.value.path == "component[1]" and "not supported yet" in str(caught.value)
+
+
+def test_call_between_components_is_a_core_module() -> None:
+    pytest.importorskip("wasmrt._native.wasm")
+    result = translate(composed(True), Features(), read_core_module)
+    _, adapter, user = result.component.initializers
+    assert isinstance(adapter, info.InstantiateModuleStatic) and isinstance(user, info.InstantiateModuleStatic)
+    module = result.static_modules[adapter.module]
+    assert module.name == "adapter" and [name for name, _, _ in module.view.exports] == ["0"]
+    flags, trap, callee = adapter.args
+    assert flags == info.InstanceFlags(info.RuntimeComponentInstanceIndex(2))
+    assert isinstance(trap, info.CoreTrampoline) and isinstance(callee, info.CoreExport)
+    assert result.component.trampolines[trap.index] == info.AdapterTrap()
+    assert user.args == [info.CoreExport(adapter.index, info.CoreKind.FUNC, "0", module.view.exports[0][2])]
+
+
+def test_adapter_that_nothing_uses_is_not_made() -> None:
+    result = translate(composed(False), Features(), read_core_module)
+    assert len(result.component.initializers) == 1 and result.component.trampolines == []
 
 
 def test_reexported_import_function() -> None:

@@ -71,6 +71,7 @@ cdef extern from "wasmrt/vm.h" nogil:
     const uint32_t TRAP_UNALIGNED_POINTER
     const uint32_t TRAP_CANONICAL_ABI
     const uint32_t TRAP_HANDLE
+    const uint32_t TRAP_ALLOCATION_TOO_LARGE
     const uint32_t TRAP_REALLOC
     const uint32_t TRAP_LINKED_AS_TRAP
     const uint32_t TRAP_HOST
@@ -368,6 +369,9 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     WrHandle *wr_handles_get(WrHandleTable *table, uint32_t index)
     bint wr_handles_remove(WrHandleTable *table, uint32_t index)
     uint32_t wr_handles_count(const WrHandleTable *table)
+
+    c_bool wr_adapter_trap(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
+    c_bool wr_adapter_transcode(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
 
     ctypedef struct WrHooks:
         int (*interrupt)(WrStore *store, void *host) noexcept nogil

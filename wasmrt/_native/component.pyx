@@ -15,8 +15,13 @@ How the instantiation loop uses this room (`state` is a `resources.ComponentInst
 >>> set_import(state, trampoline_index, plan, options..., function, pass_store)     # LowerImport
 >>> func = lift_func(state, core_func, plan, options..., name) # ExportLiftedFunction
 
-A row of `make_trampolines` is (kind, core type id, wasm_call address, runtime instance, resource index): kind LOWER, RESOURCE_NEW, RESOURCE_REP or
-RESOURCE_DROP; the last two fields are 0 where they mean nothing.
+A row of `make_trampolines` is (kind, core type id, wasm_call address, a, b, c), zeros where nothing is meant:
+LOWER: a = runtime instance. RESOURCE_*: a = runtime instance, b = resource. TRANSCODER: a = row of transcode.def, b, c = memories.
+TRANSFER_*: a = resource, b, c = runtime instances. ENTER_CALL, EXIT_CALL: b, c = runtime instances.
+
+Calls between components do not come through here: adapters (wasmrt/translate/adapt.py) are core code, and only the intrinsics that they import are here.
+None of those runs Python or takes the GIL, except to say what is wrong. The host enters a component instance as a whole: while one call from the host is
+under way (`busy`), no other may begin in any of the components that it is made of, which is the specification's rule against reentrance.
 """
 
 from cpython.object cimport PyObject
@@ -53,6 +58,12 @@ LOWER = 0
 RESOURCE_NEW = 1
 RESOURCE_REP = 2
 RESOURCE_DROP = 3
+ADAPTER_TRAP = 4
+TRANSCODER = 5
+TRANSFER_OWN = 6
+TRANSFER_BORROW = 7
+ENTER_CALL = 8
+EXIT_CALL = 9
 
 
 # ---- exports ----------------------------------------------------------------------------------------------------------------------------------------
@@ -125,10 +136,10 @@ cdef object call_export(ComponentFunc self, PyObject *const *args):
         stage_params(plan, &call, args, values)
         self.store.enter(&entry)
         entered = True
-        if self.owner.poisoned or not instance.may_enter:
+        if self.owner.poisoned or self.owner.busy:
             raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
         running = True
-        instance.may_enter = False
+        self.owner.busy = True
         if call.num_steps:
             if self.has_resources:
                 scope.previous = instance.scopes
@@ -143,12 +154,12 @@ cdef object call_export(ComponentFunc self, PyObject *const *args):
             self.store.raise_pending()
         result = lift_result(plan, &call, values)
         if self.post_return_func != NULL:
-            instance.may_leave = False
+            instance.may_leave[0] = 0
             ok = self.post_return_func.array_call(self.post_return_func.vmctx, self.post_return_func.vmctx, values, MAX_CORE_VALUES)
             gil_acquire(self.store.context)
             if not ok:
                 self.store.raise_pending()
-            instance.may_leave = True
+            instance.may_leave[0] = 1
         if self.has_resources and scope.num_borrows:
             raise trap_text(c.TRAP_HANDLE, "borrow handles still remain at the end of the call")
         finished = True
@@ -157,7 +168,7 @@ cdef object call_export(ComponentFunc self, PyObject *const *args):
         if running:
             if self.has_resources and instance.scopes == &scope:
                 instance.scopes = scope.previous
-            instance.may_enter = True
+            self.owner.busy = False
             if not finished:
                 self.owner.poisoned = True
         if entered:
@@ -179,10 +190,10 @@ cdef int realloc_hook(AbiCall *call, uint32_t align, uint64_t size, uint64_t *ou
     values[1].i64 = 0
     values[2].i64 = align
     values[3].i64 = <int64_t>size
-    instance.may_leave = False
+    instance.may_leave[0] = 0
     ok = func.array_call(func.vmctx, func.vmctx, values, 4)
     gil_acquire(owner.store.context)
-    instance.may_leave = True
+    instance.may_leave[0] = 1
     if not ok:
         owner.store.raise_pending()
     out_address[0] = <uint32_t>values[0].i32
@@ -301,7 +312,7 @@ cdef int run_import(LoweredImport self, c.ValRaw *values) except -1:
     cdef bint committed = False
     if plan is None:
         raise WasmError("an import was called before it was linked")
-    if not self.instance.may_leave:
+    if not self.instance.may_leave[0]:
         raise trap_text(c.TRAP_CANNOT_LEAVE_COMPONENT, "cannot leave component instance")
     call_init(&call, plan)
     call.encoding = self.encoding
@@ -383,7 +394,7 @@ cdef int resource_new(c.VMHostContext *context, c.ValRaw *values) except -1:
     cdef ComponentInstance owner = <ComponentInstance>context.data
     cdef RuntimeInstance *instance = <RuntimeInstance *>context.data2
     cdef ResourceType ty = <ResourceType>owner.resources[context.index]
-    if not instance.may_leave:
+    if not instance.may_leave[0]:
         raise trap_text(c.TRAP_CANNOT_LEAVE_COMPONENT, "cannot leave component instance")
     values[0].i64 = add_handle(instance, c.WR_HANDLE_OWN, ty.id, <uint32_t>values[0].i32, 0)
     return 0
@@ -403,7 +414,7 @@ cdef int resource_drop(c.VMHostContext *context, c.ValRaw *values) except -1:
     cdef uint32_t index = <uint32_t>values[0].i32
     cdef c.WrHandle handle
     cdef Scope *scope
-    if not instance.may_leave:
+    if not instance.may_leave[0]:
         raise trap_text(c.TRAP_CANNOT_LEAVE_COMPONENT, "cannot leave component instance")
     handle = find_handle(instance, index, ty)[0]
     if handle.num_lends:
@@ -420,7 +431,7 @@ cdef int resource_drop(c.VMHostContext *context, c.ValRaw *values) except -1:
     if ty.is_host:
         drop_host(owner, ty, handle.rep, owner.dtors[context.index])
     elif ty.dtor != NULL:
-        drop_guest(owner.store, instance, ty, handle.rep)
+        drop_guest(owner, ty, handle.rep)
     return 0
 
 
@@ -436,23 +447,22 @@ cdef int drop_host(ComponentInstance owner, ResourceType ty, uint64_t rep, objec
     return 0
 
 
-cdef int drop_guest(Store store, RuntimeInstance *caller, ResourceType ty, uint64_t rep) except -1:
-    """The destructor, in the instance that defines the type; another instance is entered for it, which may be busy."""
-    cdef RuntimeInstance *definer = &ty.instance.instances[ty.defined_by]
+cdef int drop_guest(ComponentInstance owner, ResourceType ty, uint64_t rep) except -1:
+    """The destructor, in the instance that defines the type; that of another component is entered for it, and may be busy."""
     cdef c.ValRaw values[2]
-    cdef bint ok
-    if definer != caller:
-        if ty.instance.poisoned or not definer.may_enter:
+    cdef bint ok, foreign = ty.instance is not owner
+    if foreign:
+        if ty.instance.poisoned or ty.instance.busy:
             raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
-        definer.may_enter = False
+        ty.instance.busy = True
     values[0].i64 = <int64_t>(rep & 0xFFFFFFFF)
     ok = ty.dtor.array_call(ty.dtor.vmctx, ty.dtor.vmctx, values, 2)
-    gil_acquire(store.context)
-    if definer != caller:
-        definer.may_enter = True
+    gil_acquire(owner.store.context)
+    if foreign:
+        ty.instance.busy = False
     if not ok:
         ty.instance.poisoned = True
-        store.raise_pending()
+        owner.store.raise_pending()
     return 0
 
 
@@ -490,48 +500,199 @@ cdef c.c_bool drop_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *valu
     return (<WithGil><void *>drop_with_gil)(<c.VMHostContext *>callee, values)
 
 
+# ---- resources in calls between components ----------------------------------------------------------------------------------------------------------
+
+cdef int transfer_error(c.VMHostContext *context, c.ValRaw *values) except -1:
+    """Says why a handle could not be passed."""
+    cdef ComponentInstance owner = <ComponentInstance>context.data
+    cdef Transfer *transfer = <Transfer *>context.data2
+    cdef uint32_t index = <uint32_t>values[0].i32
+    cdef c.WrHandle *handle
+    if transfer.resource == NULL:
+        raise trap_text(c.TRAP_HANDLE, "borrow handles still remain at the end of the call")
+    handle = find_handle(transfer.src, index, <ResourceType>owner.resources[context.index])
+    if handle.num_lends:
+        raise trap_text(c.TRAP_HANDLE, "cannot remove owned resource while borrowed")
+    if handle.kind != c.WR_HANDLE_OWN:
+        raise trap_text(c.TRAP_HANDLE, f"cannot lift own resource from a borrow, handle index {index}")
+    raise MemoryError
+
+
+cdef c.c_bool transfer_error_with_gil(c.VMHostContext *context, c.ValRaw *values) noexcept:
+    return resource_with_gil(<ResourceBody><void *>transfer_error, context, values)
+
+
+cdef c.c_bool transfer_failed(c.VMHostContext *context, c.ValRaw *values) noexcept nogil:
+    gil_acquire(context.header.store)
+    return (<WithGil><void *>transfer_error_with_gil)(context, values)
+
+
+cdef c.c_bool table_full_with_gil(c.VMHostContext *context, c.ValRaw *values) noexcept:
+    return resource_with_gil(<ResourceBody><void *>table_full, context, values)
+
+
+cdef int table_full(c.VMHostContext *context, c.ValRaw *values) except -1:
+    raise trap_text(c.TRAP_HANDLE, "resource table has no free keys")
+
+
+cdef c.c_bool add_failed(c.VMHostContext *context, c.ValRaw *values) noexcept nogil:
+    gil_acquire(context.header.store)
+    return (<WithGil><void *>table_full_with_gil)(context, values)
+
+
+cdef c.c_bool transfer_own_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
+    """Moves a row from one table to the other. (i32) -> (i32)"""
+    cdef c.VMHostContext *context = <c.VMHostContext *>callee
+    cdef Transfer *transfer = <Transfer *>context.data2
+    cdef uint32_t index = <uint32_t>values[0].i32
+    cdef c.WrHandle *found = c.wr_handles_get(transfer.src.handles, index)
+    cdef c.WrHandle moved
+    if found == NULL or found.resource_type != transfer.resource.id or found.num_lends or found.kind != c.WR_HANDLE_OWN:
+        return transfer_failed(context, values)
+    moved = found[0]
+    c.wr_handles_remove(transfer.src.handles, index)
+    index = c.wr_handles_add(transfer.dst.handles, &moved)
+    if index == 0:
+        return add_failed(context, values)
+    values[0].i64 = index
+    return True
+
+
+cdef c.c_bool transfer_borrow_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
+    """Lends a row for the call whose scope is the innermost. (i32) -> (i32)"""
+    cdef c.VMHostContext *context = <c.VMHostContext *>callee
+    cdef Transfer *transfer = <Transfer *>context.data2
+    cdef uint32_t index = <uint32_t>values[0].i32
+    cdef c.WrHandle *found = c.wr_handles_get(transfer.src.handles, index)
+    cdef c.WrHandle lent
+    cdef Scope *scope = transfer.dst.scopes
+    if found == NULL or found.resource_type != transfer.resource.id or reserve_lend(scope) < 0:
+        return transfer_failed(context, values)
+    scope.lends[scope.num_lends] = index
+    scope.num_lends += 1
+    found.num_lends += 1
+    if transfer.resource.definer == transfer.dst:
+        values[0].i64 = <int64_t><uint32_t>found.rep  # who defines the type gets what it knows it by
+        return True
+    lent = found[0]
+    lent.kind = c.WR_HANDLE_BORROW
+    lent.num_lends = 0
+    lent.scope = <uint64_t>scope
+    index = c.wr_handles_add(transfer.dst.handles, &lent)
+    if index == 0:
+        return add_failed(context, values)
+    scope.num_borrows += 1
+    values[0].i64 = index
+    return True
+
+
+cdef c.c_bool enter_call_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
+    """Opens the callee's scope for a call that lends. () -> ()"""
+    cdef c.VMHostContext *context = <c.VMHostContext *>callee
+    cdef Transfer *transfer = <Transfer *>context.data2
+    cdef OpenScopes *scopes = transfer.scopes
+    cdef Scope *scope = scopes.spare
+    if scope == NULL:
+        scope = <Scope *>malloc(sizeof(Scope))
+        if scope == NULL:
+            c.wr_store_trap(<c.WrStore *>context.header.store, c.TRAP_ALLOCATION_TOO_LARGE)
+            return False
+    else:
+        scopes.spare = scope.outer
+    scope_init(scope, transfer.src)
+    scope.outer = scopes.opened
+    scopes.opened = scope
+    scope.previous = transfer.dst.scopes
+    transfer.dst.scopes = scope
+    return True
+
+
+cdef c.c_bool exit_call_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
+    """Closes it. () -> ()"""
+    cdef c.VMHostContext *context = <c.VMHostContext *>callee
+    cdef Transfer *transfer = <Transfer *>context.data2
+    cdef OpenScopes *scopes = transfer.scopes
+    cdef Scope *scope = scopes.opened
+    if scope.num_borrows:
+        return transfer_failed(context, values)
+    end_loans(scope)
+    scope.lends = scope.first_lends
+    transfer.dst.scopes = scope.previous
+    scopes.opened = scope.outer
+    scope.outer = scopes.spare
+    scopes.spare = scope
+    return True
+
+
 # ---- trampolines ------------------------------------------------------------------------------------------------------------------------------------
 
 def make_trampolines(ComponentInstance state, rows: list) -> list:
-    """Core functions for a component's trampolines, in the order of TrampolineIndex: [(kind, type id, wasm_call, instance, resource)] to externs.Func."""
+    """Core functions for a component's trampolines, in the order of TrampolineIndex: [(kind, type id, wasm_call, a, b, c)] to externs.Func."""
     cdef size_t i, count = len(rows)
     cdef c.WrHostFunc *funcs
     cdef c.WrHostFunc *func
     cdef c.VMFuncRef *made
     cdef c.WrError error
+    cdef Transfer *transfer
     cdef LoweredImport lowered
     if count == 0:
         return []
     state.store.ensure_open()
+    assert state.transfers == NULL
     funcs = <c.WrHostFunc *>malloc(count * sizeof(c.WrHostFunc))
-    if funcs == NULL:
+    state.transfers = <Transfer *>malloc(count * sizeof(Transfer))
+    if funcs == NULL or state.transfers == NULL:
+        free(funcs)
         raise MemoryError
     memset(&error, 0, sizeof(error))
     lowerings = []
     try:
         for i in range(count):
-            kind, type_id, wasm_call, instance, resource = rows[i]
-            assert 0 <= instance < state.num_instances
+            kind, type_id, wasm_call, first, second, third = rows[i]
             func = &funcs[i]
             memset(func, 0, sizeof(c.WrHostFunc))
             func.type_id = type_id
             func.magic = c.WR_VMCTX_MAGIC_COMPONENT
             func.wasm_call = <const void *><uintptr_t>wasm_call
-            func.index = resource
+            func.data = <void *>state
+            lowered = None
             if kind == LOWER:
+                assert 0 <= first < state.num_instances
                 lowered = LoweredImport.__new__(LoweredImport)
                 lowered.owner = state
-                lowered.instance = &state.instances[<size_t>instance]
+                lowered.instance = &state.instances[<size_t>first]
                 state.kept.append(lowered)
-                lowerings.append(lowered)
                 func.call = import_call
                 func.data = <void *>lowered
-                continue
-            assert 0 <= resource < len(state.resources)
-            lowerings.append(None)
-            func.call = new_call if kind == RESOURCE_NEW else rep_call if kind == RESOURCE_REP else drop_call
-            func.data = <void *>state
-            func.data2 = &state.instances[<size_t>instance]
+            elif kind <= RESOURCE_DROP:
+                assert 0 <= first < state.num_instances and 0 <= second < len(state.resources)
+                func.call = new_call if kind == RESOURCE_NEW else rep_call if kind == RESOURCE_REP else drop_call
+                func.data2 = &state.instances[<size_t>first]
+                func.index = second
+            elif kind == ADAPTER_TRAP:
+                func.call = c.wr_adapter_trap
+            elif kind == TRANSCODER:
+                assert 0 <= second < state.num_memories and 0 <= third < state.num_memories
+                func.call = c.wr_adapter_transcode
+                func.data = &state.memories[<size_t>second]
+                func.data2 = &state.memories[<size_t>third]
+                func.index = first
+            else:
+                assert 0 <= second < state.num_instances and 0 <= third < state.num_instances
+                transfer = &state.transfers[i]
+                transfer.src = &state.instances[<size_t>second]
+                transfer.dst = &state.instances[<size_t>third]
+                transfer.scopes = &state.scopes
+                transfer.resource = NULL
+                func.data2 = transfer
+                if kind == TRANSFER_OWN or kind == TRANSFER_BORROW:
+                    assert 0 <= first < len(state.resources)
+                    transfer.resource = &state.rows[<size_t>first]
+                    func.index = first
+                    func.call = transfer_own_call if kind == TRANSFER_OWN else transfer_borrow_call
+                else:
+                    func.call = enter_call_call if kind == ENTER_CALL else exit_call_call
+            lowerings.append(lowered)
         made = c.wr_host_funcs_new(state.store.c_store, funcs, <uint32_t>count, &error)
         if made == NULL:
             raise error_from(&error)

@@ -2,7 +2,7 @@
 """Core externs as Python objects; `externs.pyx` says what each is for."""
 
 from cpython.object cimport PyObject
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport CodeMemory, Store, vectorcallfunc
@@ -53,6 +53,7 @@ cdef class InstanceHandle:
 
 
 cdef Func wrap_func(Store store, c.VMFuncRef *func)
+cdef Global new_i32_global(Store store, int32_t value)
 cdef Memory wrap_memory(Store store, c.WrMemory *memory)
 cdef object wrap_extern(Store store, c.WrExtern *item)
 cdef int unwrap_extern(Store store, object item, c.WrExtern *out) except -1

@@ -702,6 +702,21 @@ cdef class Tag:
         return hash(<uintptr_t>self.c_tag)
 
 
+cdef Global new_i32_global(Store store, int32_t value):
+    """A mutable global of the runtime's own."""
+    cdef Global self = Global.__new__(Global)
+    cdef c.WrError error
+    cdef c.ValRaw raw
+    store.ensure_open()
+    memset(&error, 0, sizeof(error))
+    raw.i64 = value
+    self.c_global = c.wr_global_new(store.c_store, c.WR_VALTYPE_I32, True, &raw, &error)
+    if self.c_global == NULL:
+        raise error_from(&error)
+    self.store = store
+    return self
+
+
 cdef object wrap_extern(Store store, c.WrExtern *item):
     cdef Table table
     cdef Global global_

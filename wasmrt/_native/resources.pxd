@@ -2,7 +2,7 @@
 """Component instances and their resources; `resources.pyx` says what each is for."""
 
 from cpython.object cimport PyObject
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport AbiCall, AbiNode, AbiStep, Resource
@@ -11,8 +11,9 @@ from wasmrt._native.core cimport Store
 
 # One call's borrows: those it put into the callee's table, and those it took out of the caller's.
 cdef struct Scope:
-    Scope *previous            # of the same runtime instance
-    RuntimeInstance *instance  # whose handle table is used
+    Scope *previous            # of the same runtime instance, the callee
+    Scope *outer               # calls between components: of the same component instance, open or free
+    RuntimeInstance *instance  # whose handles are lent; for a call from the host, the callee
     uint32_t num_borrows       # borrow handles of this call that the guest has not dropped
     uint32_t num_lends
     uint32_t capacity
@@ -23,10 +24,30 @@ cdef struct Scope:
 
 # A component instance inside a component: what the canonical ABI calls ComponentInstance.
 cdef struct RuntimeInstance:
-    bint may_leave
-    bint may_enter
+    int32_t *may_leave         # `own_may_leave`, or the core global that adapters know it by
+    int32_t own_may_leave
     c.WrHandleTable *handles
     Scope *scopes              # of the calls that run, innermost first
+
+
+# A resource type as adapters see it.
+cdef struct ResourceRow:
+    uint64_t id
+    RuntimeInstance *definer   # NULL: none of this component instance
+
+
+# Scopes of calls between the components of one component instance.
+cdef struct OpenScopes:
+    Scope *opened              # innermost first
+    Scope *spare
+
+
+# What the host context of a resource intrinsic of adapters points at.
+cdef struct Transfer:
+    OpenScopes *scopes
+    RuntimeInstance *src
+    RuntimeInstance *dst
+    ResourceRow *resource
 
 
 cdef class ResourceType:
@@ -60,8 +81,12 @@ cdef class ResourceHost(Resource):
 
 cdef class ComponentInstance:
     cdef readonly Store store
-    cdef bint poisoned
+    cdef bint poisoned                   # a trap left through it
+    cdef bint busy                       # the host called into it: it cannot again before that call is over
     cdef RuntimeInstance *instances
+    cdef ResourceRow *rows               # ResourceIndex
+    cdef Transfer *transfers             # of the trampolines
+    cdef OpenScopes scopes
     cdef uint32_t num_instances
     cdef c.VMMemoryDef **memories
     cdef c.VMFuncRef **reallocs
@@ -69,6 +94,7 @@ cdef class ComponentInstance:
     cdef uint32_t num_memories, num_reallocs, num_post_returns
     cdef list resources                  # ResourceIndex -> ResourceType
     cdef list dtors                      # ResourceIndex -> callable(store, rep) of a host resource, or None
+    cdef dict flag_globals               # RuntimeComponentInstanceIndex -> Global
     cdef list objects                    # rep -> Python object of a host class
     cdef list free_objects
     cdef list kept                       # what C contexts of this instance point at
@@ -76,7 +102,7 @@ cdef class ComponentInstance:
     cdef object __weakref__
 
 
-cdef inline void scope_init(Scope *scope, RuntimeInstance *instance) noexcept:
+cdef inline void scope_init(Scope *scope, RuntimeInstance *instance) noexcept nogil:
     scope.instance = instance
     scope.num_borrows = 0
     scope.num_lends = 0
@@ -85,6 +111,8 @@ cdef inline void scope_init(Scope *scope, RuntimeInstance *instance) noexcept:
     scope.borrowed = NULL
 
 
+cdef int reserve_lend(Scope *scope) noexcept nogil
+cdef void end_loans(Scope *scope) noexcept nogil
 cdef void scope_close(Scope *scope) noexcept
 cdef void set_hooks(AbiCall *call, ComponentInstance owner, Scope *scope) noexcept
 cdef c.WrHandle *find_handle(RuntimeInstance *instance, uint32_t index, ResourceType ty) except NULL

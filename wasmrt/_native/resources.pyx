@@ -22,7 +22,7 @@ from libc.string cimport memcpy, memset
 cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport *
 from wasmrt._native.core cimport Store, gil_acquire, trap_text
-from wasmrt._native.externs cimport Func, Memory
+from wasmrt._native.externs cimport Func, Global, Memory, new_i32_global
 from wasmrt._native.pyapi cimport PyTypeObject, decref, incref, refuse_new
 
 import threading
@@ -239,7 +239,6 @@ cdef int drop_rep(Store store, ResourceType ty, uint64_t rep, object dtor) excep
     """Runs the destructor of an owned resource, called by the host."""
     cdef c.WrEntry entry
     cdef c.ValRaw values[2]
-    cdef RuntimeInstance *instance
     cdef bint ok
     if store.c_store == NULL:
         return 0
@@ -249,16 +248,15 @@ cdef int drop_rep(Store store, ResourceType ty, uint64_t rep, object dtor) excep
         return 0
     if ty.dtor == NULL:
         return 0
-    instance = &ty.instance.instances[ty.defined_by]
     values[0].i64 = <long long>(rep & 0xFFFFFFFF)
     store.enter(&entry)
     try:
-        if ty.instance.poisoned or not instance.may_enter:
+        if ty.instance.poisoned or ty.instance.busy:
             raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
-        instance.may_enter = False
+        ty.instance.busy = True
         ok = ty.dtor.array_call(ty.dtor.vmctx, ty.dtor.vmctx, values, 2)
         gil_acquire(store.context)
-        instance.may_enter = True
+        ty.instance.busy = False
         if not ok:
             ty.instance.poisoned = True
             store.raise_pending()
@@ -292,15 +290,18 @@ cdef class ComponentInstance:
         self.memories = <c.VMMemoryDef **>calloc(self.num_memories + 1, sizeof(void *))
         self.reallocs = <c.VMFuncRef **>calloc(self.num_reallocs + 1, sizeof(void *))
         self.post_returns = <c.VMFuncRef **>calloc(self.num_post_returns + 1, sizeof(void *))
-        if self.instances == NULL or self.memories == NULL or self.reallocs == NULL or self.post_returns == NULL:
+        self.rows = <ResourceRow *>calloc(<size_t>num_resources + 1, sizeof(ResourceRow))
+        if self.instances == NULL or self.memories == NULL or self.reallocs == NULL or self.post_returns == NULL or self.rows == NULL:
             raise MemoryError
         for i in range(self.num_instances):
-            self.instances[i].may_enter = self.instances[i].may_leave = True
+            self.instances[i].own_may_leave = 1
+            self.instances[i].may_leave = &self.instances[i].own_may_leave
             self.instances[i].handles = c.wr_handles_new()
             if self.instances[i].handles == NULL:
                 raise MemoryError
         self.resources = [None] * num_resources
         self.dtors = [None] * num_resources
+        self.flag_globals = {}
         self.objects = []
         self.free_objects = []
         self.kept = []
@@ -308,6 +309,8 @@ cdef class ComponentInstance:
 
     def __dealloc__(self) -> None:
         cdef uint32_t i
+        free_scopes(self.scopes.opened)
+        free_scopes(self.scopes.spare)
         if self.instances != NULL:
             for i in range(self.num_instances):
                 if self.instances[i].handles != NULL:
@@ -316,6 +319,20 @@ cdef class ComponentInstance:
         free(self.memories)
         free(self.reallocs)
         free(self.post_returns)
+        free(self.rows)
+        free(self.transfers)
+
+    def flags(self, index: int) -> Global:
+        """The global that adapters check and set `may_leave` of a runtime component instance through (InstanceFlags)."""
+        cdef RuntimeInstance *instance
+        cdef Global found
+        assert 0 <= index < self.num_instances
+        found = self.flag_globals.get(index)
+        if found is None:
+            instance = &self.instances[<size_t>index]
+            found = self.flag_globals[index] = new_i32_global(self.store, instance.may_leave[0])
+            instance.may_leave = &c.wr_global_def(found.c_global).value.i32
+        return found
 
     def set_memory(self, index: int, Memory memory) -> None:
         """ExtractMemory."""
@@ -336,6 +353,7 @@ cdef class ComponentInstance:
         """An imported resource type. `dtor(store, rep)` runs when a guest drops an owned handle of a host's type; `rep` is the object for a class."""
         self.resources[index] = ty
         self.dtors[index] = dtor
+        self.rows[<size_t>index].id = ty.id
 
     def define_resource(self, index: int, instance: int, Func dtor, name: str) -> ResourceType:
         """A fresh type that the runtime component instance `instance` defines; `dtor` may be None."""
@@ -351,6 +369,8 @@ cdef class ComponentInstance:
         if dtor is not None:
             ty.dtor = dtor.c_func
         self.resources[index] = ty
+        self.rows[<size_t>index].id = ty.id
+        self.rows[<size_t>index].definer = &self.instances[<size_t>instance]
         return ty
 
     def resource(self, index: int) -> ResourceType:
@@ -416,17 +436,22 @@ cdef uint32_t add_handle(RuntimeInstance *instance, uint32_t kind, uint64_t type
     return index
 
 
-cdef void scope_close(Scope *scope) noexcept:
-    """Ends the loans that a guest gave to a host call, and the handles that stood for them."""
+cdef void end_loans(Scope *scope) noexcept nogil:
+    """Gives back what the caller lent."""
     cdef uint32_t i
     cdef c.WrHandle *handle
-    cdef ResourceAny borrowed
     for i in range(scope.num_lends):
         handle = c.wr_handles_get(scope.instance.handles, scope.lends[i])
         if handle != NULL and handle.num_lends:
             handle.num_lends -= 1
     if scope.lends != scope.first_lends:
         free(scope.lends)
+
+
+cdef void scope_close(Scope *scope) noexcept:
+    """Ends the loans that a guest gave to a host call, and the handles that stood for them."""
+    cdef ResourceAny borrowed
+    end_loans(scope)
     if scope.borrowed != NULL:
         for item in <list>scope.borrowed:
             borrowed = <ResourceAny>item
@@ -436,17 +461,34 @@ cdef void scope_close(Scope *scope) noexcept:
         scope.borrowed = NULL
 
 
-cdef int lend(Scope *scope, uint32_t index) except -1:
+cdef void free_scopes(Scope *scope) noexcept:
+    cdef Scope *outer
+    while scope != NULL:
+        outer = scope.outer
+        if scope.lends != scope.first_lends:
+            free(scope.lends)
+        free(scope)
+        scope = outer
+
+
+cdef int reserve_lend(Scope *scope) noexcept nogil:
+    """Room for one more loan: 0, or -1 for no memory."""
     cdef uint32_t *more
     if scope.num_lends == scope.capacity:
         more = <uint32_t *>malloc(<size_t>scope.capacity * 4 * sizeof(uint32_t))
         if more == NULL:
-            raise MemoryError
+            return -1
         memcpy(more, scope.lends, scope.num_lends * sizeof(uint32_t))
         if scope.lends != scope.first_lends:
             free(scope.lends)
         scope.lends = more
         scope.capacity *= 4
+    return 0
+
+
+cdef int lend(Scope *scope, uint32_t index) except -1:
+    if reserve_lend(scope) < 0:
+        raise MemoryError
     scope.lends[scope.num_lends] = index
     scope.num_lends += 1
     return 0

@@ -18,8 +18,7 @@ from wasmrt.errors import UnsupportedError
 from wasmrt.spec import types as t
 from wasmrt.spec._gen import abi_ops as ops
 from wasmrt.spec.flatten import MAX_FLAT_PARAMS, MAX_FLAT_RESULTS
-
-from .layout import Layouts, flags_size
+from wasmrt.spec.layout import Layouts, flags_size
 
 NO_NODE = 0xFFFFFFFF
 NO_OBJECT = 0
@@ -235,7 +234,14 @@ class _Compiler:
         exact, loose = _MASKS[ops.ABI_OP_BYTES if is_bytes else ops.ABI_OP_FIXED_LIST]
         flat = min(node.flat * ty.length, MAX_FLAT_PARAMS + 1)
         return NodeRow(
-            ops.ABI_OP_FIXED_LIST, flags, flat=flat, first=first, num_fields=1, length=ty.length, exact=exact, loose=loose
+            ops.ABI_OP_FIXED_LIST,
+            flags,
+            flat=flat,
+            first=first,
+            num_fields=1,
+            length=ty.length,
+            exact=exact,
+            loose=loose,
         )
 
     def _variant(self, ty: t.VariantType | t.OptionType | t.ResultType) -> NodeRow:

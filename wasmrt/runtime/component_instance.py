@@ -30,7 +30,30 @@ _TRAMPOLINE_KINDS = {
     info.ResourceNew: native.RESOURCE_NEW,
     info.ResourceRep: native.RESOURCE_REP,
     info.ResourceDrop: native.RESOURCE_DROP,
+    info.AdapterTrap: native.ADAPTER_TRAP,
+    info.Transcoder: native.TRANSCODER,
+    info.ResourceTransferOwn: native.TRANSFER_OWN,
+    info.ResourceTransferBorrow: native.TRANSFER_BORROW,
+    info.ResourceEnterCall: native.ENTER_CALL,
+    info.ResourceExitCall: native.EXIT_CALL,
 }
+
+
+def _operands(trampoline: info.Trampoline, options: list[info.CanonicalOptions]) -> tuple[int, int, int]:
+    """What a trampoline refers to, as `native.make_trampolines` wants it."""
+    match trampoline:
+        case info.TrampolineLowerImport():
+            return options[trampoline.options].instance, 0, 0
+        case info.ResourceNew() | info.ResourceRep() | info.ResourceDrop():
+            return trampoline.instance, trampoline.resource, 0
+        case info.AdapterTrap():
+            return 0, 0, 0
+        case info.Transcoder():
+            return trampoline.op, trampoline.src, trampoline.dst
+        case info.ResourceTransferOwn() | info.ResourceTransferBorrow():
+            return trampoline.resource, trampoline.src, trampoline.dst
+        case info.ResourceEnterCall() | info.ResourceExitCall():
+            return 0, trampoline.caller, trampoline.callee
 
 
 class Blueprint:
@@ -42,7 +65,7 @@ class Blueprint:
         self.records = records
         self._plans: dict[int, Plan] = {}
         self.export_names = export_names(records)
-        self.rows: list[tuple[int, int, int, int, int]] = []
+        self.rows: list[tuple[int, int, int, int, int, int]] = []
         self.lowerings: dict[int, tuple[int, info.TrampolineLowerImport]] = {}
         registry = component.engine.types
         for index, trampoline in enumerate(records.trampolines):
@@ -50,16 +73,12 @@ class Blueprint:
             wasm_call, _ = component.trampoline_ptrs(index)
             if isinstance(trampoline, info.TrampolineLowerImport):
                 self.lowerings[trampoline.index] = (index, trampoline)
-                instance, resource = records.options[trampoline.options].instance, 0
-            else:
-                instance, resource = trampoline.instance, trampoline.resource
             self.rows.append(
                 (
                     _TRAMPOLINE_KINDS[type(trampoline)],
                     registry.register_func(signature.params, signature.results),
                     wasm_call,
-                    instance,
-                    resource,
+                    *_operands(trampoline, records.options),
                 )
             )
 
@@ -125,6 +144,8 @@ class _Instantiation:
     def core_def(self, definition: info.CoreDef) -> Any:
         if isinstance(definition, info.CoreTrampoline):
             return self.trampolines[definition.index]
+        if isinstance(definition, info.InstanceFlags):
+            return self.state.flags(definition.instance)
         assert isinstance(definition, info.CoreExport)
         item = self.core_instances[definition.instance].export(definition.name)
         assert item is not None, "translation checked the export"

@@ -7,6 +7,7 @@ backwards into flat, typed index spaces, so that instantiation is a loop without
 * component instances (the root is 0) exist only as flags and handle tables: RuntimeComponentInstanceIndex;
 * everything a core module can import is a CoreDef: an export of an earlier core instance, a trampoline (machine code
   of the component's own image that ends in the host), or the flags of a component instance;
+* calls between components are core modules too, made here (adapt.py), and instantiated before what calls them;
 * options of lifts and lowers are extracted once (ExtractMemory, ...) into runtime slots that trampolines share.
 
 All records are msgspec Structs, array-like and tagged: `msgspec.msgpack` round-trips them. Types are not inlined but
@@ -20,7 +21,7 @@ from typing import NewType
 
 import msgspec
 
-from wasmrt.spec.core_types import CoreFuncType
+from wasmrt.spec.core_types import VALTYPE_I32, CoreFuncType
 from wasmrt.spec.types import ResourceIndex
 
 StaticModuleIndex = NewType("StaticModuleIndex", int)
@@ -77,7 +78,7 @@ class CoreExport(Record, frozen=True, tag="export"):
 
 
 class InstanceFlags(Record, frozen=True, tag="flags"):
-    """The flags global (may_enter, may_leave) of a component instance, for fused adapters."""
+    """The i32 global of a component instance that fused adapters read and write: 1 while it may leave, else 0."""
 
     instance: RuntimeComponentInstanceIndex
 
@@ -209,14 +210,79 @@ class ResourceDrop(Record, frozen=True, tag="resource.drop"):
     signature: CoreFuncType
 
 
-Trampoline = TrampolineLowerImport | ResourceNew | ResourceRep | ResourceDrop
+class AdapterTrap(Record, frozen=True, tag="trap"):
+    """Traps with the code that it is given."""
+
+
+class Transcoder(Record, frozen=True, tag="transcode"):
+    """Moves a string from one memory to another; `op` is a row of transcode.def."""
+
+    op: int
+    src: RuntimeMemoryIndex
+    dst: RuntimeMemoryIndex
+
+
+class ResourceTransferOwn(Record, frozen=True, tag="transfer-own"):
+    """Moves a handle from one component instance's table to another's."""
+
+    resource: ResourceIndex
+    src: RuntimeComponentInstanceIndex
+    dst: RuntimeComponentInstanceIndex
+
+
+class ResourceTransferBorrow(Record, frozen=True, tag="transfer-borrow"):
+    """Lends a handle for the call that is entered; who defines the type gets the representation."""
+
+    resource: ResourceIndex
+    src: RuntimeComponentInstanceIndex
+    dst: RuntimeComponentInstanceIndex
+
+
+class ResourceEnterCall(Record, frozen=True, tag="enter-call"):
+    """Opens the scope of a call's borrows."""
+
+    caller: RuntimeComponentInstanceIndex
+    callee: RuntimeComponentInstanceIndex
+
+
+class ResourceExitCall(Record, frozen=True, tag="exit-call"):
+    """Closes it: traps when the callee still has borrowed handles, ends the caller's loans."""
+
+    caller: RuntimeComponentInstanceIndex
+    callee: RuntimeComponentInstanceIndex
+
+
+Trampoline = (
+    TrampolineLowerImport
+    | ResourceNew
+    | ResourceRep
+    | ResourceDrop
+    | AdapterTrap
+    | Transcoder
+    | ResourceTransferOwn
+    | ResourceTransferBorrow
+    | ResourceEnterCall
+    | ResourceExitCall
+)
+
+_I32 = (VALTYPE_I32,)
+_SIGNATURES: dict[type, CoreFuncType] = {
+    AdapterTrap: CoreFuncType(_I32, ()),
+    Transcoder: CoreFuncType(_I32 * 4, _I32),
+    ResourceTransferOwn: CoreFuncType(_I32, _I32),
+    ResourceTransferBorrow: CoreFuncType(_I32, _I32),
+    ResourceEnterCall: CoreFuncType(),
+    ResourceExitCall: CoreFuncType(),
+}
 
 
 def trampoline_signature(trampoline: Trampoline) -> CoreFuncType:
     """The core signature that the trampoline's machine code has."""
     if isinstance(trampoline, TrampolineLowerImport):
         return trampoline.lower_func
-    return trampoline.signature
+    if isinstance(trampoline, (ResourceNew, ResourceRep, ResourceDrop)):
+        return trampoline.signature
+    return _SIGNATURES[type(trampoline)]
 
 
 # --- exports ---------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from wasmrt.spec.types import AbstractResource, ResourceIndex, substitute_resour
 
 from . import dfg as l
 from . import info as i
+from .adapt import Adapters, PendingAdapter, unsupported
+from .adapter_code import Adapter, Side
 from .translation import StaticModule, Translation
 from .type_nodes import FuncNode, InstanceNode, Item, Items, ResourceNode, public_item, public_items
 from .type_table import AnyType, ComponentTypes
@@ -88,7 +90,7 @@ class _Component:
 class _CoreInstance:
     """Exports of a core instance, by name."""
 
-    exports: dict[str, i.CoreDef]
+    exports: dict[str, _Core]
 
 
 _Func = _Imported | _Lifted
@@ -109,9 +111,10 @@ class _Instance:
 
     index: i.RuntimeComponentInstanceIndex
     path: str
-    parent: _Instance | None
+    parent: _Instance | None  # where the definition stands: what outer aliases count from
+    creator: _Instance | None  # who instantiates it
     args: dict[str, Any]
-    core_funcs: list[i.CoreDef | _Unsupported] = field(default_factory=list)
+    core_funcs: list[_Core] = field(default_factory=list)
     core_tables: list[i.CoreDef] = field(default_factory=list)
     core_memories: list[i.CoreDef] = field(default_factory=list)
     core_globals: list[i.CoreDef] = field(default_factory=list)
@@ -162,6 +165,9 @@ class _Unsupported:
     path: str
 
 
+_Core = i.CoreDef | PendingAdapter | _Unsupported
+
+
 class Inliner:
     def __init__(self, static_modules: list[StaticModule]) -> None:
         self.static_modules = static_modules
@@ -184,12 +190,14 @@ class Inliner:
         self._counts: dict[type, int] = {}
         self._options: dict[i.CanonicalOptions, i.OptionsIndex] = {}
         self._trampolines: dict[i.Trampoline, i.TrampolineIndex] = {}
+        self._extracted_values: dict[tuple[type, int], i.CoreDef] = {}
         self._static_exports: dict[int, dict[str, tuple[i.CoreKind, int]]] = {}
+        self._adapters = Adapters()
 
     # --- the root ---
 
     def run(self, root: l.ComponentDfg) -> Translation:
-        instance = _Instance(i.ROOT_INSTANCE, root.path, None, {})
+        instance = _Instance(i.ROOT_INSTANCE, root.path, None, None, {})
         self._bind_imports(root, instance)
         self._run(root, instance)
         assert root.type is not None
@@ -294,7 +302,7 @@ class Inliner:
             case l.LocalInstantiateModule():
                 self._instantiate_module(local, instance)
             case l.LocalCoreInstance():
-                exports = {name: self._core(instance.value(ref)) for name, ref in local.exports}
+                exports = {name: instance.value(ref) for name, ref in local.exports}
                 instance.core_instances.append(_CoreInstance(exports))
             case l.LocalInstantiate():
                 self._instantiate(local, instance)
@@ -332,28 +340,44 @@ class Inliner:
 
     # --- core ---
 
-    def _core(self, value: i.CoreDef | _Unsupported) -> i.CoreDef:
+    def _core(self, value: _Core) -> i.CoreDef:
+        """What a core item is at run time. Adapters become core modules when the first one that waits is wanted."""
         if isinstance(value, _Unsupported):
             raise UnsupportedError(value.message, offset=value.offset, path=value.path)
+        if isinstance(value, PendingAdapter):
+            if value.definition is None:
+                self._instantiate_adapters()
+            assert value.definition is not None
+            return value.definition
         return value
+
+    def _instantiate_adapters(self) -> None:
+        for module in self._adapters.take(self._trampoline):
+            index = i.RuntimeInstanceIndex(self.num_instances)
+            self.num_instances += 1
+            static = i.StaticModuleIndex(len(self.static_modules))
+            self.static_modules.append(module.static_module())
+            self.initializers.append(i.InstantiateModuleStatic(index, static, module.args, i.ROOT_INSTANCE))
+            module.define(index)
 
     def _instantiate_module(self, local: l.LocalInstantiateModule, instance: _Instance) -> None:
         module = instance.modules[local.module]
 
         def arg(module_name: str, name: str) -> i.CoreDef:
-            return instance.core_instances[local.args[module_name]].exports[name]
+            return self._core(instance.core_instances[local.args[module_name]].exports[name])
 
+        imports = local.module_type.imports
+        exports: dict[str, _Core] = {}
+        named = [(m, n, arg(m, n)) for m, n, _ in imports]
+        # adapters among the arguments have been instantiated by now
         index = i.RuntimeInstanceIndex(self.num_instances)
         self.num_instances += 1
-        imports = local.module_type.imports
-        exports: dict[str, i.CoreDef] = {}
         if isinstance(module, _StaticModule):
-            args = [arg(m, n) for m, n, _ in imports]
+            args = [value for _, _, value in named]
             self.initializers.append(i.InstantiateModuleStatic(index, module.index, args, instance.index))
             for name, (kind, item) in self._exports_of(module.index).items():
                 exports[name] = i.CoreExport(index, kind, name, item)
         else:
-            named = [(m, n, arg(m, n)) for m, n, _ in imports]
             runtime = self._runtime_import(module)
             self.initializers.append(i.InstantiateModuleImport(index, runtime, named, instance.index))
             for name, ty in local.module_type.exports:
@@ -393,6 +417,7 @@ class Inliner:
         if index is None:
             index = self._extracted[key] = self._counts.get(make, 0)
             self._counts[make] = index + 1
+            self._extracted_values[make, index] = value
             self.initializers.append(make(index, value))
         return index
 
@@ -420,12 +445,10 @@ class Inliner:
             self.options.append(options)
         return index
 
-    def _lower(self, local: l.LocalLower, instance: _Instance) -> i.CoreDef | _Unsupported:
+    def _lower(self, local: l.LocalLower, instance: _Instance) -> _Core:
         func = instance.funcs[local.func]
         if isinstance(func, _Lifted):
-            callee, caller = (p.path or "the root component" for p in (func.instance, instance))
-            message = f"a call from {caller} to a function that {callee} lifts: calls between components"
-            return _Unsupported(message, local.offset, instance.path)
+            return self._adapter(local, func, instance)
         if local.options.async_:
             return _Unsupported("an async lowering", local.offset, instance.path)
         options = self._canonical_options(local.options, local.core_type, local.memory_64, instance)
@@ -434,6 +457,41 @@ class Inliner:
         ty = self._type(local.type.val, instance)
         self.initializers.append(i.LowerImport(index, self._runtime_import(func)))
         return self._trampoline(i.TrampolineLowerImport(index, local.core_type, ty, options))
+
+    def _adapter(self, local: l.LocalLower, func: _Lifted, instance: _Instance) -> PendingAdapter | _Unsupported:
+        """A call of what another component lifts (or this one: such a call traps)."""
+        options = self.options[self._canonical_options(local.options, local.core_type, local.memory_64, instance)]
+        callee_options = self.options[func.options]
+        ty = self.types.func(self._type(local.type.val, instance))
+        reason = unsupported(ty, options, callee_options)
+        if reason:
+            return _Unsupported(f"{reason} in a call between components", local.offset, instance.path)
+        callee, caller = func.instance, instance
+        adapter = Adapter(
+            name=f"{caller.path or 'root'} to {callee.path or 'root'}",
+            type=ty,
+            lower=self._side(options),
+            lower_type=options.core_type,
+            lift=self._side(callee_options),
+            lift_type=callee_options.core_type,
+            callee=func.func,
+            post_return=self._value_of(i.ExtractPostReturn, callee_options.post_return),
+            recursive=_inside(caller, callee) or _inside(callee, caller),
+        )
+        return self._adapters.add(adapter)
+
+    def _side(self, options: i.CanonicalOptions) -> Side:
+        return Side(
+            options.instance,
+            options.string_encoding,
+            self._value_of(i.ExtractMemory, options.memory),
+            options.memory,
+            self._value_of(i.ExtractRealloc, options.realloc),
+        )
+
+    def _value_of(self, make: type, index: int | None) -> i.CoreDef | None:
+        """What was extracted to a runtime slot."""
+        return None if index is None else self._extracted_values[make, index]
 
     # --- components ---
 
@@ -444,7 +502,7 @@ class Inliner:
         index = i.RuntimeComponentInstanceIndex(self.num_component_instances)
         self.num_component_instances += 1
         args = {name: instance.value(ref) for name, ref in local.args}
-        callee = _Instance(index, component.dfg.path, component.parent, args)
+        callee = _Instance(index, component.dfg.path, component.parent, instance, args)
         for theirs, ours in local.bindings.items():
             callee.resources[theirs] = instance.resources[ours]
         self._run(component.dfg, callee)
@@ -484,6 +542,14 @@ class Inliner:
             (name, self._export(_project(value, name, inner), inner, root)) for name, inner in node.exports.items()
         ]
         return i.ExportInstance(ty, exports)
+
+
+def _inside(inner: _Instance, outer: _Instance) -> bool:
+    """Whether `outer` is `inner` or one of those that it was instantiated in."""
+    found: _Instance | None = inner
+    while found is not None and found is not outer:
+        found = found.creator
+    return found is not None
 
 
 def _project(instance: _ExportedInstance | _Imported, name: str, item: Item) -> Any:

@@ -7,12 +7,14 @@ validation refuses larger types, and a plan never holds one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from wasmrt.errors import LimitError, UnsupportedError
-from wasmrt.spec import types as t
-from wasmrt.spec.core_types import VALTYPE_I32, VALTYPE_I64
-from wasmrt.spec.flatten import Flattener
+
+from . import types as t
+from .core_types import VALTYPE_I32, VALTYPE_I64
+from .flatten import Flattener
 
 MAX_VALUE_SIZE = (1 << 28) - 1
 
@@ -110,6 +112,10 @@ class Layouts:
     def flatten(self, ty: t.AnyValType) -> tuple[int, ...]:
         """Flat core types, cut off after MAX_FLAT_PARAMS + 1."""
         return self._flattener.type(ty)
+
+    def flatten_all(self, types: Iterable[t.AnyValType]) -> tuple[int, ...]:
+        """Of consecutive values, cut off likewise."""
+        return self._flattener.types(types)
 
     def of(self, ty: t.AnyValType) -> SizeAlign:
         scalar = _SCALARS.get(type(ty))

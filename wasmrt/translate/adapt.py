@@ -1,0 +1,111 @@
+"""Calls between components: which adapters there are, and which core modules they go into.
+
+Lowering a function that another component lifts makes a `PendingAdapter`. Everything that it needs (the callee, memories,
+reallocs) exists by then, so any number of adapters can wait until the first one is wanted; then all that wait become one
+core module, instantiated just before what asked for it. An adapter that is never wanted costs nothing.
+
+Adapters check that the caller may leave, but not that the callee may be entered. Instances call each other along edges
+that instantiation drew: to those that were complete before they began. So, but for calls between an instance and one
+inside it, which the specification forbids altogether and which are known here (`Adapter.recursive`), no chain of adapters
+comes back to an instance it went through. Only the host can, and calls from the host are refused while any instance of
+the same root is busy (`_native.component`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from wasmrt.spec import types as t
+from wasmrt.spec.layout import record_fields, variant_cases
+
+from . import info as i
+from .adapter_code import Adapter, AdapterModule
+from .translation import StaticModule
+
+_MAX_MEMORIES = 90  # of a module; an adapter adds two
+_MAX_ADAPTERS = 1000
+
+
+@dataclass(eq=False, slots=True)
+class PendingAdapter:
+    """An adapter; `definition` is its function, once its module has been instantiated."""
+
+    adapter: Adapter
+    definition: i.CoreExport | None = None
+
+
+@dataclass
+class _Module:
+    code: AdapterModule
+    members: list[tuple[PendingAdapter, int]] = field(default_factory=list)
+
+    @property
+    def args(self) -> list[i.CoreDef]:
+        return self.code.args
+
+    def static_module(self) -> StaticModule:
+        from wasmrt._native.wasm import FEATURES_DEFAULT, CoreModule
+
+        return StaticModule(0, 0, CoreModule(self.code.finish(), FEATURES_DEFAULT), "adapter")
+
+    def define(self, instance: i.RuntimeInstanceIndex) -> None:
+        for pending, index in self.members:
+            pending.definition = i.CoreExport(instance, i.CoreKind.FUNC, str(index), self.code.func_index(index))
+
+
+class Adapters:
+    """Those of one component."""
+
+    def __init__(self) -> None:
+        self._waiting: list[PendingAdapter] = []
+        self._known: dict[Adapter, PendingAdapter] = {}
+
+    def add(self, adapter: Adapter) -> PendingAdapter:
+        pending = self._known.get(adapter)
+        if pending is None:
+            pending = self._known[adapter] = PendingAdapter(adapter)
+            self._waiting.append(pending)
+        return pending
+
+    def take(self, trampoline: Callable[[i.Trampoline], i.CoreTrampoline]) -> list[_Module]:
+        """Writes all that wait; `trampoline` numbers the intrinsics that they import."""
+        modules: list[_Module] = []
+        for pending in self._waiting:
+            full = (
+                not modules
+                or modules[-1].code.num_memories > _MAX_MEMORIES
+                or len(modules[-1].members) >= _MAX_ADAPTERS
+            )
+            if full:
+                modules.append(_Module(AdapterModule(trampoline)))
+            modules[-1].members.append((pending, modules[-1].code.add(pending.adapter)))
+        self._waiting = []
+        return modules
+
+
+def unsupported(ty: t.FuncType, lower: i.CanonicalOptions, lift: i.CanonicalOptions) -> str | None:
+    """What of a call cannot be adapted yet."""
+    if lower.async_ or lift.async_ or ty.async_:
+        return "an async function"
+    if lower.memory_64 or lift.memory_64:
+        return "a 64-bit memory"
+    seen: set[t.AnyValType] = set()
+    left = [part for _, part in ty.params] + ([] if ty.result is None else [ty.result])
+    while left:
+        part = left.pop()
+        if part in seen:
+            continue
+        seen.add(part)
+        match part:
+            case t.StreamType() | t.FutureType() | t.ErrorContext():
+                return f"`{part}`"
+            case t.ListType():
+                left.append(part.element)
+            case t.MapType():
+                left += [part.key, part.value]
+            case t.RecordType() | t.TupleType():
+                left += record_fields(part)
+            case t.VariantType() | t.OptionType() | t.ResultType():
+                left += [payload for _, payload in variant_cases(part) if payload is not None]
+    return None
