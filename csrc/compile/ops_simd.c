@@ -355,7 +355,7 @@ static void simd_row(FuncCompiler *fc, const SimdRow *row, WasmOp op)
 
 void cg_op_simd(FuncCompiler *fc, WasmOp op)
 {
-    assert(op >= SIMD_FIRST && op <= SIMD_LAST);
+    assert((unsigned)op - SIMD_FIRST < SIMD_COUNT);
     if (fc->mc->tunables.relaxed_simd_deterministic) op = simd_deterministic(op);
     simd_row(fc, &simd_rows[op - SIMD_FIRST], op);
 }
