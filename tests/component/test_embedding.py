@@ -98,6 +98,28 @@ def test_an_exported_component_is_its_type(engine: wasmrt.Engine) -> None:
     assert instance.exports["c"] == component.type.exports()["c"]
 
 
+NAMED_IN_AN_INSTANCE = """
+(component
+  (component $C
+    (core module $M (func (export "make") (result i32) unreachable) (func (export "use") (param i32) (result i32) unreachable))
+    (core instance $m (instantiate $M))
+    (type $r' (resource (rep i32)))
+    (export $r "thing" (type $r'))
+    (func (export "make") (result (own $r)) (canon lift (core func $m "make")))
+    (func (export "use") (param "self" (borrow $r)) (result bool) (canon lift (core func $m "use"))))
+  (instance $c (instantiate $C))
+  (export "a:b/things@1.0.0" (instance $c)))
+"""
+
+
+def test_a_function_shows_its_signature(engine: wasmrt.Engine) -> None:
+    instance = Linker(engine).instantiate(wasmrt.Store(engine), Component(engine, NAMED_IN_AN_INSTANCE))
+    things = instance.exports["a:b/things@1.0.0"]
+    assert repr(things.make) == "<wasmrt.component.Func a:b/things@1.0.0#make: func() -> own<thing>>"
+    assert repr(things.use) == "<wasmrt.component.Func a:b/things@1.0.0#use: func(self: borrow<thing>) -> bool>"
+    assert "defined by a guest" in repr(things.thing) and "thing" in repr(things.thing)
+
+
 # ---- calls ------------------------------------------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,9 @@
 
     python tests/fuzz/hostile.py SUBJECT PATH KIND FIRST COUNT PROGRESS
 
+Subjects: `component` and `module` compile PATH; `guest` also instantiates what still compiles and calls its exports, for a
+moment each; `artifact` compiles PATH as it is, loads damaged copies of what that serializes to, and runs what loads.
+
 A case is made from its number alone, so that one that crashed is made again by FIRST=number COUNT=1. The number is written
 to PROGRESS before the case runs; a case that takes longer than LIMIT_SECONDS ends the process with a traceback. Prints a
 JSON object: outcomes by class name, the cases whose exception was none of ours, errors without an offset, and peak memory.
@@ -18,8 +21,10 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 LIMIT_SECONDS = 20
+ADDRESS_SPACE_BYTES = 200 << 30  # room for guarded memories; peak memory is counted
 INTERESTING = (0x00, 0x01, 0x0B, 0x3F, 0x40, 0x41, 0x60, 0x6F, 0x70, 0x7E, 0x7F, 0x80, 0xFF)
 
 
@@ -66,26 +71,77 @@ def mutation(data: bytes, number: int) -> bytes:
 KINDS: dict[str, Callable[[bytes, int], bytes]] = {"prefix": prefix, "mutation": mutation}
 
 
-def subject(name: str) -> Callable[[bytes], object]:
+def arguments_for(ty: Any) -> list[Any]:
+    """Some value for each parameter of a function type; None where there is none to be had, as for resources."""
+    simple = {"bool": True, "char": "c", "string": "text", "f32": 1.5, "f64": 2.5}
+    found: list[Any] = []
+    for _, param in ty.params:
+        text = str(param)
+        if text.startswith("list<u8>"):
+            found.append(b"bytes")
+        elif text.startswith("list"):
+            found.append([])
+        else:
+            found.append(simple.get(text, 1 if text[:1] in "su" and text[1:].isdigit() else None))
+    return found
+
+
+def call_exports(exports: Any) -> None:
+    """Calls what can be called, half a second each at most. Whatever a guest does is fine, as long as it comes back as an exception."""
+    for item in exports.values():
+        if hasattr(item, "values"):
+            call_exports(item)
+        elif callable(item):
+            try:
+                item(*arguments_for(item.type()))
+            except Exception as error:
+                str(error)
+
+
+def run_guest(component: Any) -> object:
+    """Instantiates with imports that trap, and calls."""
+    import wasmrt
+    from wasmrt.component import Linker
+
+    linker = Linker(component.engine)
+    linker.add_wasip2()
+    linker.define_unknown_imports_as_traps(component)
+    store = wasmrt.Store(component.engine)
+    store.set_limits(memory_size=64 << 20, table_elements=100_000)
+    store.set_fuel(10_000_000)
+    try:
+        call_exports(linker.instantiate(store, component).exports)
+    except (wasmrt.Trap, wasmrt.LinkError, wasmrt.LimitError) as error:
+        str(error)
+    return component
+
+
+def subject(name: str, whole: bytes) -> tuple[bytes, Callable[[bytes], object]]:
+    """(what to damage, what to do with it)."""
     import wasmrt
     from wasmrt.component import Component
 
-    engine = wasmrt.Engine()
+    engine = wasmrt.Engine(wasmrt.Config(consume_fuel=name in ("guest", "artifact")))
     if name == "component":
-        return lambda data: Component(engine, data)
+        return whole, lambda data: Component(engine, data)
     if name == "module":
-        return lambda data: wasmrt.Module(engine, data)
+        return whole, lambda data: wasmrt.Module(engine, data)
+    if name == "guest":
+        return whole, lambda data: run_guest(Component(engine, data))
+    if name == "artifact":
+        image = Component(engine, whole).serialize()
+        return image, lambda data: run_guest(Component.deserialize(engine, data))
     raise SystemExit(f"unknown subject {name}")
 
 
 def main() -> None:
     name, path, kind, first, count, progress_path = sys.argv[1:]
-    from wasmrt.errors import DecodeError, LimitError, ValidationError, WasmError
+    from wasmrt.errors import ArtifactError, DecodeError, LimitError, ValidationError, WasmError
 
-    run = subject(name)
-    whole = Path(path).read_bytes()
+    whole, run = subject(name, Path(path).read_bytes())
     run(whole)
     faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
     outcomes: Counter[str] = Counter()
     strange: list[tuple[int, str]] = []
     unplaced: list[tuple[int, str]] = []
@@ -101,6 +157,10 @@ def main() -> None:
                 outcomes[type(error).__name__] += 1
                 if getattr(error, "offset", None) is None:
                     unplaced.append((number, str(error)[:200]))
+            except ArtifactError as error:
+                outcomes[type(error).__name__] += 1
+                if name != "artifact":
+                    strange.append((number, f"{type(error).__name__}: {error}"[:300]))
             except WasmError as error:
                 # bytes whose magic number is damaged are text to `Component`, and no text either
                 outcomes[type(error).__name__] += 1

@@ -24,7 +24,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = Path(__file__).with_name("hostile.py")
 PEAK_BYTES = 1 << 30
-CHUNK = 500
+CHUNK = 1000
 
 pytest.importorskip("wasmrt.component", exc_type=ImportError)
 
@@ -109,6 +109,41 @@ def test_mutations_of_a_component(component_path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.network
+def test_mutated_guests_run(component_path: Path, tmp_path: Path) -> None:
+    """What still compiles is instantiated and called: whatever its code does now, the process goes on."""
+    check(run("guest", component_path, "mutation", 500_000, 1000, tmp_path), 1000)
+
+
+SMALL = """
+(component
+  (core module $M
+    (memory (export "mem") 1) (table 4 funcref) (elem (i32.const 0) $two) (data (i32.const 0) "hello") (global $g (mut i32) (i32.const 1))
+    (func $two (result i32) (i32.const 2))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+    (func (export "run") (param i32 i32) (result i32) (i32.add (local.get 1) (call_indirect (result i32) (i32.const 0))))
+    (func (export "trap") unreachable)
+    (func $divide (export "divide") (param i32) (result i32) (i32.div_s (i32.const 1) (local.get 0))))
+  (core instance $m (instantiate $M))
+  (type $r' (resource (rep i32)))
+  (export $r "r" (type $r'))
+  (func (export "run") (param "s" string) (result u32)
+    (canon lift (core func $m "run") (memory (core memory $m "mem")) (realloc (core func $m "realloc"))))
+  (func (export "divide") (param "n" u32) (result u32) (canon lift (core func $m "divide")))
+  (func (export "trap") (canon lift (core func $m "trap"))))
+"""
+
+
+@pytest.mark.parametrize("kind", ["prefix", "mutation"])
+def test_damaged_artifacts(tmp_path: Path, kind: str) -> None:
+    """They are refused, wherever the damage is; who computes checksums anew is trusted."""
+    path = tmp_path / "small.wat"
+    path.write_text(SMALL)
+    tally = run("artifact", path, kind, 0, 2000, tmp_path)
+    check(tally, 2000)
+    assert set(tally.outcomes) <= {"ArtifactError", "accepted"}
+
+
+@pytest.mark.network
 def test_more_mutations(component_path: Path, tmp_path: Path) -> None:
     seconds = float(os.environ.get("WASMRT_FUZZ_SECONDS", "0"))
     if not seconds:
@@ -117,4 +152,5 @@ def test_more_mutations(component_path: Path, tmp_path: Path) -> None:
     first = int(time.time()) * 1000
     while time.monotonic() < deadline:
         check(run("component", component_path, "mutation", first, 2 * CHUNK, tmp_path), 2 * CHUNK)
+        check(run("guest", component_path, "mutation", first, CHUNK, tmp_path), CHUNK)
         first += 2 * CHUNK

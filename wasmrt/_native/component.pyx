@@ -237,7 +237,7 @@ cdef class ComponentFunc:
         return self.name
 
     def __repr__(self) -> str:
-        return f"<wasmrt.component.Func {self.name}: {self.plan.type}>"
+        return f"<wasmrt.component.Func {self.name}: {self.type()}>"
 
 
 cdef int enable_vectorcall() except -1:

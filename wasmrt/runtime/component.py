@@ -142,6 +142,7 @@ class Component:
         Only give it trusted bytes: it executes the machine code in them. Raises ArtifactError when the artifact cannot be used here.
         """
         code = core.CodeMemory.load(data)
+        code.verify()  # the bytes have just been read for the copy: a damaged artifact is an error here, not a fault later
         if code.kind != KIND_COMPONENT:
             raise ArtifactError("the artifact holds a module", "module", "component")
         code.check_config(engine.tunables, engine.wasm_features)

@@ -340,7 +340,8 @@ class ComponentInstance:
             case info.ExportImportedFunction():
                 definition = self._pre._definitions[export.import_]
                 assert isinstance(definition, HostFunction)
-                return ReexportedFunc(self.store, definition, self.component._types.func(export.ty), name)
+                ty = spec.substitute_resources(self.component._types.func(export.ty), made.state.resource)
+                return ReexportedFunc(self.store, definition, ty, name)
             case info.ExportComponent():
                 return self.component._of_this(self.component._types[export.ty])
             case info.ExportResource():

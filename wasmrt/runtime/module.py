@@ -95,6 +95,7 @@ class Module:
         Raises ArtifactError when the artifact cannot be used here.
         """
         code = core.CodeMemory.load(data)
+        code.verify()
         if code.kind != KIND_MODULE:
             raise ArtifactError("the artifact holds a component", "component", "module")
         code.check_config(engine.tunables, engine.wasm_features)

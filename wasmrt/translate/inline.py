@@ -202,7 +202,7 @@ class Inliner:
         self._run(root, instance)
         assert root.type is not None
         exports = [
-            (name, self._export(instance.exports[name], item, instance)) for name, item in instance.items.items()
+            (name, self._export(name, instance.exports[name], item, instance)) for name, item in instance.items.items()
         ]
         imports = public_items(root.type.imports)
         ty = t.ComponentType(imports, public_items(root.type.exports))
@@ -512,8 +512,10 @@ class Inliner:
 
     # --- the root's exports ---
 
-    def _export(self, value: Any, item: Item, root: _Instance) -> i.ExportIndex:
+    def _export(self, name: str, value: Any, item: Item, root: _Instance) -> i.ExportIndex:
         export = self._export_item(value, item, root)
+        if isinstance(export, i.ExportResource) and not self.resource_names[export.resource]:
+            self.resource_names[export.resource] = name
         index = i.ExportIndex(len(self.export_items))
         self.export_items.append(export)
         return index
@@ -539,7 +541,7 @@ class Inliner:
             return i.ExportComponent(ty)
         assert isinstance(node, InstanceNode)
         exports = [
-            (name, self._export(_project(value, name, inner), inner, root)) for name, inner in node.exports.items()
+            (name, self._export(name, _project(value, name, inner), inner, root)) for name, inner in node.exports.items()
         ]
         return i.ExportInstance(ty, exports)
 
