@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.component.conftest import wasm_tools
 from wasmrt import Engine, Store
 from wasmrt.component import Component, Linker
 

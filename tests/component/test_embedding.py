@@ -210,6 +210,30 @@ def test_lists_that_overlap_a_little_are_fine(engine: wasmrt.Engine) -> None:
     assert list(map(len, instance.exports.run())) == [50_000] * 1000
 
 
+OWNS = """
+(component
+  (core module $D (func (export "dtor") (param i32) unreachable))
+  (core instance $d (instantiate $D))
+  (type $r' (resource (rep i32) (dtor (core func $d "dtor"))))
+  (export $r "r" (type $r'))
+  (core func $new (canon resource.new $r'))
+  (core module $M (import "" "new" (func $new (param i32) (result i32))) (func (export "make") (result i32) (call $new (i32.const 7))))
+  (core instance $m (instantiate $M (with "" (instance (export "new" (func $new))))))
+  (func (export "make") (result (own $r)) (canon lift (core func $m "make"))))
+"""
+
+
+def test_closing_a_store_discards_owned_resources_with_a_warning(engine: wasmrt.Engine) -> None:
+    store = wasmrt.Store(engine)
+    make = Linker(engine).instantiate(store, Component(engine, OWNS)).exports.make
+    held, queued = make(), make()
+    del queued
+    with pytest.warns(ResourceWarning, match="1 owned resources were not dropped"):
+        store.close()
+    with pytest.warns(ResourceWarning, match="an owned r was not dropped"):
+        del held
+
+
 # ---- sources ----------------------------------------------------------------------------------------------------------------------------------------
 
 

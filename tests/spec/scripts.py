@@ -15,7 +15,6 @@ from typing import Any
 
 from .native import GLOBAL, Instance, NativeError, NativeTrap, Runtime, WrExtern
 
-
 LANE_BYTES = {"i8": 1, "i16": 2, "i32": 4, "i64": 8, "f32": 4, "f64": 8}
 
 

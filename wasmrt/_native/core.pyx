@@ -19,11 +19,13 @@ cimport wasmrt._native.capi as c
 from wasmrt._native.pyapi cimport error_set, error_unraisable
 
 import threading
+import warnings
 
 from wasmrt import errors
 from wasmrt.errors import (
     ArtifactError,
     DecodeError,
+    ExitTrap,
     Frame,
     LimitError,
     LinkError,
@@ -599,7 +601,10 @@ cdef class Store:
         self.context = NULL
         self.kept.clear()
         self.externrefs.clear()
-        self.drop_queue.clear()
+        if self.drop_queue:
+            unrun = len(self.drop_queue)
+            self.drop_queue.clear()
+            warnings.warn(f"{unrun} owned resources were not dropped before their store was closed: their destructors never ran", ResourceWarning, stacklevel=2)
 
     @property
     def closed(self) -> bool:
@@ -665,7 +670,7 @@ cdef class Store:
         c.wr_store_trap(self.c_store, c.TRAP_HOST)
         try:
             if type(exception) is not Trap:
-                if exception is not self.noted:  # the frames of outer calls were part of the first note
+                if exception is not self.noted and type(exception) is not ExitTrap:  # the frames of outer calls were part of the first note
                     self.noted = exception
                     note_frames(exception, frames_of(self))
             elif not exception.frames:

@@ -26,6 +26,7 @@ from wasmrt._native.externs cimport Func, Global, Memory, new_i32_global
 from wasmrt._native.pyapi cimport PyTypeObject, decref, incref, refuse_new
 
 import threading
+import warnings
 
 from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, WasmError
 
@@ -169,8 +170,11 @@ cdef class ResourceAny(Resource):
             self.drop()
 
     def __del__(self) -> None:
-        if self.state == OWNED and (self.type.dtor != NULL or self.dtor is not None) and self.store.c_store != NULL:
+        if self.state == OWNED and (self.type.dtor != NULL or self.dtor is not None):
             self.state = DROPPED
+            if self.store.c_store == NULL:
+                warnings.warn(f"an owned {self.type} was not dropped before its store was closed: its destructor never ran", ResourceWarning, stacklevel=1)
+                return
             self.store.drop_queue.append((drop_queued, (self.store, self.type, self.rep, self.dtor)))
 
     def __repr__(self) -> str:
