@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from wasmrt._native import core, wasm
 from wasmrt.artifact import info as artifact
@@ -32,6 +32,13 @@ class ComponentExportIndex:
 
     component_id: int
     export: int
+
+
+class AllCallFuncPointers(NamedTuple):
+    """Addresses of the two entry points of a function, inside its component's `image_range()`."""
+
+    wasm_call: int
+    array_call: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,9 +195,9 @@ class Component:
         """(start, end) host addresses of the compiled image."""
         return self._object.code.image_range()
 
-    def trampoline_ptrs(self, index: int) -> tuple[int, int]:
-        """(wasm_call, array_call) of a trampoline: addresses inside `image_range()`."""
-        return self._object.code.trampoline(index)
+    def trampoline_ptrs(self, index: int) -> AllCallFuncPointers:
+        """The entry points of a trampoline, by TrampolineIndex. Raises IndexError."""
+        return AllCallFuncPointers(*self._object.code.trampoline(index))
 
     # -- exports ------------------------------------------------------------------------------------------------------------------------------
 

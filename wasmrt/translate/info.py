@@ -396,25 +396,3 @@ class Component(msgspec.Struct, array_like=True):
     def defined_resource_index(self, index: ResourceIndex) -> DefinedResourceIndex | None:
         defined = index - len(self.imported_resources)
         return DefinedResourceIndex(defined) if defined >= 0 else None
-
-
-class FunctionLoc(Record, frozen=True):
-    """A function's place in the image's text section."""
-
-    start: int
-    length: int
-
-
-class AllCallFunc(Record, frozen=True):
-    """The two entry points of one trampoline."""
-
-    array_call: FunctionLoc
-    wasm_call: FunctionLoc
-
-
-class CompiledComponentInfo(msgspec.Struct, array_like=True):
-    """A component together with where its compiled trampolines lie."""
-
-    component: Component
-    trampolines: list[AllCallFunc]  # TrampolineIndex
-    resource_drop: FunctionLoc | None = None  # wasm_call for destructors that the host implements
