@@ -12,6 +12,12 @@ LOWER: int
 RESOURCE_NEW: int
 RESOURCE_REP: int
 RESOURCE_DROP: int
+ADAPTER_TRAP: int
+TRANSCODER: int
+TRANSFER_OWN: int
+TRANSFER_BORROW: int
+ENTER_CALL: int
+EXIT_CALL: int
 
 class ComponentFunc:
     store: Store
@@ -34,7 +40,7 @@ def lift_func(
     post_return: int | None = None,
     name: str = "",
 ) -> ComponentFunc: ...
-def make_trampolines(state: ComponentInstance, rows: list[tuple[int, int, int, int, int]]) -> list[Func]: ...
+def make_trampolines(state: ComponentInstance, rows: list[tuple[int, int, int, int, int, int]]) -> list[Func]: ...
 def set_import(
     state: ComponentInstance,
     trampoline: int,

@@ -3,7 +3,7 @@ from typing import Any
 
 from .abi import Resource
 from .core import Store
-from .externs import Func, Memory
+from .externs import Func, Global, Memory
 
 class ResourceType:
     id: int
@@ -45,6 +45,7 @@ class ComponentInstance:
         num_post_returns: int = 0,
         num_resources: int = 0,
     ) -> None: ...
+    def flags(self, index: int) -> Global: ...
     def set_memory(self, index: int, memory: Memory) -> None: ...
     def set_realloc(self, index: int, func: Func) -> None: ...
     def set_post_return(self, index: int, func: Func) -> None: ...

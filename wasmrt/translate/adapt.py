@@ -17,11 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wasmrt.spec import types as t
-from wasmrt.spec.layout import record_fields, variant_cases
 
 from . import info as i
 from .adapter_code import Adapter, AdapterModule
 from .translation import StaticModule
+from .type_facts import TypeFacts
 
 _MAX_MEMORIES = 90  # of a module; an adapter adds two
 _MAX_ADAPTERS = 1000
@@ -58,8 +58,20 @@ class Adapters:
     """Those of one component."""
 
     def __init__(self) -> None:
+        self._facts = TypeFacts()
         self._waiting: list[PendingAdapter] = []
         self._known: dict[Adapter, PendingAdapter] = {}
+
+    def unsupported(self, ty: t.FuncType, lower: i.CanonicalOptions, lift: i.CanonicalOptions) -> str | None:
+        """What of a call cannot be adapted yet."""
+        if lower.async_ or lift.async_ or ty.async_:
+            return "an async function"
+        if lower.memory_64 or lift.memory_64:
+            return "a 64-bit memory"
+        values = [part for _, part in ty.params] + ([] if ty.result is None else [ty.result])
+        if any(map(self._facts.asynchronous, values)):
+            return "a stream, future or error context"
+        return None
 
     def add(self, adapter: Adapter) -> PendingAdapter:
         pending = self._known.get(adapter)
@@ -78,34 +90,7 @@ class Adapters:
                 or len(modules[-1].members) >= _MAX_ADAPTERS
             )
             if full:
-                modules.append(_Module(AdapterModule(trampoline)))
+                modules.append(_Module(AdapterModule(trampoline, self._facts)))
             modules[-1].members.append((pending, modules[-1].code.add(pending.adapter)))
         self._waiting = []
         return modules
-
-
-def unsupported(ty: t.FuncType, lower: i.CanonicalOptions, lift: i.CanonicalOptions) -> str | None:
-    """What of a call cannot be adapted yet."""
-    if lower.async_ or lift.async_ or ty.async_:
-        return "an async function"
-    if lower.memory_64 or lift.memory_64:
-        return "a 64-bit memory"
-    seen: set[t.AnyValType] = set()
-    left = [part for _, part in ty.params] + ([] if ty.result is None else [ty.result])
-    while left:
-        part = left.pop()
-        if part in seen:
-            continue
-        seen.add(part)
-        match part:
-            case t.StreamType() | t.FutureType() | t.ErrorContext():
-                return f"`{part}`"
-            case t.ListType():
-                left.append(part.element)
-            case t.MapType():
-                left += [part.key, part.value]
-            case t.RecordType() | t.TupleType():
-                left += record_fields(part)
-            case t.VariantType() | t.OptionType() | t.ResultType():
-                left += [payload for _, payload in variant_cases(part) if payload is not None]
-    return None

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wasmrt.errors import LimitError, UnsupportedError
+from wasmrt.spec import limits
 from wasmrt.spec import types as t
 from wasmrt.spec._gen import transcode, traps
 from wasmrt.spec.core_types import VALTYPE_F32, VALTYPE_F64, VALTYPE_I32, VALTYPE_I64, CoreFuncType
@@ -26,10 +27,12 @@ from wasmrt.spec.layout import Layouts, align_to, discriminant_size, flags_size,
 
 from . import info as i
 from .core_code import CoreModuleWriter, FuncWriter
+from .type_facts import TypeFacts
 
 I32, I64 = VALTYPE_I32, VALTYPE_I64
 MAX_BYTES = (1 << 28) - 1  # MAX_STRING_BYTE_LENGTH, MAX_LIST_BYTE_LENGTH
 UTF16_TAG = 1 << 31
+_FUNC_BYTES = 200  # what a function costs besides its code, for the limit
 _OUTLINE = 40  # parts of a value that are written in place
 _REALLOC = CoreFuncType((I32, I32, I32, I32), (I32,))
 _UTF8, _UTF16, _LATIN1 = "utf8", "utf16", "latin1"
@@ -108,7 +111,6 @@ _SCALARS: dict[type, tuple[int, str, str, tuple[str | int, ...]]] = {
     t.OwnType: (I32, "i32.load", "i32.store", ()),
     t.BorrowType: (I32, "i32.load", "i32.store", ()),
 }
-_PLAIN = (t.U8, t.S8, t.U16, t.S16, t.U32, t.S32, t.U64, t.S64, t.F32, t.F64)
 _SIZED = {1: ("i32.load8_u", "i32.store8"), 2: ("i32.load16_u", "i32.store16"), 4: ("i32.load", "i32.store")}
 
 # what carries a value of one core type in a local of another, and back; the specification's join and its inverse
@@ -127,13 +129,11 @@ _CONVERT: dict[tuple[int, int], tuple[str, ...]] = {
 class AdapterModule:
     """A core module of adapters. `args` are what its imports are given, in order; `finish()` is its binary."""
 
-    def __init__(self, trampoline: Callable[[i.Trampoline], i.CoreTrampoline]) -> None:
+    def __init__(self, trampoline: Callable[[i.Trampoline], i.CoreTrampoline], facts: TypeFacts) -> None:
         self._writer = CoreModuleWriter()
         self._trampoline = trampoline
-        self._layouts = Layouts()
+        self.facts = facts
         self._helpers: dict[Any, int] = {}
-        self._weights: dict[t.AnyValType, int] = {}
-        self._plain: dict[t.AnyValType, bool] = {}
         self._work: list[Callable[[], None]] = []
 
     @property
@@ -151,10 +151,17 @@ class AdapterModule:
         writer.export(str(index), index)
         func = FuncWriter(adapter.lower_type)
         _Calls(self, func, adapter).write()
-        writer.define(index, func)
+        self._define(index, func)
         while self._work:
             self._work.pop()()
         return index
+
+    def _define(self, index: int, func: FuncWriter) -> None:
+        self._writer.define(index, func)
+        self.facts.code_bytes += len(func.code) + _FUNC_BYTES
+        if self.facts.code_bytes > limits.COMPONENT_ADAPTER_BYTES:
+            message = f"more than {limits.COMPONENT_ADAPTER_BYTES} bytes of code for calls between components"
+            raise LimitError(f"{message}: nested instantiations multiply")
 
     def func_index(self, index: int) -> int:
         return self._writer.func_index(index)
@@ -186,96 +193,17 @@ class AdapterModule:
 
             def work() -> None:
                 write(func)
-                self._writer.define(defined, func)
+                self._define(defined, func)
 
             self._work.append(work)
         return index
 
-    # --- types ---
-
     def flat(self, ty: t.AnyValType) -> tuple[int, ...]:
-        return self._layouts.flatten(ty)
+        return self.facts.layouts.flatten(ty)
 
     @property
     def layouts(self) -> Layouts:
-        return self._layouts
-
-    def weight(self, ty: t.AnyValType) -> int:
-        """How many parts the code for a value has when all of it is written in place, lists and strings being one; at most _OUTLINE more than it matters."""
-        if type(ty) in _SCALARS or isinstance(ty, (t.String, t.EnumType, t.FlagsType, t.MapType)):
-            return 1
-        found = self._weights.get(ty)
-        if found is None:
-            match ty:
-                case t.ListType():
-                    found = 1 if ty.length is None else 1 + self.weight(ty.element) * min(ty.length, MAX_FLAT_PARAMS)
-                case t.RecordType() | t.TupleType():
-                    found = 1 + sum(self.weight(part) for part in record_fields(ty))
-                case _:
-                    parts = {part for _, part in variant_cases(ty) if part is not None}
-                    found = 1 + sum(self.weight(part) for part in parts)
-            found = self._weights[ty] = min(found, 1 << 20)
-        return found
-
-    def plain(self, ty: t.AnyValType) -> bool:
-        """Whether every pattern of bits in memory is a value that lowers to the same bits."""
-        if isinstance(ty, _PLAIN):
-            return True
-        if type(ty) in _SCALARS:
-            return False
-        found = self._plain.get(ty)
-        if found is None:
-            match ty:
-                case t.FlagsType():
-                    found = len(ty.names) == 8 * flags_size(len(ty.names))
-                case t.ListType():
-                    found = ty.length is not None and self.plain(ty.element)
-                case t.RecordType() | t.TupleType():
-                    found = all(self.plain(part) for part in record_fields(ty))
-                case _:
-                    found = False
-            self._plain[ty] = found
-        return found
-
-
-def has_borrow(ty: t.AnyValType, memo: dict[t.AnyValType, bool]) -> bool:
-    if isinstance(ty, t.BorrowType):
-        return True
-    found = memo.get(ty)
-    if found is None:
-        parts: tuple[Any, ...]
-        match ty:
-            case t.ListType():
-                parts = (ty.element,)
-            case t.MapType():
-                parts = (ty.key, ty.value)
-            case t.RecordType() | t.TupleType():
-                parts = record_fields(ty)
-            case t.VariantType() | t.OptionType() | t.ResultType():
-                parts = tuple(part for _, part in variant_cases(ty) if part is not None)
-            case _:
-                parts = ()
-        found = memo[ty] = any(has_borrow(part, memo) for part in parts)
-    return found
-
-
-def allocates(ty: t.AnyValType, memo: dict[t.AnyValType, bool]) -> bool:
-    """Whether lowering a value calls realloc."""
-    if isinstance(ty, (t.String, t.MapType)) or (isinstance(ty, t.ListType) and ty.length is None):
-        return True
-    found = memo.get(ty)
-    if found is None:
-        match ty:
-            case t.ListType():
-                found = allocates(ty.element, memo)
-            case t.RecordType() | t.TupleType():
-                found = any(allocates(part, memo) for part in record_fields(ty))
-            case t.VariantType() | t.OptionType() | t.ResultType():
-                found = any(part is not None and allocates(part, memo) for _, part in variant_cases(ty))
-            case _:
-                found = False
-        memo[ty] = found
-    return found
+        return self.facts.layouts
 
 
 # --- values --------------------------------------------------------------------------------------------------------
@@ -389,12 +317,12 @@ class _Values:
 
     def compound(self, ty: t.AnyValType, src: _Place, dst: _Place) -> None:
         in_memory = isinstance(src, _Mem) and isinstance(dst, _Mem)
-        if in_memory and self.module.plain(ty) and self.module.weight(ty) > 4:
+        if in_memory and self.module.facts.plain(ty) and self.module.facts.weight(ty) > 4:
             self.address(dst)
             self.address(src)
             self.f.i32(self.module.layouts.elem_size(ty))
             self.f.memory_copy(self.module.memory(self.direction.dst), self.module.memory(self.direction.src))
-        elif self.module.weight(ty) <= _OUTLINE:
+        elif self.module.facts.weight(ty) <= _OUTLINE:
             self.parts(ty, src, dst)
         elif in_memory:
             self.address(src)
@@ -643,7 +571,7 @@ class _Values:
         f.set(num_bytes)
         self.check_bounds(d.src, source, num_bytes, traps.LIST_OUT_OF_BOUNDS)
         self.realloc(target, None, align, num_bytes, traps.LIST_OUT_OF_BOUNDS)
-        if module.plain(element):
+        if module.facts.plain(element):
             f.get(target, source, num_bytes)
             f.memory_copy(module.memory(d.dst), module.memory(d.src))
         else:
@@ -854,9 +782,8 @@ class _Calls:
         if adapter.recursive:
             self.inward.trap(traps.CANNOT_ENTER_COMPONENT)
             return
-        memo: dict[t.AnyValType, bool] = {}
         params = tuple(ty for _, ty in adapter.type.params)
-        borrows = any(has_borrow(ty, memo) for ty in params)
+        borrows = any(map(module.facts.borrows, params))
         if borrows:
             f.call_import(module.intrinsic(i.ResourceEnterCall(adapter.lower.instance, adapter.lift.instance)))
         f.get(*self.params(params))
@@ -878,10 +805,9 @@ class _Calls:
         """Passes the parameters; the locals that the callee gets."""
         f, adapter = self.f, self.adapter
         words = self.module.layouts.flatten_all(types)
-        memo: dict[t.AnyValType, bool] = {}
         if len(words) <= MAX_FLAT_PARAMS:
             flat = tuple(f.local(word) for word in words)
-            with _NotLeaving(self, adapter.lift if any(allocates(ty, memo) for ty in types) else None):
+            with _NotLeaving(self, adapter.lift if any(map(self.module.facts.allocates, types)) else None):
                 self.inward.fields(types, _Flat(tuple(range(len(words)))), _Flat(flat))
             return flat
         layout = self.module.layouts.record(types)
@@ -909,7 +835,7 @@ class _Calls:
         align = self.module.layouts.alignment(ty)
         self.outward.check_aligned(source, align)
         self.outward.check_aligned(target, align)
-        with _NotLeaving(self, adapter.lower if allocates(ty, {}) else None):
+        with _NotLeaving(self, adapter.lower if self.module.facts.allocates(ty) else None):
             self.outward.copy(ty, _Mem(source), _Mem(target))
         return ()
 

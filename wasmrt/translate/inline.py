@@ -22,7 +22,7 @@ from wasmrt.spec.types import AbstractResource, ResourceIndex, substitute_resour
 
 from . import dfg as l
 from . import info as i
-from .adapt import Adapters, PendingAdapter, unsupported
+from .adapt import Adapters, PendingAdapter
 from .adapter_code import Adapter, Side
 from .translation import StaticModule, Translation
 from .type_nodes import FuncNode, InstanceNode, Item, Items, ResourceNode, public_item, public_items
@@ -463,7 +463,7 @@ class Inliner:
         options = self.options[self._canonical_options(local.options, local.core_type, local.memory_64, instance)]
         callee_options = self.options[func.options]
         ty = self.types.func(self._type(local.type.val, instance))
-        reason = unsupported(ty, options, callee_options)
+        reason = self._adapters.unsupported(ty, options, callee_options)
         if reason:
             return _Unsupported(f"{reason} in a call between components", local.offset, instance.path)
         callee, caller = func.instance, instance
