@@ -5,17 +5,16 @@
 
 from __future__ import annotations
 
-import ctypes as c
 import random
 import struct
 import sys
 from typing import Any
 
-from tests.spec.native import NativeTrap, Runtime
+from wasmrt import Config, Engine, Instance, Module, Store, Trap
 
 from .programs import F32, F64, I32, I64, INTERESTING, INTERESTING64, Program
 
-WAYS: tuple[dict[str, int], ...] = ({}, {"cpu_features": 0}, {"guarded_memories": 0})
+WAYS: tuple[dict[str, Any], ...] = ({}, {"portable": True}, {"memory_reservation": 1 << 26}, {"debug_checks": True})
 FLOATS = (0.0, -0.0, 1.5, -2.25, 1e10, 3e38, float("inf"), 123.0)
 MEMORY_BYTES = 65536
 
@@ -67,34 +66,25 @@ def theirs(
     return found, bytes(exports["m"].read(store, 0, MEMORY_BYTES) + exports["n"].read(store, 0, MEMORY_BYTES))
 
 
-def ours(program: Program, calls: list[tuple[int, list[bytes]]], way: dict[str, int]) -> tuple[list[Any], bytes]:
-    runtime = Runtime(**way)
-    instance = runtime.instantiate(program.binary, {})
-    found: list[Any] = []
-    for index, args in calls:
-        results = program.signatures[index][1]
-        func = instance.export(f"f{index}")
-        assert func is not None
-        garbage = b"\xa5" * 8  # above what is narrower
-        try:
-            values = runtime.call(
-                c.c_void_p(func.pointer), [(raw + garbage)[:8] + bytes(8) for raw in args], len(results)
-            )
-        except NativeTrap as trap:
-            found.append(f"trap {trap.code}")
-        else:
-            found.append([visible(t, read(t, raw)) for t, raw in zip(results, values, strict=True)])
-    contents = b""
-    for name in ("m", "n"):
-        memory = instance.export(name)
-        assert memory is not None
-        definition = runtime.lib.wr_memory_def(c.c_void_p(memory.pointer))
-        contents += c.string_at(c.c_uint64.from_address(definition).value, MEMORY_BYTES)
-    runtime.lib.wr_store_free(runtime.store)
-    return found, contents
+def ours(program: Program, calls: list[tuple[int, list[bytes]]], way: dict[str, Any]) -> tuple[list[Any], bytes]:
+    made = Engine(Config(wasm_memory64=True, **way))
+    with Store(made) as store:
+        exports = Instance(store, Module(made, program.binary), []).exports
+        found: list[Any] = []
+        for index, args in calls:
+            params, results = program.signatures[index]
+            try:
+                values = exports[f"f{index}"](*(read(t, raw) for t, raw in zip(params, args, strict=True)))
+            except Trap as trap:
+                found.append(f"trap {int(trap.trap_code)}")
+            else:
+                found.append(
+                    [visible(t, v) for t, v in zip(results, values if len(results) > 1 else [values], strict=True)]
+                )
+        return found, bytes(exports["m"].read(store, 0, MEMORY_BYTES) + exports["n"].read(store, 0, MEMORY_BYTES))
 
 
-def difference(wasmtime: Any, engine: Any, seed: int, way: dict[str, int]) -> str | None:
+def difference(wasmtime: Any, engine: Any, seed: int, way: dict[str, Any]) -> str | None:
     program = Program(seed)
     calls = arguments(program, seed)
     want, want_memory = theirs(wasmtime, engine, program, calls)

@@ -6,35 +6,31 @@
 
 from __future__ import annotations
 
-import ctypes as c
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.spec.native import CompiledModule, Runtime
+from tests.machine import Code, compile_module, engine, host_has
 
 FOLDER = Path(__file__).parent
 
 
-def listing(binary: bytes, features: int | None) -> str:
+NEW = ("AVX", "AVX2", "FMA", "BMI1", "BMI2", "LZCNT")
+
+
+def listing(binary: bytes, cpu: tuple[str, ...]) -> str:
     capstone = pytest.importorskip("capstone")
-    runtime = Runtime(features=(1 << 10) - 1 | 1 << 11, cpu_features=0, debug_checks=0)
-    if features is not None:
-        runtime.tunables.cpu_features |= features
-    _, compiled = runtime.compile(binary)
-    module = CompiledModule.from_address(compiled.value or 0)
-    traps = {
-        row.code_offset: runtime.lib.wr_trap_message(row.trap_code).decode() for row in module.traps[: module.num_traps]
-    }
-    text = c.string_at(module.text, module.text_bytes)
+    if not host_has(cpu):
+        pytest.skip(f"this machine does not have all of {', '.join(cpu)}")
+    # a large guard, so that large offsets are folded
+    code = compile_module(engine(cpu, wasm_memory64=True, memory_guard_size=1 << 31), binary)
     decoder = capstone.Cs(capstone.CS_ARCH_X86, capstone.CS_MODE_64)
     decoder.skipdata = True
     lines = []
-    for index in range(module.num_funcs):
-        loc = module.funcs[index]
+    for index, loc in enumerate(code.funcs):
         lines.append(f"function {index}: {loc.length} bytes")
-        for at in decoder.disasm(text[loc.start : loc.start + loc.length], loc.start):
+        for at in decoder.disasm(code.of(index), loc.start):
             operands = at.op_str
             if at.mnemonic[0] == "j" or at.mnemonic == "call":
                 try:
@@ -45,17 +41,17 @@ def listing(binary: bytes, features: int | None) -> str:
                     operands = (
                         f"{target - loc.start:#x}"
                         if loc.start <= target < loc.start + loc.length
-                        else outside(module, target)
+                        else outside(code, target)
                     )
-            trap = f"    ; trap: {traps[at.address]}" if at.address in traps else ""
+            trap = f"    ; trap: {code.traps[at.address]}" if at.address in code.traps else ""
             lines.append(f"{at.address - loc.start:6x}  {at.mnemonic} {operands}".rstrip() + trap)
         lines.append("")
     return "\n".join(lines)
 
 
-def outside(module: CompiledModule, target: int) -> str:
-    for index in range(module.num_funcs):
-        if module.funcs[index].start == target:
+def outside(code: Code, target: int) -> str:
+    for index, loc in enumerate(code.funcs):
+        if loc.start == target:
             return f"function {index}"
     return "stub"
 
@@ -63,15 +59,9 @@ def outside(module: CompiledModule, target: int) -> str:
 @pytest.mark.parametrize("machine", ("old", "new"))
 @pytest.mark.parametrize("source", sorted(FOLDER.glob("*.wat")), ids=lambda p: p.stem)
 def test_listing(source: Path, machine: str, wat: Callable[[str], bytes], bless: bool) -> None:
-    new = sum(1 << bit for bit, name in enumerate(feature_names()) if name in ("AVX", "AVX2", "FMA", "BMI1", "BMI2", "LZCNT"))
-    found = listing(wat(source.read_text()), new if machine == "new" else None)
+    found = listing(wat(source.read_text()), NEW if machine == "new" else ())
     golden = source.with_suffix(f".{machine}.txt")
     if bless:
         golden.write_text(found)
     assert golden.exists(), "no listing yet: BLESS=1 writes it"
     assert found == golden.read_text()
-
-
-def feature_names() -> list[str]:
-    rows = (FOLDER.parents[1] / "include" / "wasmrt" / "cpu_features.def").read_text().splitlines()
-    return [row.split("(")[1].split(",")[0].strip() for row in rows if row.startswith("X64_CPU_FEATURE(")]

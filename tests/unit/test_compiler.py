@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes as c
 import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.fuzz.programs import F64, I32, Program, sleb, uleb, vector
-from tests.spec.native import CompiledModule, NativeError, Runtime
+from tests.machine import compile_module, engine
+from wasmrt.errors import LimitError, ValidationError
 
 END = b"\x0b"
 
@@ -27,16 +27,6 @@ def module(*bodies: bytes, locals_: tuple[tuple[int, int], ...] = ()) -> bytes:
     return b"\0asm\1\0\0\0" + b"".join(bytes([kind]) + uleb(len(body)) + body for kind, body in sections)
 
 
-def text_of(runtime: Runtime, binary: bytes, threads: int) -> tuple[bytes, bytes, bytes]:
-    _, compiled = runtime.compile(binary, threads)
-    found = CompiledModule.from_address(compiled.value or 0)
-    return (
-        c.string_at(found.text, found.text_bytes),
-        c.string_at(found.traps, found.num_traps * 8),
-        c.string_at(found.addrs, found.num_addrs * 8),
-    )
-
-
 def get(local: int) -> bytes:
     return b"\x20" + uleb(local)
 
@@ -50,8 +40,8 @@ def test_threads_do_not_change_the_text() -> None:
     bodies = [add * (i % 7 + 1) + b"\x10" + uleb(i * 37 % 400) for i in range(400)]
     binary = module(*bodies, locals_=((40, I32),))
     assert len(binary) > 100_000
-    runtime = Runtime()
-    assert text_of(runtime, binary, 1) == text_of(runtime, binary, 4) == text_of(runtime, binary, 3)
+    made = engine()
+    assert compile_module(made, binary, 1) == compile_module(made, binary, 4) == compile_module(made, binary, 3)
 
 
 def test_the_first_bad_function_is_reported_whatever_the_threads() -> None:
@@ -61,8 +51,8 @@ def test_the_first_bad_function_is_reported_whatever_the_threads() -> None:
     binary = module(*bodies, locals_=((2, I32),))
     messages = set()
     for threads in (1, 2, 4, 4, 4):
-        with pytest.raises(NativeError) as caught:
-            Runtime().compile(binary, threads)
+        with pytest.raises(ValidationError) as caught:
+            compile_module(engine(), binary, threads)
         messages.add(str(caught.value))
     assert len(messages) == 1
     assert "function 177" in messages.pop()
@@ -119,20 +109,19 @@ SHAPES: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_time_is_linear(shape: str) -> None:
     binary = SHAPES[shape]()
-    runtime = Runtime(debug_checks=0)
+    made = engine()
     before = time.process_time()
-    runtime.compile(binary)
+    compile_module(made, binary)
     assert time.process_time() - before < 3  # tenths of a second in a release build; quadratic ones take minutes
 
 
 def test_a_frame_that_is_too_large_is_refused() -> None:
     loads = b"\x41\0\x28\0\0" * 190_000 + b"\x6a" * 189_999 + b"\x1a"
-    with pytest.raises(NativeError, match=r"FRAME_BYTES.*function 0") as caught:
-        Runtime(debug_checks=0).compile(module(loads))
-    assert caught.value.kind == 3
+    with pytest.raises(LimitError, match=r"FRAME_BYTES.*function 0"):
+        compile_module(engine(), module(loads))
 
 
 def test_random_programs_pass_the_checks_of_the_allocator() -> None:
-    runtime = Runtime(debug_checks=1)
+    made = engine(debug_checks=True, wasm_memory64=True)
     for seed in range(100, 140):
-        runtime.compile(Program(seed).binary)
+        compile_module(made, Program(seed).binary)
