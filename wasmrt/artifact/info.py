@@ -31,6 +31,7 @@ class ComponentArtifacts(msgspec.Struct, array_like=True):
     component: Component
     type_rows: list[list[object]]
     static_modules: list[ModuleInfo]
+    skeleton: bytes = b""  # what the world is printed from (wasmrt.wit)
 
 
 Info = TypeVar("Info", ModuleInfo, ComponentArtifacts)

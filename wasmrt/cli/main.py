@@ -11,6 +11,7 @@ import click
 
 from wasmrt._version import __version__
 from wasmrt.errors import WasmError
+from wasmrt.runtime.component import wit_of
 from wasmrt.runtime.config import FEATURE_ROWS, Config
 from wasmrt.text import encode, print_wasm
 
@@ -50,6 +51,13 @@ def print_(files: tuple[Path, ...]) -> None:
         click.echo(print_wasm(data if data[:1] == b"\0" else encode(data, str(path))), nl=False)
 
     _each(files, work)
+
+
+@main.command()
+@_FILES
+def wit(files: tuple[Path, ...]) -> None:
+    """Print the worlds of components, binary or text, in WIT: what they import and export, with documentation where the file has it."""
+    _each(files, lambda path: click.echo(wit_of(path.read_bytes()), nl=False))
 
 
 @main.command()

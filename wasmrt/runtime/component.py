@@ -11,11 +11,13 @@ import dataclasses
 import os
 from typing import Any, NamedTuple, cast
 
+from wasmrt import wit
 from wasmrt._native import core, wasm
 from wasmrt.artifact import info as artifact
 from wasmrt.errors import ArgumentTypeError, ArtifactError
 from wasmrt.spec import types as spec
 from wasmrt.translate import Features, info, translate
+from wasmrt.translate import validate as validate_component
 from wasmrt.translate.type_table import ComponentTypes
 
 from . import source as sources
@@ -191,6 +193,15 @@ class Component:
         """The same as `type`."""
         return self.type
 
+    def wit(self) -> str:
+        """The component's world in WIT, with the documentation that the binary has. Raises LimitError for one that is too complex.
+
+        >>> print(component.wit())
+        package root:component;
+        ...
+        """
+        return wit.wit(self._artifacts.skeleton)
+
     def image_range(self) -> tuple[int, int]:
         """(start, end) host addresses of the compiled image."""
         return self._object.code.image_range()
@@ -274,7 +285,7 @@ def compile_component(engine: Engine, data: bytes) -> core.CodeMemory:
     modules = [cast(wasm.CoreModule, module.view) for module in translation.static_modules]
     signatures = [info.trampoline_signature(trampoline) for trampoline in component.trampolines]
     artifacts = artifact.ComponentArtifacts(
-        component, translation.types.rows, [module_info(module) for module in modules]
+        component, translation.types.rows, [module_info(module) for module in modules], wit.skeleton(data)
     )
     return core.build_image(
         KIND_COMPONENT,
@@ -286,6 +297,14 @@ def compile_component(engine: Engine, data: bytes) -> core.CodeMemory:
         threads=engine.compile_threads,
         places=[(f"module[{index}]", module.start) for index, module in enumerate(translation.static_modules)],
     )
+
+
+def wit_of(source: Any) -> str:
+    """The world of a component, binary or text, that is validated but not compiled. Raises what `Component` raises."""
+    data = sources.binary_of(source, "Component")
+    features = Features(**{field.name: True for field in dataclasses.fields(Features)})
+    validate_component(data, features, lambda view: wasm.CoreModule(view, wasm.FEATURES_ALL))
+    return wit.wit(data)
 
 
 def features_of(engine: Engine) -> Features:
