@@ -120,6 +120,33 @@ def test_a_function_shows_its_signature(engine: wasmrt.Engine) -> None:
     assert "defined by a guest" in repr(things.thing) and "thing" in repr(things.thing)
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        '(module (func (export "f") (result i64) (i64.const 1)))',
+        '(module (func (export "f") (param i32) (result i32) (i32.const 1)))',
+        '(module (memory (export "f") 1))',
+        "(module)",
+        '(module (import "" "x" (func)) (func (export "f") (result i32) (i32.const 1)))',
+    ],
+)
+def test_a_module_of_another_type_is_refused_when_linking(engine: wasmrt.Engine, module: str) -> None:
+    component = Component(
+        engine,
+        """(component
+          (import "m" (core module $m (export "f" (func (result i32)))))
+          (core instance $i (instantiate $m))
+          (func (export "f") (result u32) (canon lift (core func $i "f"))))""",
+    )
+    linker = Linker(engine)
+    linker.allow_shadowing = True
+    linker.root().add_module("m", wasmrt.Module(engine, module))
+    with pytest.raises(wasmrt.LinkError, match="module `m`.*of another type"):
+        linker.instantiate(wasmrt.Store(engine), component)
+    linker.root().add_module("m", wasmrt.Module(engine, '(module (func (export "g")) (func (export "f") (result i32) (i32.const 9)))'))
+    assert linker.instantiate(wasmrt.Store(engine), component).exports.f() == 9
+
+
 # ---- calls ------------------------------------------------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from wasmrt.errors import ArgumentTypeError, LinkError, Trap, WasmError
 from wasmrt.spec import types as spec
+from wasmrt.translate.subtype import Mismatch, match_modules
 
 from .component import Component
 from .component_instance import ComponentInstance, InstancePre
@@ -198,6 +199,14 @@ class Linker:
         if not isinstance(definition, fits):
             problems.append(f"component imports {wanted} {path}, but the linker has {_describe(definition)} there")
             return None
+        if isinstance(item, spec.ModuleType):
+            assert isinstance(definition, Module)
+            given = spec.ModuleType(tuple(definition._info.imports), tuple(definition._info.exports))
+            try:
+                match_modules(item, given)
+            except Mismatch as mismatch:
+                problems.append(f"component imports module {path}, but the linker has one of another type there: {mismatch}")
+                return None
         if isinstance(item, spec.ComponentInstanceType):
             assert isinstance(definition, Mapping)
             for inner, inner_item in item.exports:
