@@ -11,6 +11,7 @@ import struct
 
 I32, I64, F32, F64 = 0x7F, 0x7E, 0x7D, 0x7C
 TYPES = (I32, I64, F32, F64)
+V128 = 0x7B  # values of this type are vectors.py's
 EMPTY = 0x40
 
 UNARY = {
@@ -132,7 +133,7 @@ class Function:
         self.index = index
         self.rng = program.rng
         self.params, self.results = params, results
-        self.locals = [self.rng.choice(TYPES) for _ in range(self.rng.choice((2, 5, 12, 30, 70)))]
+        self.locals = [self.rng.choice(self.program.kinds) for _ in range(self.rng.choice((2, 5, 12, 30, 70)))]
         self.code = bytearray()
         self.labels: list[Label] = [Label(results)]
         self.counters: list[int] = []
@@ -145,6 +146,17 @@ class Function:
     def pick_local(self, kind: int) -> int | None:
         found = [i for i, t in enumerate(self.types()) if t == kind and i not in self.counters]
         return self.rng.choice(found) if found else None
+
+    def other(self, kind: int, depth: int) -> bool:
+        """For kinds of programs that know more instructions: an expression of theirs, sometimes."""
+        return False
+
+    def store(self, kind: int, depth: int) -> None:
+        offset = self.address(depth - 1)
+        self.expr(kind, depth - 1)
+        if kind in (F32, F64):
+            self.canonical(kind)
+        self.code += bytes([self.rng.choice(STORES[kind])]) + offset
 
     def const(self, kind: int) -> None:
         rng = self.rng
@@ -193,6 +205,8 @@ class Function:
                 code += b"\x20" + uleb(local)
             else:
                 self.const(kind)
+            return
+        if self.other(kind, depth):
             return
         pick = rng.random()
         if pick < 0.22:
@@ -271,7 +285,7 @@ class Function:
         """Sometimes values that go into a block: pushed here."""
         if self.rng.random() > 0.2:
             return []
-        params = [self.rng.choice(TYPES) for _ in range(self.rng.choice((1, 1, 2, 3)))]
+        params = [self.rng.choice(self.program.kinds) for _ in range(self.rng.choice((1, 1, 2, 3)))]
         for kind in params:
             self.expr(kind, depth - 1)
         return params
@@ -290,7 +304,7 @@ class Function:
     def block(self, kind: int, depth: int) -> None:
         results = [kind] if kind != EMPTY else []
         if kind != EMPTY and self.rng.random() < 0.15:
-            results += [self.rng.choice(TYPES) for _ in range(self.rng.choice((1, 2)))]
+            results += [self.rng.choice(self.program.kinds) for _ in range(self.rng.choice((1, 2)))]
         params = self.parameters(depth)
         self.code += b"\x02" + self.block_type(params, results)
         self.labels.append(Label(results))
@@ -402,18 +416,14 @@ class Function:
             return
         pick = rng.random()
         if pick < 0.40:
-            kind = rng.choice(TYPES)
+            kind = rng.choice(self.program.kinds)
             local = self.pick_local(kind)
             if local is not None:
                 self.expr(kind, depth)
                 code += b"\x21" + uleb(local)
         elif pick < 0.52:
-            kind = rng.choice(TYPES)
-            offset = self.address(depth - 1)
-            self.expr(kind, depth - 1)
-            if kind in (F32, F64):
-                self.canonical(kind)
-            code += bytes([rng.choice(STORES[kind])]) + offset
+            kind = rng.choice(self.program.kinds)
+            self.store(kind, depth)
         elif pick < 0.60 and depth > 0:
             self.block(EMPTY, depth - 1)
         elif pick < 0.70 and depth > 0:
@@ -423,14 +433,14 @@ class Function:
         elif pick < 0.92 and depth > 0:
             self.branch(depth)
         elif pick < 0.96:
-            kind = rng.choice(TYPES)
+            kind = rng.choice(self.program.kinds)
             found = [i for i, t in enumerate(self.program.globals) if t == kind]
             self.expr(kind, depth - 1)
             code += b"\x24" + uleb(rng.choice(found))
         elif pick < 0.98:
             self.bulk(depth)
         else:
-            kind = rng.choice(TYPES)
+            kind = rng.choice(self.program.kinds)
             self.expr(kind, depth - 1)
             code.append(0x1A)
 
@@ -473,24 +483,30 @@ class Function:
 class Program:
     """A module: `binary`; `signatures` of its functions, all exported as f0, f1, ...; its memory is `m`, the 64-bit one `n`."""
 
+    kinds: tuple[int, ...] = TYPES
+    last_kinds = TYPES  # in the last function's type
+    function: type[Function] = Function
+
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.types: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
-        self.globals = [I32, I64, F32, F64, *(self.rng.choice(TYPES) for _ in range(3))]
+        self.globals = [I32, I64, F32, F64, *self.kinds[4:], *(self.rng.choice(self.kinds) for _ in range(3))]
         self.free: dict[tuple[int, int], list[int]] = {}
         self.signatures: list[tuple[list[int], list[int]]] = []
         count = self.rng.choice((1, 2, 4))
-        for _ in range(count):
-            params = [self.rng.choice(TYPES) for _ in range(self.rng.choice((0, 1, 2, 4, 9, 20)))]
-            results = [self.rng.choice(TYPES) for _ in range(self.rng.choice((1, 1, 1, 2, 4)))]
+        for i in range(count):
+            kinds = self.kinds if i < count - 1 else self.last_kinds
+            params = [self.rng.choice(kinds) for _ in range(self.rng.choice((0, 1, 2, 4, 9, 20)))]
+            results = [self.rng.choice(kinds) for _ in range(self.rng.choice((1, 1, 1, 2, 4)))]
             self.signatures.append((params, results))
-        bodies = [Function(self, i, p, r).finish() for i, (p, r) in enumerate(self.signatures)]
+        bodies = [self.function(self, i, p, r).finish() for i, (p, r) in enumerate(self.signatures)]
         types = [uleb(self.type_index(p, r)) for p, r in self.signatures]
         zero = {
             I32: b"\x41\x07\x0b",
             I64: b"\x42\x09\x0b",
             F32: b"\x43\0\0\x80\x3f\x0b",
             F64: b"\x44" + bytes(8) + b"\x0b",
+            V128: b"\xfd\x0c" + bytes(range(16)) + b"\x0b",
         }
         exports = [bytes([2]) + f"f{i}".encode() + b"\0" + uleb(i) for i in range(count)] + [
             b"\x01m\x02\0",

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from .oracle import WAYS, difference
+from .vectors import VectorProgram
 
 SEEDS = int(os.environ.get("WASMRT_FUZZ_SECONDS", "0")) * 15 or 60
 BLOCK = 20
@@ -17,4 +18,14 @@ def test_same_as_wasmtime(first: int) -> None:
     wasmtime = pytest.importorskip("wasmtime")
     engine = wasmtime.Engine()
     found = [difference(wasmtime, engine, seed, way) for seed in range(first, first + BLOCK) for way in WAYS]
+    assert not any(found), "\n".join(filter(None, found))
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
+def test_vectors_same_as_wasmtime(first: int) -> None:
+    wasmtime = pytest.importorskip("wasmtime")
+    engine = wasmtime.Engine()
+    found = [
+        difference(wasmtime, engine, seed, way, VectorProgram) for seed in range(first, first + BLOCK) for way in WAYS
+    ]
     assert not any(found), "\n".join(filter(None, found))
