@@ -1,5 +1,5 @@
 /* SIMD on floats: minimum and maximum, conversions, multiply-add. What one instruction does is a row of simd_ops.def. NaNs as in ops_float.c: what the
- * machine makes of them, which is always an arithmetic NaN, unless canonical ones are asked for; min and max make canonical ones in any case. */
+ * machine makes of them, which is always an arithmetic NaN, unless canonical ones are asked for; min and max make canonical ones, of either sign, in any case. */
 #include "compile/simd.h"
 
 /* ---- sign bits ------------------------------------------------------------------------------------------------------------------------ */
@@ -27,7 +27,7 @@ static void minmax_done(FuncCompiler *fc, bool is64, const Val *a, X64Xmm t)
     else simd_psrld_i(fc, TMP, TMP, 10);
     X64Xmm d = simd_out(fc, a);
     simd_andnps(fc, d, TMP, t);
-    simd_done(fc, d);
+    cg_simd_float_done(fc, is64, d); /* the sign of a NaN, too */
 }
 
 /* Or of both orders: -0 wins over +0, and a NaN in either makes one. */

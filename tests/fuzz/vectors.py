@@ -54,7 +54,16 @@ class VectorFunction(Function):
     def canonical_lanes(self, width: int) -> None:
         """NaN lanes of the vector on the stack become 0."""
         temp = uleb(self.program.scratch(self, V128))
-        self.code += b"\x22" + temp + b"\x20" + temp + b"\x20" + temp + (b"\xfd\x41" if width == 4 else b"\xfd\x47") + b"\xfd\x4e"
+        self.code += (
+            b"\x22"
+            + temp
+            + b"\x20"
+            + temp
+            + b"\x20"
+            + temp
+            + (b"\xfd\x41" if width == 4 else b"\xfd\x47")
+            + b"\xfd\x4e"
+        )
 
     def instruction(self, row: object, depth: int) -> None:
         rng, memarg = self.rng, b""

@@ -92,6 +92,22 @@ cdef int64_t int_bits(object value, uint32_t word, int bits) except? -1:
     raise ArgumentOverflowError(f"{value} is out of range for {word_name(word)}")
 
 
+cdef bytes v128_bytes(object value):
+    """The 16 bytes of a vector: given as an int (little-endian, either sign) or as anything that holds 16 bytes in a row."""
+    if isinstance(value, int):
+        try:
+            return value.to_bytes(16, "little", signed=value < 0)
+        except OverflowError:
+            raise ArgumentOverflowError(f"{value} is out of range for v128") from None
+    try:
+        lanes = memoryview(value).tobytes()
+    except TypeError:
+        raise ArgumentTypeError(f"expected v128 as 16 bytes or an int, got {type(value).__name__}") from None
+    if len(lanes) != 16:
+        raise ArgumentValueError(f"expected 16 bytes for v128, got {len(lanes)}")
+    return lanes
+
+
 cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) except -1:
     """Converts one argument; the whole slot is written."""
     cdef uint32_t kind = c.wr_vt_kind(word)
@@ -122,11 +138,7 @@ cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) e
             single = <float>number
             memcpy(&out.f32, &single, 4)
     elif kind == c.WR_KIND_V128:
-        if isinstance(value, int):
-            value = value.to_bytes(16, "little", signed=value < 0)
-        if not isinstance(value, (bytes, bytearray)) or len(value) != 16:
-            raise ArgumentTypeError(f"expected v128 as 16 bytes or an int, got {type(value).__name__}")
-        lanes = bytes(value)
+        lanes = v128_bytes(value)
         memcpy(out.v128, <const uint8_t *>lanes, 16)
     elif c.wr_vt_heap(word) == c.WR_HEAP_EXTERN and not c.wr_vt_concrete(word):
         if value is None:
