@@ -70,11 +70,10 @@ def test_lowered_import() -> None:
 
 def test_records_round_trip() -> None:
     result = run(*LIFTED, b.exports(b.export("f", b.func_item(0))))
-    compiled = info.CompiledComponentInfo(result.component, [])
-    data = msgspec.msgpack.encode((compiled, result.types.rows))
-    again, rows = msgspec.msgpack.decode(data, type=tuple[info.CompiledComponentInfo, list[list[object]]])
-    assert again == compiled
-    assert ComponentTypes(rows)[again.component.ty] == result.type
+    data = msgspec.msgpack.encode((result.component, result.types.rows))
+    again, rows = msgspec.msgpack.decode(data, type=tuple[info.Component, list[list[object]]])
+    assert again == result.component
+    assert ComponentTypes(rows)[again.ty] == result.type
 
 
 RESOURCE_TYPE = b"\x42" + b.vec(b"\x04" + b.extern("r") + b"\x03\x01")
