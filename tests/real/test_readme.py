@@ -19,9 +19,8 @@ def test_there_is_an_example() -> None:
     assert EXAMPLES
 
 
-@pytest.mark.network
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_example(number: int) -> None:
     done = subprocess.run([sys.executable, "-c", EXAMPLES[number]], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "zstd.rs" in done.stdout
+    assert done.stdout.strip() in (ROOT / "README.md").read_text()
