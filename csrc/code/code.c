@@ -15,7 +15,7 @@
 #include "wasmrt/wasmrt.h"
 #include "x64/cpu.h"
 
-_Static_assert(sizeof(WrTunables) == 32 && sizeof(ImageHeader) == 80 + sizeof(WrTunables), "records of the format have no padding");
+_Static_assert(sizeof(WrTunables) == 40 && sizeof(ImageHeader) == 80 + sizeof(WrTunables), "records of the format have no padding");
 _Static_assert(sizeof(ModuleRecord) == 88 && sizeof(FunctionLoc) == 8, "records of the format have no padding");
 
 /* ---- fingerprint and checksums ------------------------------------------------------------------------------------------------ */

@@ -22,6 +22,7 @@ typedef struct WrTunables {
     uint8_t debug_checks;         /* verify register-allocation invariants and zero-extension in emitted code */
     uint8_t relaxed_simd_deterministic; /* relaxed SIMD computes the same on all machines */
     uint8_t reserved;
+    uint32_t careful_first, careful_end; /* functions of these indices are compiled carefully: each instruction alone, for the oldest CPU (tools/bisect_jit.py) */
 } WrTunables;
 
 /* Whether accesses to such a memory need no comparison with its length: its reservation and guard catch what is outside. */

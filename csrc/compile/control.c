@@ -228,7 +228,7 @@ static void loop_give(FuncCompiler *fc, LoopChoice *choice, uint32_t local, Reg 
 static void loop_choose(FuncCompiler *fc, const WasmBlockInfo *block, LoopChoice *choice)
 {
     const WasmLocalWeight *weights = fc->info->weights + block->first_weight;
-    uint32_t count = block->num_weights, wanted = 0, num_wanted_gpr = 0, num_wanted_xmm = 0;
+    uint32_t count = fc->mc->careful ? 0 : block->num_weights, wanted = 0, num_wanted_gpr = 0, num_wanted_xmm = 0;
     choice->state.locals = choice->state.dirty = 0;
     choice->left = REGS_PINNABLE_GPR | REGS_PINNABLE_XMM;
     choice->num_gpr = 0;

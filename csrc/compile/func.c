@@ -408,15 +408,47 @@ static void func_op(FuncCompiler *fc, WasmOp op)
     }
 }
 
+/* Everything into the frame: what the next instruction takes is in memory, whatever came before. */
+static void func_settle(FuncCompiler *fc)
+{
+    for (uint32_t set = fc->rs.locals; set; set &= set - 1) cg_evict_local(fc, (Reg)__builtin_ctz(set));
+    for (uint32_t i = fc->stable; i < fc->sp; i++) cg_spill_at(fc, i);
+    fc->stable = fc->sp;
+    fc->zero_at = UINT32_MAX;
+}
+
+/* Careful code has no state between instructions and does not look at the next one: a miscompile that it does not have comes from what
+ * instructions have to do with each other. */
+static void func_alone(FuncCompiler *fc, WasmOp op)
+{
+    uint8_t copy[32] = {0};
+    const uint8_t *next = fc->ip;
+    wr_skip_imm(&next, op);
+    size_t length = (size_t)(next - fc->ip);
+    if (length < sizeof copy - 8) { /* longer ones do not look ahead */
+        memcpy(copy, fc->ip, length);
+        copy[length] = 0x01; /* nop */
+        fc->ip = copy;
+    }
+    func_op(fc, op);
+    fc->ip = next;
+    if (!fc->dead && !fc->failed) func_settle(fc);
+}
+
 static void func_body(FuncCompiler *fc)
 {
+    if (fc->mc->careful) {
+        cg_unvirgin(fc, fc->virgin, UINT32_MAX);
+        func_settle(fc);
+    }
     while (fc->depth > 0 && !fc->failed) {
         if (fc->dead) func_skip_dead(fc);
         fc->op_start = fc->ip;
         fc->lock = 0;
         WasmOp op = wr_read_op(&fc->ip);
         fc->fuel_ops++;
-        func_op(fc, op);
+        if (fc->mc->careful) func_alone(fc, op);
+        else func_op(fc, op);
         if (fc->mc->tunables.debug_checks && !fc->dead && !fc->failed) cg_state_verify(fc);
     }
 }

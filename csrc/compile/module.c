@@ -32,7 +32,7 @@ typedef struct Worker {
 } Worker;
 
 typedef struct ModuleJob {
-    ModuleCompiler mc;
+    ModuleCompiler mc, careful; /* the same for careful functions */
     FuncRecord *records;
     uint32_t num_defined;
     atomic_uint next;      /* first defined function that nobody took */
@@ -94,6 +94,8 @@ static bool worker_func(Worker *w, uint32_t defined)
     record->first_trap = fc->num_traps;
     record->first_addr = fc->num_addrs;
     if (!wr_func_validate(job->mc.module, func_index, &w->info, w->scratch, &w->error)) return false;
+    bool careful = func_index >= job->mc.tunables.careful_first && func_index < job->mc.tunables.careful_end;
+    fc->mc = careful ? &job->careful : &job->mc;
     if (!cg_func(fc, func_index, &w->info, &record->code, &w->error)) return false;
     record->num_relocs = w->as.reloc_count - record->first_reloc;
     record->num_traps = fc->num_traps - record->first_trap;
@@ -333,6 +335,9 @@ bool wr_compile_module(const WasmModule *module, const WrTunables *tunables, uin
     bool ok = workers && out && job.records;
     if (!ok) wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory while compiling");
     ok = ok && module_compiler_init(&job.mc, module, tunables, error);
+    job.careful = job.mc;
+    job.careful.careful = true;
+    job.careful.avx = job.careful.avx2 = job.careful.fma = job.careful.bmi1 = job.careful.bmi2 = job.careful.lzcnt = false;
     for (uint32_t i = 0; i < num_workers && ok; i++) {
         ok = worker_init(&workers[i], &job, i);
         if (!ok) wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory while compiling");

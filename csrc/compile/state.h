@@ -99,6 +99,7 @@ typedef struct ModuleCompiler {
     VMOffsets offsets;
     CgAbi *abis;      /* by type index */
     AbiSlot *abi_slots;
+    bool careful;     /* for careful functions: see func_alone in func.c */
     bool avx, avx2, fma, bmi1, bmi2, lzcnt, popcnt;
 } ModuleCompiler;
 

@@ -27,6 +27,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "no-signals": {"signals_based_traps": False},
     "canonical-nan": {"cranelift_nan_canonicalization": True},
     "debug-checks": {"debug_checks": True},
+    "careful": {"careful_functions": (0, 0xFFFFFFFF), "debug_checks": True},
     "deterministic": {"wasm_relaxed_simd_deterministic": True},
     "avx-alone": {},
 }

@@ -210,6 +210,8 @@ cdef extern from "compile/compile.h" nogil:
         uint8_t nan_canonicalization
         uint8_t relaxed_simd_deterministic
         uint8_t debug_checks
+        uint32_t careful_first
+        uint32_t careful_end
     ctypedef struct CompiledModule:
         uint32_t text_bytes
     bint wr_compile_module(const WasmModule *module, const WrTunables *tunables, uint32_t threads, CompiledModule **out_compiled, WrError *error)

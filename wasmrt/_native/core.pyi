@@ -17,6 +17,7 @@ class Tunables:
         nan_canonicalization: bool = False,
         relaxed_simd_deterministic: bool = False,
         debug_checks: bool = False,
+        careful_functions: tuple[int, int] = (0, 0),
     ) -> None: ...
     @property
     def consume_fuel(self) -> bool: ...

@@ -193,6 +193,7 @@ cdef class Tunables:
         nan_canonicalization: bool = False,
         relaxed_simd_deterministic: bool = False,
         debug_checks: bool = False,
+        careful_functions: tuple[int, int] = (0, 0),
     ) -> None:
         memset(&self.c_tunables, 0, sizeof(self.c_tunables))
         self.c_tunables.cpu_features = cpu_features
@@ -205,6 +206,7 @@ cdef class Tunables:
         self.c_tunables.nan_canonicalization = nan_canonicalization
         self.c_tunables.relaxed_simd_deterministic = relaxed_simd_deterministic
         self.c_tunables.debug_checks = debug_checks
+        self.c_tunables.careful_first, self.c_tunables.careful_end = careful_functions
 
     @property
     def consume_fuel(self) -> bool:

@@ -24,6 +24,11 @@ OPTIONS: dict[str, tuple[type, Any, str]] = {
     "cranelift_nan_canonicalization": (bool, False, "every NaN that arithmetic makes is the canonical one"),
     "wasm_relaxed_simd_deterministic": (bool, False, "relaxed SIMD computes the same on all machines, not what is fastest on this one"),
     "debug_checks": (bool, False, "compile checks of the compiler's own invariants into guest code"),
+    "careful_functions": (
+        tuple,
+        (0, 0),
+        "(first, end): functions of modules with these indices are compiled one instruction at a time, to find a miscompile",
+    ),
     "portable": (bool, False, "use only the CPU features of x86-64-v2, so that artifacts run on other machines"),
     "wasm_component_model": (bool, True, "components at all"),
     "wasm_component_model_map": (bool, True, "map<K, V> types"),
@@ -80,6 +85,8 @@ class Config:
             _check(name, value, OPTIONS[name][0])
             if OPTIONS[name][0] is int and value < 0:
                 raise ArgumentValueError(f"Config.{name} cannot be negative")
+            if name == "careful_functions" and not _is_range(value):
+                raise ArgumentValueError(f"Config.{name}: expected two function indices")
             self._values[name] = value
         elif name in INERT:
             _check(name, value, INERT[name])
@@ -127,6 +134,10 @@ class Config:
         """Accepted for programs written for the peer; without effect."""
         _check("cranelift_flag_set", key, str)
         _check("cranelift_flag_set", value, str)
+
+
+def _is_range(value: tuple[Any, ...]) -> bool:
+    return len(value) == 2 and all(type(end) is int and 0 <= end < 1 << 32 for end in value)
 
 
 def _check(name: str, value: Any, wanted: type) -> None:

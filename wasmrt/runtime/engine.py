@@ -51,6 +51,7 @@ class Engine:
             nan_canonicalization=self.config.cranelift_nan_canonicalization,
             relaxed_simd_deterministic=self.config.wasm_relaxed_simd_deterministic,
             debug_checks=self.config.debug_checks,
+            careful_functions=self.config.careful_functions,
         )
         self.types = core.TypeRegistry()
         self.epoch = core.EpochCounter()
