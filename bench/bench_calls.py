@@ -96,9 +96,73 @@ def block_through_component(contender: Contender) -> Callable[[], object]:
     return call
 
 
+BETWEEN = """(component
+  (component $C
+    (core module $M
+      (memory (export "mem") 2)
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 65536))
+      (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+      (func (export "length") (param i32 i32) (result i32) (local.get 1)))
+    (core instance $m (instantiate $M))
+    (alias core export $m "mem" (core memory $mem))
+    (alias core export $m "realloc" (core func $realloc))
+    (func (export "add") (param "a" u32) (param "b" u32) (result u32) (canon lift (core func $m "add")))
+    (func (export "length") (param "s" string) (result u32) (canon lift (core func $m "length") (memory $mem) (realloc $realloc))))
+  (component $D
+    (import "add" (func $add (param "a" u32) (param "b" u32) (result u32)))
+    (import "length" (func $length (param "s" string) (result u32)))
+    (core module $Memory (memory (export "mem") 1))
+    (core instance $memory (instantiate $Memory))
+    (alias core export $memory "mem" (core memory $mem))
+    (core func $add-core (canon lower (func $add)))
+    (core func $length-core (canon lower (func $length) (memory $mem)))
+    (core module $M
+      (import "" "add" (func $add (param i32 i32) (result i32)))
+      (import "" "length" (func $length (param i32 i32) (result i32)))
+      (func (export "add") (param $n i32) (result i32) (local $sum i32)
+        (loop $more
+          (local.set $sum (call $add (local.get $sum) (local.get $n)))
+          (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        (local.get $sum))
+      (func (export "length") (param $n i32) (result i32) (local $sum i32)
+        (loop $more
+          (local.set $sum (i32.add (local.get $sum) (call $length (i32.const 0) (i32.const 1024))))
+          (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        (local.get $sum)))
+    (core instance $m (instantiate $M (with "" (instance (export "add" (func $add-core)) (export "length" (func $length-core))))))
+    (func (export "add") (param "n" u32) (result u32) (canon lift (core func $m "add")))
+    (func (export "length") (param "n" u32) (result u32) (canon lift (core func $m "length"))))
+  (instance $c (instantiate $C))
+  (instance $d (instantiate $D (with "add" (func $c "add")) (with "length" (func $c "length"))))
+  (export "add" (func $d "add"))
+  (export "length" (func $d "length")))"""
+
+
+def between_components(contender: Contender, name: str, result: int) -> Callable[[], object]:
+    """A thousand calls from one component to another, made inside."""
+    api, engine = contender.component, contender.engine()
+    store = contender.store(engine)
+    instance = api.Linker(engine).instantiate(store, api.Component(engine, BETWEEN))
+    func = instance.get_func(store, name)
+
+    def call() -> object:
+        found = func(store, 1000)
+        if contender.name != "wasmrt" and hasattr(func, "post_return"):
+            func.post_return(store)
+        return found
+
+    assert call() == result
+    return call
+
+
 CASES: dict[str, tuple[Callable[[Contender], Callable[[], object]], int]] = {
     "scalar call": (scalar_call, CALLS),
     "call with a call back to Python": (host_call, CALLS),
+    "1,000 scalar calls between two components": (lambda contender: between_components(contender, "add", 500_500), 100),
+    "1,000 strings of 1 KiB between two components": (
+        lambda contender: between_components(contender, "length", 1_024_000),
+        100,
+    ),
     "1 MiB of list<u8> through a component and back": (block_through_component, 3),
 }
 

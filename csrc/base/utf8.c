@@ -6,7 +6,13 @@ bool wr_utf8_valid(const uint8_t *bytes, size_t count)
 {
     const uint8_t *p = bytes, *end = bytes + count;
     while (p < end) {
-        if (end - p >= 8) { /* eight at once while they are ASCII */
+        while (end - p >= 32) { /* ASCII, most of what there is, by four words at once */
+            uint64_t words[4];
+            memcpy(words, p, 32);
+            if ((words[0] | words[1] | words[2] | words[3]) & UINT64_C(0x8080808080808080)) break;
+            p += 32;
+        }
+        if (end - p >= 8) {
             uint64_t word;
             memcpy(&word, p, 8);
             if (!(word & UINT64_C(0x8080808080808080))) {
@@ -14,6 +20,7 @@ bool wr_utf8_valid(const uint8_t *bytes, size_t count)
                 continue;
             }
         }
+        if (p == end) break;
         uint8_t lead = *p++;
         if (lead < 0x80) continue;
         /* the first continuation byte has a narrower range after E0, ED, F0 and F4 */

@@ -7,6 +7,7 @@ Values are compared with what a host function sees at the far end. How the host 
 from __future__ import annotations
 
 import itertools
+import struct
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -183,6 +184,71 @@ def test_values_arrive_as_they_were(params: Any, result: Any, encodings: tuple[s
     given_types = [ty for ty, _ in params]
     python = [to_python(value, ty) for ty, value in params]
     round_trip(given_types, python, result[0], to_python(result[1], result[0]), encodings)
+
+
+def raw_call(ty: Any, encoding: str, core_values: list[str], memory: bytes, hops: int) -> str:
+    """A component whose `run` calls `f` with these core values; between it and the host's `f` there are `hops` components."""
+    definitions = Definitions()
+    func = definitions.func([ty], t.U8())
+    given = " ".join(f'(with "{name}" (type ${name}))' for name in definitions.names.values())
+    data = "".join(f"\\{byte:02x}" for byte in memory)
+    params = " ".join(value.partition(".")[0].lstrip("(") for value in core_values)
+    text = [" ".join(definitions.lines), f'(import "f" (func $f {func}))']
+    if hops:
+        text.append(
+            f'(component $C {forwarding([ty], t.U8(), encoding)}) (instance $c (instantiate $C {given} (with "f" (func $f))))'
+        )
+        text.append('(alias export $c "f" (func $g))')
+    text.append(f"""(component $D {" ".join(definitions.lines)}
+      (import "f" (func $f {func}))
+      (core module $Memory (memory (export "mem") 1) (data (i32.const 0) "{data}"))
+      (core instance $memory (instantiate $Memory))
+      (core func $f' (canon lower (func $f) string-encoding={encoding} (memory (core memory $memory "mem"))))
+      (core module $N (import "" "f" (func $f (param {params}) (result i32))) (func (export "run") (drop (call $f {" ".join(core_values)}))))
+      (core instance $n (instantiate $N (with "" (instance (export "f" (func $f'))))))
+      (func (export "run") (canon lift (core func $n "run"))))
+      (instance $d (instantiate $D {given} (with "f" (func {"$g" if hops else "$f"}))))
+      (export "run" (func $d "run"))""")
+    return f"(component {' '.join(text)})"
+
+
+SMALL = st.integers(0, 40)
+WORD = st.one_of(
+    SMALL,
+    SMALL,
+    st.sampled_from([0x80000000, 0x80000001, 0xFFFFFFFF, 0xD800, 65536, 65535]),
+    st.integers(0, (1 << 32) - 1),
+)
+
+
+@given(
+    types,
+    st.sampled_from(ENCODINGS),
+    st.lists(WORD, min_size=17, max_size=17),
+    st.lists(WORD, min_size=64, max_size=64),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+def test_garbage_arrives_as_it_would_at_the_host(ty: Any, encoding: str, raw: list[int], memory: list[int]) -> None:
+    flat = words([ty])
+    flat = ["i32"] if len(flat) > 16 else flat
+    constants = []
+    for word, value in zip(flat, raw, strict=False):
+        constants.append(
+            f"({word}.reinterpret_i{word[1:]} (i{word[1:]}.const {value}))"
+            if word[0] == "f"
+            else f"({word}.const {value})"
+        )
+    outcomes = []
+    for hops in (0, 1):
+        seen: list[Any] = []
+        text = raw_call(ty, encoding, constants, struct.pack("<64I", *memory), hops)
+        instance = link(text, f=lambda value, seen=seen: seen.append(value) or 0)
+        try:
+            instance.exports["run"]()
+        except Trap:
+            assert not seen
+        outcomes.append([repr(value) for value in seen])
+    assert outcomes[0] == outcomes[1]
 
 
 # --- strings -------------------------------------------------------------------------------------------------------
