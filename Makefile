@@ -12,7 +12,7 @@ STAMP  := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest -q
 OR_EMPTY := || [ $$? -eq 5 ]
 
-.PHONY: help build lib debug asan ubsan test test-c test-spec test-golden fuzz lint format types bench bench-smoke demo docs clean
+.PHONY: help build lib debug asan ubsan test test-c test-spec test-golden fuzz bisect-jit lint format types bench bench-smoke demo docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make test-spec     tests/spec                             make test-golden golden disassembly (BLESS=1 rewrites)"
 	@echo "make asan|ubsan    Python tests on a sanitized library    make debug       the same on a library with checks on"
 	@echo "make fuzz          fuzzers for FUZZ_SECONDS=$(FUZZ_SECONDS)                   make lint types format"
+	@echo "make bisect-jit    the function that is compiled wrongly: ARGS='FILE.wast' or ARGS='FILE.wasm --invoke NAME --arg 1 ...'"
 	@echo "make bench         benchmarks beside wasmtime, written to bench/results    make bench-smoke  the quick part"
 	@echo "make docs clean"
 
@@ -58,6 +59,9 @@ test-golden: build
 
 fuzz: build
 	@WASMRT_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) tests/fuzz $(ARGS) $(OR_EMPTY)
+
+bisect-jit: build
+	@$(BIN)/python -m tools.bisect_jit $(ARGS)
 
 lint: $(STAMP)
 	@$(BIN)/python tools/gen_tables.py --check
