@@ -17,48 +17,29 @@ void cg_simd_float_sign(FuncCompiler *fc, WasmOp op)
 
 /* ---- minimum and maximum -------------------------------------------------------------------------------------------------------------- */
 
-/* minps and maxps return their second operand for NaNs and for zeros of either sign, so both orders together know everything.
- * t holds the result, but any NaN where it should be the canonical one. */
-static void minmax_done(FuncCompiler *fc, bool is64, const Val *a, X64Xmm t)
+/* minps and maxps return their second operand for NaNs and for zeros of either sign. Both orders agree but there: their or has the -0 that a minimum
+ * wants, their and the +0 of a maximum. NaN lanes become ones, less those below the quiet bit. That mask depends on the operands alone, which keeps
+ * the way through the instruction short: a minimum is mostly taken of the one before. */
+static void float_minmax(FuncCompiler *fc, bool is64, bool is_max)
 {
-    cg_simd_bin_i(fc, is64 ? SIMD_X64_cmppd : SIMD_X64_cmpps, TMP, t, t, X64_CMP_UNORD);
-    simd_orps(fc, t, t, TMP); /* all ones in NaN lanes; what is below the quiet bit goes */
+    static const X64Op ops[2][2] = {{SIMD_X64_minps, SIMD_X64_minpd}, {SIMD_X64_maxps, SIMD_X64_maxpd}};
+    Val b = cg_pop(fc), a = cg_pop(fc);
+    X64Xmm y = simd_in(fc, &b), x = simd_in(fc, &a), t = simd_temp(fc);
+    cg_simd_bin(fc, ops[is_max][is64], t, x, y);
+    cg_simd_bin(fc, ops[is_max][is64], TMP, y, x);
+    if (is_max) simd_andps(fc, t, t, TMP);
+    else simd_orps(fc, t, t, TMP);
+    cg_simd_bin_i(fc, is64 ? SIMD_X64_cmppd : SIMD_X64_cmpps, TMP, x, y, X64_CMP_UNORD);
+    simd_orps(fc, t, t, TMP);
     if (is64) simd_psrlq_i(fc, TMP, TMP, 13);
     else simd_psrld_i(fc, TMP, TMP, 10);
-    X64Xmm d = simd_out(fc, a);
+    X64Xmm d = simd_out(fc, &a);
     simd_andnps(fc, d, TMP, t);
     cg_simd_float_done(fc, is64, d); /* the sign of a NaN, too */
 }
 
-/* Or of both orders: -0 wins over +0, and a NaN in either makes one. */
-void cg_simd_float_min(FuncCompiler *fc, WasmOp op)
-{
-    Val b = cg_pop(fc), a = cg_pop(fc);
-    bool is64 = op == WASM_OP_F64X2_MIN;
-    X64Op min = is64 ? SIMD_X64_minpd : SIMD_X64_minps;
-    X64Xmm y = simd_in(fc, &b), x = simd_in(fc, &a), t = simd_temp(fc);
-    cg_simd_bin(fc, min, t, x, y);
-    cg_simd_bin(fc, min, TMP, y, x);
-    simd_orps(fc, t, t, TMP);
-    minmax_done(fc, is64, &a, t);
-}
-
-/* What differs between both orders is the sign of a zero, or a NaN: the or has it, and is a NaN, too; subtracting the difference turns -0 into
- * +0 and leaves everything else. */
-void cg_simd_float_max(FuncCompiler *fc, WasmOp op)
-{
-    Val b = cg_pop(fc), a = cg_pop(fc);
-    bool is64 = op == WASM_OP_F64X2_MAX;
-    X64Op max = is64 ? SIMD_X64_maxpd : SIMD_X64_maxps;
-    X64Xmm y = simd_in(fc, &b), x = simd_in(fc, &a), t = simd_temp(fc);
-    cg_simd_bin(fc, max, t, x, y);
-    cg_simd_bin(fc, max, TMP, y, x);
-    simd_xorps(fc, TMP, TMP, t);
-    simd_orps(fc, t, t, TMP);
-    if (is64) simd_subpd(fc, t, t, TMP);
-    else simd_subps(fc, t, t, TMP);
-    minmax_done(fc, is64, &a, t);
-}
+void cg_simd_float_min(FuncCompiler *fc, WasmOp op) { float_minmax(fc, op == WASM_OP_F64X2_MIN, false); }
+void cg_simd_float_max(FuncCompiler *fc, WasmOp op) { float_minmax(fc, op == WASM_OP_F64X2_MAX, true); }
 
 /* ---- floats to integers ------------------------------------------------------------------------------------------------------------------ */
 
