@@ -481,6 +481,46 @@ def test_traps(case: str) -> None:
         instance.exports["run"]()
 
 
+@pytest.mark.parametrize(("where", "message"), [("post", "cannot leave"), ("realloc", "cannot leave"), ("", None)])
+def test_neither_post_return_nor_realloc_may_call_another_component(where: str, message: str | None) -> None:
+    call = {name: "(call $b)" if name == where else "" for name in ("post", "realloc")}
+    instance = link(f"""(component
+      (component $B
+        (core module $M (func (export "b")))
+        (core instance $m (instantiate $M))
+        (func (export "b") (canon lift (core func $m "b"))))
+      (component $C
+        (import "b" (func $b))
+        (core func $b' (canon lower (func $b)))
+        (core module $M
+          (import "" "b" (func $b))
+          (memory (export "mem") 1)
+          (global $posts (mut i32) (i32.const 0))
+          (func (export "realloc") (param i32 i32 i32 i32) (result i32) {call["realloc"]} (i32.const 64))
+          (func (export "c") (param i32 i32) (result i32) (call $b) (i32.add (local.get 1) (global.get $posts)))
+          (func (export "post") (param i32) {call["post"]} (global.set $posts (i32.add (global.get $posts) (local.get 0)))))
+        (core instance $m (instantiate $M (with "" (instance (export "b" (func $b'))))))
+        (func (export "c") (param "s" string) (result u32)
+          (canon lift (core func $m "c") (memory (core memory $m "mem")) (realloc (core func $m "realloc")) (post-return (core func $m "post")))))
+      (component $D
+        (import "c" (func $c (param "s" string) (result u32)))
+        (core module $Memory (memory (export "mem") 1))
+        (core instance $memory (instantiate $Memory))
+        (core func $c' (canon lower (func $c) (memory (core memory $memory "mem"))))
+        (core module $M (import "" "c" (func $c (param i32 i32) (result i32))) (func (export "d") (result i32) (call $c (i32.const 0) (i32.const 3))))
+        (core instance $m (instantiate $M (with "" (instance (export "c" (func $c'))))))
+        (func (export "d") (result u32) (canon lift (core func $m "d"))))
+      (instance $b (instantiate $B))
+      (instance $c (instantiate $C (with "b" (func $b "b"))))
+      (instance $d (instantiate $D (with "c" (func $c "c"))))
+      (export "d" (func $d "d")))""")
+    if message is None:
+        assert [instance.exports["d"]() for _ in range(3)] == [3, 6, 12]
+    else:
+        with pytest.raises(Trap, match=message):
+            instance.exports["d"]()
+
+
 def test_an_adapters_frame_is_in_the_backtrace() -> None:
     with pytest.raises(Trap) as caught:
         pair(*TRAPS["bad utf-8"][:4], **TRAPS["bad utf-8"][4]).exports["run"]()
