@@ -124,4 +124,4 @@ def test_no_new_executable_page_after_loading(engine: Engine, small: bytes) -> N
         exports.add(store, 1, 2)
         with pytest.raises(wasmrt.Trap):
             exports.div(store, 1, 0)
-        assert executable_pages() == before
+        assert set(executable_pages()) <= set(before)

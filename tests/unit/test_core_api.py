@@ -563,7 +563,7 @@ def test_calling_makes_no_executable_page(engine: wasmrt.Engine, wat: Wat) -> No
     for _ in range(3):
         with Store(engine) as store:
             assert Instance(store, module, []).exports.add(1, 2) == 3
-    assert executable() == before
+    assert set(executable()) <= set(before)
 
 
 def test_an_error_in_a_components_module_has_its_place_in_the_whole(engine: wasmrt.Engine) -> None:
