@@ -26,6 +26,7 @@ from wasmrt.errors import (
     WasmtimeError,
     WitError,
 )
+from wasmrt.front import handle, load
 from wasmrt.runtime.config import Config
 from wasmrt.runtime.engine import Engine
 from wasmrt.runtime.linker import InstancePre, Linker
@@ -91,6 +92,8 @@ __all__ = [
     "WasmtimeError",
     "WitError",
     "__version__",
+    "handle",
+    "load",
     "wasm2wat",
     "wat2wasm",
 ]

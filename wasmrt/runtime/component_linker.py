@@ -20,6 +20,7 @@ from .component import Component
 from .component_instance import ComponentInstance, InstancePre
 from .definitions import Definition, HostFunction, HostResource
 from .engine import Engine
+from .host_objects import Items, UnfitError, find_definition
 from .module import Module
 from .names import find_name
 from .store import Store
@@ -59,7 +60,7 @@ class LinkerInstance:
         """Opens the instance `name` for definitions, making it when it is new."""
         items = self._items.get(name)
         if items is None or not isinstance(items, dict):
-            items = {}
+            items = Items()
             self._define(name, items)
         return LinkerInstance(self._linker, items, f"{self._path}{name}/")
 
@@ -86,6 +87,18 @@ class LinkerInstance:
     def add_resource(self, name: str, ty: Any, dtor: Callable[..., Any] | None = None) -> None:
         """Defines a host resource: `ty` is a ResourceType or a Python class; `dtor(store, rep)` runs when an owned handle is dropped."""
         self._define(name, HostResource.of(ty, dtor))
+
+    def define(self, obj: Any, *, pass_store: bool = False) -> None:
+        """Defines everything that is imported of this instance by a Python object: an instance of a class, a module, or a mapping.
+
+        Names are looked for as WIT spells them and in snake case; resources are classes, whose methods serve theirs. Functions are called as `f(*args)`;
+        raising WitError returns an `err`. When a component is linked, arities are checked against its types. What `add_*` defines goes first.
+
+        >>> linker.instance("my:pkg/api@1.0.0").define(Api())
+        """
+        items = self._items
+        assert isinstance(items, Items)
+        items.objects.append((obj, pass_store))
 
     def add_module(self, name: str, module: Module) -> None:
         """Defines a core module."""
@@ -117,7 +130,7 @@ class Linker:
             raise ArgumentTypeError(f"expected an Engine, got {type(engine).__name__}")
         self.engine = engine
         self.allow_shadowing = False
-        self._items: dict[str, Definition] = {}
+        self._items = Items()
 
     def root(self) -> LinkerInstance:
         """The top level of definitions."""
@@ -139,13 +152,15 @@ class Linker:
             self._define_trap(self._items, name, item, name)
 
     def _define_trap(self, items: dict[str, Definition], name: str, item: spec.ComponentItem, path: str) -> None:
-        found = find_name(name, items)
+        try:
+            found = find_definition(items, name, item)
+        except UnfitError:
+            return  # linking says what is wrong
         if isinstance(item, spec.ComponentInstanceType):
-            if found is None:
-                items[name] = {}
-                found = name
-            nested = items[found]
+            nested = Items() if found is None else found
             if isinstance(nested, dict):
+                if find_name(name, items) is None:
+                    items[name] = nested
                 for inner, inner_item in item.exports:
                     self._define_trap(nested, inner, inner_item, f"{path}#{inner}")
         elif found is None and isinstance(item, spec.FuncType):
@@ -181,7 +196,7 @@ class Linker:
             definition = roots[runtime_import.import_]
             for name in runtime_import.path:
                 assert isinstance(definition, Mapping)
-                definition = definition[_served(definition, name)]
+                definition = definition[name]
             assert definition is not None
             resolved.append(definition)
         return resolved
@@ -189,12 +204,15 @@ class Linker:
     def _match(
         self, items: Mapping[str, Definition], name: str, item: spec.ComponentItem, path: str, problems: list[str]
     ) -> Definition | None:
-        found = find_name(name, items)
-        if found is None:
+        try:
+            definition = find_definition(items, name, item)
+        except UnfitError as unfit:
+            problems.append(f"component imports {_KINDS[type(item)][0]} {path}, but what defines it does not fit: {unfit}")
+            return None
+        if definition is None:
             if not isinstance(item, spec.TypeItem):
                 problems.append(_missing(item, path, name, items))
             return None
-        definition = items[found]
         wanted, fits = _KINDS.get(type(item), ("type", object))
         if not isinstance(definition, fits):
             problems.append(f"component imports {wanted} {path}, but the linker has {_describe(definition)} there")
@@ -209,8 +227,12 @@ class Linker:
                 return None
         if isinstance(item, spec.ComponentInstanceType):
             assert isinstance(definition, Mapping)
+            matched: dict[str, Definition] = {}
             for inner, inner_item in item.exports:
-                self._match(definition, inner, inner_item, f"{path}#`{inner}`", problems)
+                found = self._match(definition, inner, inner_item, f"{path}#`{inner}`", problems)
+                if found is not None:
+                    matched[inner] = found
+            return matched
         return definition
 
 
@@ -227,12 +249,6 @@ def _describe(definition: Definition) -> str:
         if isinstance(definition, cls):
             return f"a {kind}" if kind != "instance" else "an instance"
     return type(definition).__name__
-
-
-def _served(items: Mapping[str, Definition], name: str) -> str:
-    found = find_name(name, items)
-    assert found is not None, "checked by _match"
-    return found
 
 
 def _missing(item: spec.ComponentItem, path: str, name: str, items: Mapping[str, Definition]) -> str:

@@ -36,14 +36,16 @@ class Signatures:
         self._funcs = {name: found for name, found in world.exports if isinstance(found, Func)}
 
     def func(self, interface: str, name: str) -> str:
-        """`name: func(a: u32) -> string`, below it what the documentation says."""
-        if interface:
+        """`name: func(a: u32) -> string`, below it what the documentation says; "" for a function that WIT has no place for."""
+        if interface in self._interfaces:
             inside = self._interfaces[interface]
             text = self._printer.func_line(inside, name, inside.funcs[name])
             docs = self._world.docs.text("interfaces", inside.name, "funcs", name)
-        else:
+        elif not interface and name in self._funcs:
             text = self._printer.func_line(self._world.own, name, self._funcs[name])
             docs = self._world.docs.text("funcs", name)
+        else:
+            return ""
         return f"{text}\n\n{docs}" if docs else text
 
 

@@ -1,0 +1,336 @@
+"""The front door: exports as attributes, resources as classes, errors as exceptions, Python objects as imports."""
+
+from __future__ import annotations
+
+import pydoc
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import wasmrt
+from wasmrt.component import Component, Linker, Variant
+
+COUNTERS = """
+(component
+  (import "report" (func $report (param "rep" u32)))
+  (core func $report' (canon lower (func $report)))
+  (component $C
+    (import "report" (func $report (param "rep" u32)))
+    (core func $report' (canon lower (func $report)))
+    (core module $D (import "" "r" (func $r (param i32))) (func (export "dtor") (param i32) (call $r (local.get 0))))
+    (core instance $d (instantiate $D (with "" (instance (export "r" (func $report'))))))
+    (type $counter (resource (rep i32) (dtor (func $d "dtor"))))
+    (core func $new (canon resource.new $counter))
+    (core module $M
+      (import "" "new" (func $new (param i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 16) "too big")
+      (func (export "new") (param i32) (result i32) (call $new (local.get 0)))
+      (func (export "get") (param i32) (result i32) (local.get 0))
+      (func (export "sum") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+      (func (export "checked") (param i32) (result i32)
+        (if (i32.gt_u (local.get 0) (i32.const 100))
+          (then (i32.store (i32.const 0) (i32.const 1)) (i32.store (i32.const 4) (i32.const 16)) (i32.store (i32.const 8) (i32.const 7)))
+          (else (i32.store (i32.const 0) (i32.const 0)) (i32.store (i32.const 4) (call $new (local.get 0)))))
+        (i32.const 0))
+      (func (export "maybe") (param i32) (result i32)
+        (i32.store (i32.const 0) (local.get 0)) (i32.store (i32.const 4) (call $new (local.get 0))) (i32.const 0)))
+    (core instance $m (instantiate $M (with "" (instance (export "new" (func $new))))))
+    (export $c "counter" (type $counter))
+    (type $own (own $c)) (type $borrow (borrow $c))
+    (func (export "[constructor]counter") (param "start" u32) (result $own) (canon lift (core func $m "new")))
+    (func (export "[method]counter.get") (param "self" $borrow) (result u32) (canon lift (core func $m "get")))
+    (func (export "[static]counter.from") (param "in" u32) (result $own) (canon lift (core func $m "new")))
+    (func (export "[static]counter.checked") (param "n" u32) (result (result $own (error string)))
+      (canon lift (core func $m "checked") (memory $m "memory")))
+    (func (export "sum-of") (param "a" $borrow) (param "b" $borrow) (result u32) (canon lift (core func $m "sum")))
+    (func (export "maybe") (param "n" u32) (result (option $own)) (canon lift (core func $m "maybe") (memory $m "memory")))
+    (func (export "import") (param "class" u32) (result u32) (canon lift (core func $m "get"))))
+  (instance $a (instantiate $C (with "report" (func $report))))
+  (instance $b (instantiate $C (with "report" (func $report))))
+  (export "my:pkg/counters@1.0.0" (instance $a))
+  (export "other:pkg/more-counters@2.0.0" (instance $b)))
+"""
+
+
+@pytest.fixture
+def dropped() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def loaded(dropped: list[int]) -> Any:
+    return wasmrt.load(COUNTERS, {"report": dropped.append})
+
+
+def test_resources_are_classes(loaded: Any, dropped: list[int]) -> None:
+    counters = loaded.counters
+    assert counters.Counter is counters.counter
+    with counters.Counter(5) as five:
+        assert isinstance(five, counters.Counter) and five.get() == 5
+        assert counters.sum_of(five, counters.Counter.from_(7)) == 12
+        assert counters.Counter.get(five) == 5
+    assert 5 in dropped
+    with pytest.raises(wasmrt.WasmError, match="dropped"):
+        five.get()
+    assert counters.maybe(0) is None
+    assert counters.maybe(1).get() == 1
+
+
+def test_errors_are_exceptions(loaded: Any) -> None:
+    assert loaded.counters.Counter.checked(100).get() == 100
+    with pytest.raises(wasmrt.WitError) as caught:
+        loaded.counters.Counter.checked(101)
+    assert caught.value.value == "too big"
+    assert loaded.counters.sum_of(loaded.counters.Counter(1), loaded.counters.Counter(2)) == 3
+
+
+def test_names(loaded: Any) -> None:
+    assert loaded.counters.import_(3) == loaded.counters.import_(class_=3) == 3
+    assert loaded["my:pkg/counters@1.0.0"] is loaded.counters
+    assert loaded["other:pkg/more-counters@2.0.0"] is loaded.more_counters
+    assert loaded["my:pkg/counters@1.0.1"] is loaded.counters  # a compatible version
+    with pytest.raises(KeyError, match="my:pkg/counters"):
+        loaded["my:pkg/counter@1.0.0"]
+    with pytest.raises(AttributeError, match="did you mean 'counters'"):
+        loaded.counter_s
+    with pytest.raises(AttributeError, match="exports no 'nothing'"):
+        loaded.counters.nothing
+    with pytest.raises(AttributeError, match="cannot be set"):
+        loaded.counters = 3
+    assert {"counters", "more_counters"} <= set(dir(loaded))
+    assert {"Counter", "sum_of", "import_"} <= set(dir(loaded.counters))
+    assert list(loaded) == ["my:pkg/counters@1.0.0", "other:pkg/more-counters@2.0.0"]
+
+
+def test_a_short_name_of_two_interfaces_raises() -> None:
+    text = """(component
+      (component $C)
+      (instance $i (instantiate $C))
+      (export "a:b/api@1.0.0" (instance $i)) (export "c:d/api@1.0.0" (instance $i)))"""
+    loaded: Any = wasmrt.load(text)
+    with pytest.raises(AttributeError, match="ambiguous: a:b/api@1.0.0 and c:d/api@1.0.0"):
+        loaded.api
+    assert loaded["a:b/api@1.0.0"] is not loaded["c:d/api@1.0.0"]
+
+
+def test_resources_of_two_interfaces_do_not_mix(loaded: Any) -> None:
+    other = loaded.more_counters.Counter(1)
+    assert type(other) is not loaded.counters.Counter
+    with pytest.raises(TypeError):
+        loaded.counters.sum_of(other, other)
+
+
+def test_help_is_wit(loaded: Any) -> None:
+    assert loaded.counters.sum_of.__doc__ == "sum-of: func(a: borrow<counter>, b: borrow<counter>) -> u32"
+    assert "sum-of: func(a: borrow<counter>, b: borrow<counter>) -> u32" in pydoc.render_doc(loaded.counters.sum_of)
+    assert loaded.counters.Counter.checked.__doc__ == "checked: static func(n: u32) -> result<counter, string>"
+    page = pydoc.plain(pydoc.render_doc(loaded.counters.Counter))
+    assert "get: func() -> u32" in page
+
+
+def test_handle(loaded: Any) -> None:
+    behind = wasmrt.handle(loaded)
+    assert isinstance(behind.component, Component) and isinstance(behind.store, wasmrt.Store)
+    assert behind.instance.get_func("nothing") is None
+    again: Any = wasmrt.load(behind.component, {"report": print})
+    assert again.counters.import_(1) == 1 and wasmrt.handle(again).component is behind.component
+    with pytest.raises(TypeError):
+        wasmrt.handle(3)  # type: ignore[arg-type]
+
+
+def test_sources(tmp_path: Path) -> None:
+    binary = bytes(wasmrt.wat2wasm(COUNTERS))
+    (tmp_path / "c.wasm").write_bytes(binary)
+    for source in (binary, tmp_path / "c.wasm", str(tmp_path / "c.wasm")):
+        with wasmrt.load(source, {"report": print}) as loaded:
+            assert loaded.counters.import_(1) == 1
+    with pytest.raises(FileNotFoundError):
+        wasmrt.load(tmp_path / "none.wasm")
+    with pytest.raises(wasmrt.LinkError, match="report"):
+        wasmrt.load(binary)
+
+
+# ---- imports ----------------------------------------------------------------------------------------------------------------------------------------
+
+CALLS = """
+(component
+  (import "my:pkg/api@1.0.0" (instance $api
+    (export "thing" (type $thing (sub resource)))
+    (type $own (own $thing)) (type $borrow (borrow $thing))
+    (export "[constructor]thing" (func (param "n" u32) (result $own)))
+    (export "[method]thing.poke-it" (func (param "self" $borrow) (param "by" u32) (result u32)))
+    (export "[static]thing.count" (func (result u32)))
+    (export "get-it" (func (param "x" u32) (result u32)))
+    (export "try" (func (param "x" u32) (result (result u32 (error u32)))))))
+  (alias export $api "[constructor]thing" (func $make))
+  (alias export $api "[method]thing.poke-it" (func $poke))
+  (alias export $api "[static]thing.count" (func $count))
+  (alias export $api "get-it" (func $get))
+  (alias export $api "try" (func $try))
+  (alias export $api "thing" (type $thing))
+  (core module $Memory (memory (export "memory") 1))
+  (core instance $memory (instantiate $Memory))
+  (core func $make' (canon lower (func $make)))
+  (core func $poke' (canon lower (func $poke)))
+  (core func $count' (canon lower (func $count)))
+  (core func $get' (canon lower (func $get)))
+  (core func $try' (canon lower (func $try) (memory $memory "memory")))
+  (core func $drop' (canon resource.drop $thing))
+  (core module $M
+    (import "" "make" (func $make (param i32) (result i32)))
+    (import "" "poke" (func $poke (param i32 i32) (result i32)))
+    (import "" "count" (func $count (result i32)))
+    (import "" "get" (func $get (param i32) (result i32)))
+    (import "" "try" (func $try (param i32 i32)))
+    (import "" "drop" (func $drop (param i32)))
+    (import "" "memory" (memory 1))
+    (func (export "run") (param i32) (result i32) (local $h i32) (local $sum i32)
+      (local.set $h (call $make (local.get 0)))
+      (local.set $sum (call $poke (local.get $h) (i32.const 1)))
+      (call $drop (local.get $h))
+      (i32.add (i32.add (local.get $sum) (call $count)) (call $get (i32.const 100))))
+    (func (export "try") (param i32) (result i32)
+      (call $try (local.get 0) (i32.const 0)) (i32.const 0)))
+  (core instance $m (instantiate $M (with "" (instance
+    (export "make" (func $make')) (export "poke" (func $poke')) (export "count" (func $count')) (export "get" (func $get'))
+    (export "try" (func $try')) (export "drop" (func $drop')) (export "memory" (memory $memory "memory"))))))
+  (func (export "run") (param "n" u32) (result u32) (canon lift (core func $m "run")))
+  (func (export "try") (param "x" u32) (result (result u32 (error u32))) (canon lift (core func $m "try") (memory $memory "memory"))))
+"""
+
+
+class Thing:
+    made = 0
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        Thing.made += 1
+
+    def poke_it(self, by: int) -> int:
+        return self.n + by
+
+    @staticmethod
+    def count() -> int:
+        return 1000
+
+
+class Api:
+    Thing = Thing
+
+    def get_it(self, x: int) -> int:
+        return x
+
+    def try_(self, x: int) -> int:
+        if x > 10:
+            raise wasmrt.WitError(x)
+        return x + 1
+
+
+@pytest.mark.parametrize("name", ["my:pkg/api@1.0.0", "my:pkg/api@1.3.0", "my:pkg/api", "api"])
+def test_imports_by_name(name: str) -> None:
+    loaded: Any = wasmrt.load(CALLS, {name: Api()})
+    assert loaded.run(5) == 1106
+    assert loaded.try_(3) == 4
+    with pytest.raises(wasmrt.WitError) as caught:
+        loaded.try_(11)
+    assert caught.value.value == 11
+
+
+def test_kinds_of_objects() -> None:
+    api = Api()
+    mapping = {"thing": Thing, "get-it": api.get_it, "try": api.try_}
+    for obj in (mapping, SimpleNamespace(thing=Thing, get_it=api.get_it, try_=api.try_)):
+        assert wasmrt.load(CALLS, {"api": obj}).run(5) == 1106
+
+
+def test_define_and_add_func_together() -> None:
+    engine = wasmrt.Engine()
+    linker = Linker(engine)
+    with linker.instance("my:pkg/api@1.0.0") as api:
+        api.define(Api())
+        api.add_func("get-it", lambda store, x: 7)
+    store = wasmrt.Store(engine)
+    assert linker.instantiate(store, Component(engine, CALLS)).get_func("run")(5) == 1013
+
+
+def test_pass_store() -> None:
+    engine = wasmrt.Engine()
+    linker = Linker(engine)
+    seen = []
+    linker.root().define({"report": lambda store, rep: seen.append(store)}, pass_store=True)
+    store = wasmrt.Store(engine)
+    exports = linker.instantiate(store, Component(engine, COUNTERS)).exports
+    exports["my:pkg/counters@1.0.0"]["[constructor]counter"](1).drop()
+    assert seen == [store]
+
+
+def test_what_does_not_fit_is_a_link_error() -> None:
+    class Wrong(Api):
+        try_ = 3
+        Thing: Any = "thing"
+
+        def get_it(self) -> int:  # type: ignore[override]
+            return 1
+
+    with pytest.raises(wasmrt.LinkError) as caught:
+        wasmrt.load(CALLS, {"api": Wrong()})
+    message = str(caught.value)
+    assert "`get-it`" in message and "which does not take 1 arguments" in message
+    assert "`try`" in message and "a callable is wanted, the object has 3 there" in message
+    assert "`thing`" in message and "a class is wanted" in message
+    with pytest.raises(wasmrt.LinkError, match=r"\[method\]thing.poke-it"):
+        wasmrt.load(CALLS, {"api": {"thing": int, "get-it": abs, "try": abs}})
+
+    async def later(x: int) -> int:
+        return x
+
+    with pytest.raises(wasmrt.LinkError, match="coroutine"):
+        wasmrt.load(CALLS, {"api": {"thing": Thing, "get-it": later, "try": abs}})
+    with pytest.raises(TypeError):
+        wasmrt.load(CALLS, [Api()])  # type: ignore[arg-type]
+
+
+def test_unknown_imports_as_traps_leave_objects_alone() -> None:
+    engine = wasmrt.Engine()
+    linker = Linker(engine)
+    component = Component(engine, CALLS)
+    linker.root().define({"my:pkg/api@1.0.0": {"thing": Thing, "get-it": abs}})
+    linker.define_unknown_imports_as_traps(component)
+    run: Any = linker.instantiate(wasmrt.Store(engine), component).get_func("run")
+    assert run(5) == 1106
+
+
+# ---- a real one -------------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.network
+def test_codec(codec: Callable[[str], Path]) -> None:
+    lines: list[tuple[str, str, str]] = []
+    loaded: Any = wasmrt.load(codec("zstd"), {"logging": {"log": lambda *args: lines.append(args)}})
+    interface = loaded.codec
+    assert interface.codec_id() == "zstd.rs"
+    data = bytes(range(256)) * 40
+    with interface.Codec.from_config('{"level": 3}') as zstd:
+        packed = zstd.encode({"data": Variant("u8", data), "shape": [len(data)]})
+        assert zstd.decode(packed).data.payload == data
+        assert "level" in zstd.get_config()
+    with pytest.raises(wasmrt.WitError) as caught:
+        interface.Codec.from_config("[")
+    assert caught.value.value.message
+    assert interface.codec_config_schema.__doc__ == "codec-config-schema: func() -> json-schema"
+    assert interface.Codec.encode.__doc__ == "encode: func(data: any-array) -> result<any-array, error>"
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", ["codec_front.py"])
+def test_examples(name: str, codec: Callable[[str], Path], repository: Path) -> None:
+    codec("zstd")
+    done = subprocess.run([sys.executable, f"examples/{name}"], cwd=repository, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "refused" in done.stdout

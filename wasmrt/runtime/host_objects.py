@@ -1,0 +1,154 @@
+"""Definitions looked up on Python objects: what `LinkerInstance.define(obj)` stands for.
+
+Nothing is known about an object until a component imports something of it: then the import's name is looked for by its WIT spelling (a mapping's key)
+and in snake case (a key or an attribute), and what is found is checked against the imported type.
+"""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from wasmrt.spec import types as spec
+from wasmrt.spec.names import parse_name
+
+from .definitions import Definition, HostFunction, HostResource
+from .module import Module
+from .names import find_name
+from .results import wrapper
+from .values import ResourceType
+
+_NOT_FOUND = object()
+
+
+class Items(dict[str, Definition]):
+    """The definitions of one instance by name; `objects` are asked, in order, for names that it does not have."""
+
+    def __init__(self, objects: list[tuple[Any, bool]] | None = None) -> None:
+        super().__init__()
+        self.objects: list[tuple[Any, bool]] = [] if objects is None else objects
+
+
+class UnfitError(Exception):
+    """An object has something under the name, but of another kind or arity; the message says what."""
+
+
+def find_definition(items: Mapping[str, Definition], name: str, item: spec.ComponentItem) -> Definition | None:
+    """What serves an import of `item` under `name`. Raises UnfitError."""
+    found = find_name(name, items)
+    if found is not None:
+        return items[found]
+    for obj, pass_store in items.objects if isinstance(items, Items) else ():
+        definition = _on_object(obj, pass_store, name, item)
+        if definition is not None:
+            return definition
+    return None
+
+
+def python_names(name: str) -> Iterator[str]:
+    """The spellings of a WIT name: its own, snake case, and with an underscore behind it where that is a keyword."""
+    yield name
+    snake = name.replace("-", "_")
+    if keyword.iskeyword(snake):
+        yield snake + "_"
+    elif snake != name:
+        yield snake
+
+
+def _find(obj: Any, name: str) -> Any:
+    if isinstance(obj, Mapping):
+        for spelling in python_names(name):
+            if spelling in obj:
+                return obj[spelling]
+        found = find_name(name, [key for key in obj if isinstance(key, str)])
+        return _NOT_FOUND if found is None else obj[found]
+    for spelling in python_names(name):
+        value = getattr(obj, spelling, _NOT_FOUND)
+        if value is not _NOT_FOUND:
+            return value
+    return _NOT_FOUND
+
+
+def _on_object(obj: Any, pass_store: bool, name: str, item: spec.ComponentItem) -> Definition | None:
+    match item:
+        case spec.FuncType():
+            function = _function(obj, name, item)
+            return None if function is None else HostFunction(_checked(function, item, pass_store), pass_store)
+        case spec.ComponentInstanceType():
+            found = _find(obj, name)
+            return None if found is _NOT_FOUND else Items([(found, pass_store)])
+        case spec.ResourceItem():
+            found = _class(obj, name)
+            if found is _NOT_FOUND:
+                return None
+            if not isinstance(found, (type, ResourceType)):
+                raise UnfitError(f"a class is wanted, the object has {found!r:.80} there")
+            return HostResource.of(found, None)
+        case spec.ModuleType():
+            found = _find(obj, name)
+            if found is _NOT_FOUND:
+                return None
+            if not isinstance(found, Module):
+                raise UnfitError(f"a Module is wanted, the object has {found!r:.80} there")
+            return found
+    return None
+
+
+def _class(obj: Any, name: str) -> Any:
+    """Of a resource: as any name is spelled, or in CamelCase."""
+    camel = _find(obj, "".join(part[:1].upper() + part[1:] for part in name.split("-")))
+    if isinstance(camel, (type, ResourceType)):
+        return camel
+    found = _find(obj, name)
+    return camel if found is _NOT_FOUND else found
+
+
+def _function(obj: Any, name: str, ty: spec.FuncType) -> Callable[..., Any] | None:
+    parsed = parse_name(name)
+    if parsed.kind in ("label", "interface"):
+        function = _find(obj, name)
+    else:
+        cls = _class(obj, parsed.resource)
+        if not isinstance(cls, type):
+            return None
+        if parsed.kind == "constructor":
+            function = cls
+        else:
+            function = _find(cls, parsed.label)
+            if parsed.kind == "method" and function is not _NOT_FOUND:
+                attribute = next(n for n in python_names(parsed.label) if hasattr(cls, n))
+                function = _method(function, attribute)
+    if function is _NOT_FOUND:
+        return None
+    if not callable(function):
+        raise UnfitError(f"a callable is wanted, the object has {function!r:.80} there")
+    return function  # type: ignore[no-any-return]
+
+
+def _method(function: Any, attribute: str) -> Callable[..., Any]:
+    """Looked up on the object itself, so that a subclass may have its own."""
+
+    def call(self: Any, *args: Any) -> Any:
+        return getattr(self, attribute)(*args)
+
+    call.__wrapped__ = function  # type: ignore[attr-defined]
+    return call
+
+
+def _checked(function: Callable[..., Any], ty: spec.FuncType, pass_store: bool) -> Callable[..., Any]:
+    """The function, once it can be called with as many arguments as `ty` has; raising WitError is how it returns an `err`."""
+    if inspect.iscoroutinefunction(function):
+        raise UnfitError("a coroutine function cannot be called synchronously by a guest")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        signature = None  # builtins do not all have one
+    if signature is not None:
+        count = len(ty.params) + pass_store
+        try:
+            signature.bind(*[None] * count)
+        except TypeError:
+            raise UnfitError(f"expected {ty}, the object has it as {signature}, which does not take {count} arguments") from None
+    return wrapper(ty.result, function) if isinstance(ty.result, spec.ResultType) else function
