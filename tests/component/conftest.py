@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from wasmrt.translate import DecodeCoreModule
+from wasmrt.translate.validate import DecodeCoreModule
 
 
 def scripts_folder() -> Path | None:

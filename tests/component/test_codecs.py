@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from wasmrt.spec import types as t
-from wasmrt.translate import Features, Translation, info, translate
+from wasmrt.spec.features import Features
+from wasmrt.translate import info
+from wasmrt.translate.translation import Translation
+from wasmrt.translate.whole import translate
 
 from .core_reader import read_core_module
 

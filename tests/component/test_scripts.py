@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from wasmrt.errors import DecodeError, LimitError, PlacedError, UnsupportedError, ValidationError
-from wasmrt.translate import Features, translate, validate
+from wasmrt.spec.features import Features
+from wasmrt.translate.whole import translate, validate
 
 from .conftest import core_reader, scripts_folder
 

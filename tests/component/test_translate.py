@@ -11,7 +11,10 @@ import pytest
 from wasmrt.errors import LimitError, ValidationError
 from wasmrt.spec import types as t
 from wasmrt.spec.core_types import VALTYPE_I32, CoreFuncType
-from wasmrt.translate import Features, Translation, info, translate, validate
+from wasmrt.spec.features import Features
+from wasmrt.translate import info
+from wasmrt.translate.translation import Translation
+from wasmrt.translate.whole import translate, validate
 from wasmrt.translate.type_table import ComponentTypes
 
 from . import builder as b

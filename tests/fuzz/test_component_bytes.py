@@ -18,7 +18,9 @@ from tests.component import builder as b
 from tests.component.core_reader import read_core_module
 from wasmrt.binary.cursor import Cursor
 from wasmrt.errors import DecodeError, LimitError, PlacedError, ValidationError
-from wasmrt.translate import CoreModuleView, Features, translate
+from wasmrt.spec.features import Features
+from wasmrt.translate.translation import CoreModuleView
+from wasmrt.translate.whole import translate
 
 SECONDS = float(os.environ.get("WASMRT_FUZZ_SECONDS", "5"))
 INTERESTING = (0x00, 0x01, 0x02, 0x0F, 0x3F, 0x40, 0x41, 0x42, 0x60, 0x64, 0x70, 0x7F, 0x80, 0xFF)

@@ -11,13 +11,12 @@ import dataclasses
 import os
 from typing import Any, NamedTuple, cast
 
-from wasmrt import wit
 from wasmrt._native import core, wasm
 from wasmrt.artifact import info as artifact
 from wasmrt.errors import ArgumentTypeError, ArtifactError
 from wasmrt.spec import types as spec
-from wasmrt.translate import Features, info, translate
-from wasmrt.translate import validate as validate_component
+from wasmrt.spec.features import Features
+from wasmrt.translate import info
 from wasmrt.translate.type_table import ComponentTypes
 
 from . import source as sources
@@ -200,6 +199,8 @@ class Component:
         package root:component;
         ...
         """
+        from wasmrt import wit
+
         return wit.wit(self._artifacts.skeleton)
 
     def image_range(self) -> tuple[int, int]:
@@ -279,6 +280,10 @@ class Component:
 
 def compile_component(engine: Engine, data: bytes) -> core.CodeMemory:
     """Translates and compiles a binary into one sealed image."""
+    # programs that only load artifacts do not pay for it
+    from wasmrt import wit
+    from wasmrt.translate.whole import translate
+
     features = engine.wasm_features
     translation = translate(data, features_of(engine), lambda view: wasm.CoreModule(view, features))
     component = translation.component
@@ -301,9 +306,12 @@ def compile_component(engine: Engine, data: bytes) -> core.CodeMemory:
 
 def wit_of(source: Any) -> str:
     """The world of a component, binary or text, that is validated but not compiled. Raises what `Component` raises."""
+    from wasmrt import wit
+    from wasmrt.translate.whole import validate
+
     data = sources.binary_of(source, "Component")
     features = Features(**{field.name: True for field in dataclasses.fields(Features)})
-    validate_component(data, features, lambda view: wasm.CoreModule(view, wasm.FEATURES_ALL))
+    validate(data, features, lambda view: wasm.CoreModule(view, wasm.FEATURES_ALL))
     return wit.wit(data)
 
 

@@ -7,14 +7,12 @@ component to a definition and reports everything that is missing or of the wrong
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from wasmrt.errors import ArgumentTypeError, LinkError, Trap, WasmError
 from wasmrt.spec import types as spec
-from wasmrt.translate.subtype import Mismatch, match_modules
 
 from .component import Component
 from .component_instance import ComponentInstance, InstancePre
@@ -218,6 +216,8 @@ class Linker:
             problems.append(f"component imports {wanted} {path}, but the linker has {_describe(definition)} there")
             return None
         if isinstance(item, spec.ModuleType):
+            from wasmrt.translate.subtype import Mismatch, match_modules
+
             assert isinstance(definition, Module)
             given = spec.ModuleType(tuple(definition._info.imports), tuple(definition._info.exports))
             try:
@@ -256,6 +256,8 @@ def _missing(item: spec.ComponentItem, path: str, name: str, items: Mapping[str,
     text = f"component imports {kind} {path}, but a matching implementation was not found in the linker"
     if isinstance(item, spec.FuncType):
         text += f"; expected {item}"
+    import difflib
+
     near = difflib.get_close_matches(name, list(items), n=3, cutoff=0.6)
     if near:
         text += "; the linker has " + ", ".join(f"`{other}`" for other in near)

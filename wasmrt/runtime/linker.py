@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -124,6 +123,8 @@ class Linker:
     def _missing(self, module: str, name: str, ty: CoreExternType) -> str:
         text = f"unknown import: `{module}::{name}` ({core_extern_str(ty)}) has not been defined"
         names = {f"{m}::{n}": None for m, n in self._items}
+        import difflib
+
         near = difflib.get_close_matches(f"{module}::{name}", names, n=3)
         return text + (f"; the linker has {', '.join(near)}" if near else "")
 

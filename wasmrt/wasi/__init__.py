@@ -7,7 +7,6 @@ directories, wasi:sockets, wasi:http. Any 0.2.x import is served (versions match
 
 from wasmrt.runtime.component_linker import Linker, register_wasi
 
-from . import cli, clocks, filesystem, io, random
 from .config import WasiConfig
 
 __all__ = ["WasiConfig", "add_wasip2"]
@@ -17,6 +16,8 @@ VERSION = "0.2.6"
 
 def add_wasip2(linker: Linker) -> None:
     """Defines all interfaces in `linker`; each store's own WasiConfig (`Store.set_wasi`) says what its guests see."""
+    from . import cli, clocks, filesystem, io, random
+
     for room in (io, cli, clocks, random, filesystem):
         room.define(linker, VERSION)
 
