@@ -327,10 +327,54 @@ def test_codec(codec: Callable[[str], Path]) -> None:
     assert interface.Codec.encode.__doc__ == "encode: func(data: any-array) -> result<any-array, error>"
 
 
-@pytest.mark.network
-@pytest.mark.parametrize("name", ["codec_front.py"])
-def test_examples(name: str, codec: Callable[[str], Path], repository: Path) -> None:
-    codec("zstd")
+def example(repository: Path, name: str) -> str:
     done = subprocess.run([sys.executable, f"examples/{name}"], cwd=repository, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "refused" in done.stdout
+    return done.stdout
+
+
+@pytest.mark.network
+def test_example_of_a_codec(codec: Callable[[str], Path], repository: Path) -> None:
+    codec("zstd")
+    assert "refused" in example(repository, "codec_front.py")
+
+
+def test_example_of_plugins(repository: Path) -> None:
+    lines = example(repository, "plugins.py").splitlines()
+    assert "  import app:host/log@1.0.0;" in lines
+    assert lines[-2:] == ["[greeter] hello from a guest: 42", "[greeter] closed"]
+
+
+def test_an_interface_serves_another_component(dropped: list[int]) -> None:
+    """Composition at run time: a guest resource is a host resource to the other guest, and is dropped with it."""
+    counters = wasmrt.load(COUNTERS, {"report": dropped.append}).counters
+    text = """(component
+      (import "counters" (instance $c
+        (export "counter" (type $counter (sub resource)))
+        (type $own (own $counter)) (type $borrow (borrow $counter))
+        (export "[constructor]counter" (func (param "start" u32) (result $own)))
+        (export "[method]counter.get" (func (param "self" $borrow) (result u32)))
+        (export "import" (func (param "class" u32) (result u32)))))
+      (alias export $c "counter" (type $counter))
+      (core func $new (canon lower (func $c "[constructor]counter")))
+      (core func $get (canon lower (func $c "[method]counter.get")))
+      (core func $import (canon lower (func $c "import")))
+      (core func $drop (canon resource.drop $counter))
+      (core module $M
+        (import "" "new" (func $new (param i32) (result i32)))
+        (import "" "get" (func $get (param i32) (result i32)))
+        (import "" "import" (func $import (param i32) (result i32)))
+        (import "" "drop" (func $drop (param i32)))
+        (func (export "run") (param i32) (result i32) (local $h i32) (local $n i32)
+          (local.set $h (call $new (local.get 0)))
+          (local.set $n (i32.add (call $get (local.get $h)) (call $import (i32.const 1))))
+          (call $drop (local.get $h))
+          (local.get $n)))
+      (core instance $m (instantiate $M (with "" (instance
+        (export "new" (func $new)) (export "get" (func $get)) (export "import" (func $import)) (export "drop" (func $drop))))))
+      (func (export "run") (param "n" u32) (result u32) (canon lift (core func $m "run"))))"""
+    other: Any = wasmrt.load(text, {"counters": counters})
+    assert other.run(8) == 9
+    del other
+    assert counters.import_(0) == 0  # what nobody holds is dropped at the next call
+    assert dropped == [8]
