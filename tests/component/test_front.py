@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 import wasmrt
-from wasmrt.component import Component, Linker, Variant
+from wasmrt.component import Component, Linker, Record, Variant
+from wasmrt.front.resources import GuestResource, lifter, to_handles
+from wasmrt.spec import types as spec
 
 COUNTERS = """
 (component
@@ -88,6 +90,33 @@ def test_errors_are_exceptions(loaded: Any) -> None:
         loaded.counters.Counter.checked(101)
     assert caught.value.value == "too big"
     assert loaded.counters.sum_of(loaded.counters.Counter(1), loaded.counters.Counter(2)) == 3
+
+
+def test_resources_inside_of_values() -> None:
+    class Thing(GuestResource):
+        pass
+
+    key: Any = "thing"
+    own = spec.OwnType(key)
+
+    def lifted(ty: Any, value: Any) -> Any:
+        convert = lifter(ty, {key: Thing})
+        assert convert is not None
+        return convert(value)
+
+    (one,) = lifted(spec.ListType(own), [1])
+    assert isinstance(one, Thing) and to_handles([one, (one, 2), {"k": one}]) == [1, (1, 2), {"k": 1}]
+    assert to_handles(Variant("a", one)) == Variant("a", 1)
+    number, thing = lifted(spec.TupleType((spec.U8(), own)), (7, 1))
+    assert number == 7 and isinstance(thing, Thing)
+    record = lifted(spec.RecordType((("the-thing", own), ("n", spec.U8()))), Record(the_thing=1, n=2))
+    assert isinstance(record.the_thing, Thing) and to_handles(record) == {"the_thing": 1, "n": 2}
+    assert isinstance(lifted(spec.MapType(spec.U8(), own), {3: 1})[3], Thing)
+    two_cases = spec.VariantType((("a", own), ("b", own), ("c", None)))
+    assert isinstance(lifted(two_cases, Variant("b", 1)).payload, Thing)
+    assert lifted(two_cases, Variant("c")) == Variant("c")
+    assert lifted(spec.OptionType(own), None) is None
+    assert lifter(spec.ListType(spec.OptionType(spec.U8())), {key: Thing}) is None
 
 
 def test_names(loaded: Any) -> None:

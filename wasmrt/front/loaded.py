@@ -128,36 +128,25 @@ def _attribute(name: str) -> str:
     return f"{snake}_" if keyword.iskeyword(snake) else snake
 
 
-class Function:
-    """An exported function: positional arguments, or WIT parameter names as keywords. An `err` raises WitError."""
+class Function(functools.partial[Any]):
+    """An exported function: positional arguments, or WIT parameter names as keywords. An `err` raises WitError.
 
-    def __init__(self, owner: Loaded, interface: str, name: str, func: Any) -> None:
+    A partial without arguments, so that calls go straight to the low-level function where nothing is to be converted.
+    """
+
+    __name__: str
+    __qualname__: str
+    _owner: Loaded
+    _place: tuple[str, str]
+    _func: Any
+
+    def __new__(cls, owner: Loaded, interface: str, name: str, func: Any) -> Function:
+        self = super().__new__(cls, _converting(func, owner._classes))
         self._owner = owner
         self._place = interface, name
         self._func = func
-        self.__name__ = _attribute(parse_name(name).label or name)
-        self.__qualname__ = self.__name__
-        ty: spec.FuncType = func.type()
-        classes = owner._classes
-        self._lowers = any(holds_resources(param) for _, param in ty.params)
-        payload = ty.result.ok if isinstance(ty.result, spec.ResultType) else ty.result
-        lift = None if payload is None else lifter(payload, classes)
-        self._finish: Callable[[Any], Any] | None = lift
-        if isinstance(ty.result, spec.ResultType):
-            unwrap = unwrapper(ty.result)
-            self._finish = unwrap if lift is None else lambda value: lift(unwrap(value))
-        self._plain = not self._lowers and self._finish is None
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            kwargs = {name[:-1] if name.endswith("_") else name: value for name, value in kwargs.items()}
-        if self._plain:
-            return self._func(*args, **kwargs)
-        if self._lowers:
-            args = tuple(map(to_handles, args))
-            kwargs = {name: to_handles(value) for name, value in kwargs.items()}
-        value = self._func(*args, **kwargs)
-        return value if self._finish is None else self._finish(value)
+        self.__name__ = self.__qualname__ = _attribute(parse_name(name).label or name)
+        return self
 
     def __get__(self, obj: Any, cls: Any = None) -> Any:
         """A method of a resource is bound like any function; through the class it takes the object first."""
@@ -243,6 +232,30 @@ class Interface:
 
     def __repr__(self) -> str:
         return f"<interface {self._name}: {', '.join(sorted(self._names))}>"
+
+
+def _converting(func: Any, classes: Classes) -> Callable[..., Any]:
+    """`func` with objects for handles, exceptions for errors, and Python's spelling of keywords; itself when it needs none of these."""
+    ty: spec.FuncType = func.type()
+    lowers = any(holds_resources(param) for _, param in ty.params)
+    payload = ty.result.ok if isinstance(ty.result, spec.ResultType) else ty.result
+    lift = None if payload is None else lifter(payload, classes)
+    unwrap = unwrapper(ty.result) if isinstance(ty.result, spec.ResultType) else None
+    renames = {_attribute(name): name for name, _ in ty.params if keyword.iskeyword(name)}
+    if not lowers and lift is None and unwrap is None and not renames:
+        return func  # type: ignore[no-any-return]
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if lowers:
+            args = tuple(map(to_handles, args))
+        if kwargs:
+            kwargs = {renames.get(name, name): to_handles(value) if lowers else value for name, value in kwargs.items()}
+        value = func(*args, **kwargs)
+        if unwrap is not None:
+            value = unwrap(value)
+        return value if lift is None else lift(value)
+
+    return call
 
 
 def _constructor(function: Function) -> Callable[..., None]:
