@@ -14,8 +14,8 @@ from wasmrt.spec.core_types import VALTYPE_I32, CoreFuncType
 from wasmrt.spec.features import Features
 from wasmrt.translate import info
 from wasmrt.translate.translation import Translation
-from wasmrt.translate.whole import translate, validate
 from wasmrt.translate.type_table import ComponentTypes
+from wasmrt.translate.whole import translate, validate
 
 from . import builder as b
 from .core_reader import read_core_module
