@@ -66,6 +66,12 @@ world keywords { import %use: func(%as: u8, %list: u8, %error-context: u8, i8: u
 """
 
 TEXTS = {
+    "an instance exported as a smaller type": """(component
+      (component $C (import "f" (func $f)) (export "f" (func $f)) (export "g" (func $f)))
+      (import "f" (func $f))
+      (instance $i (instantiate $C (with "f" (func $f))))
+      (type $t (instance (export "f" (func))))
+      (export "f2" (instance $i) (instance (type $t))))""",
     "order of a world": """(component
       (import "a" (func $a (param "x" u32) (result string)))
       (import "b" (instance (export "t" (type (sub resource))) (type $u u32) (export "u" (type (eq $u))) (export "w" (func (param "q" u32)))))

@@ -143,6 +143,11 @@ class Evaluator:
                 else:
                     item = scope.get(d.item.sort, d.item.index)
                     item = Alias(item) if isinstance(item, Node) else item
+                    if d.type is not None and isinstance(item, Instance):
+                        # the type says what is visible; what is, stays what it was
+                        shown = self._declared(scope, d.type)
+                        assert isinstance(shown, Instance)
+                        item = Instance({name: item.exports[name] for name in shown.exports})
                 self._export(scope, d.name, d.item.sort, item)
             case r.ComponentDef():
                 scope.components.append(Component(d.definitions, scope))
