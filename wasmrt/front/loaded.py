@@ -6,16 +6,14 @@ so whatever is ours does.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import keyword
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wasmrt import wit
 from wasmrt.errors import ArgumentTypeError
 from wasmrt.runtime.component import Component
 from wasmrt.runtime.component_instance import ComponentInstance
@@ -29,6 +27,9 @@ from wasmrt.spec import types as spec
 from wasmrt.spec.names import parse_name
 
 from .resources import Classes, GuestResource, holds_resources, lifter, to_handles
+
+if TYPE_CHECKING:
+    from wasmrt import wit
 
 
 @dataclass(frozen=True)
@@ -271,6 +272,8 @@ def _camel(name: str) -> str:
 
 
 def _no_such(name: str, where: str, names: Mapping[str, Any]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     return f"{where} exports no {name!r}" + (f"; did you mean {', '.join(map(repr, near))}?" if near else f"; it has {', '.join(map(repr, sorted(names)[:10]))}")
 
@@ -311,6 +314,8 @@ class Loaded:
 
     @functools.cached_property
     def _signatures(self) -> wit.Signatures:
+        from wasmrt import wit  # what only documentation asks for is imported then
+
         return wit.Signatures(wit.read_world(self._handle.component._artifacts.skeleton))
 
     def __getattr__(self, name: str) -> Any:

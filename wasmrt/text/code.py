@@ -10,6 +10,7 @@ else is a method `_imm_<kind>`.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -88,8 +89,8 @@ class CodeParser(TypeParser):
     def __init__(self, module: ModuleEncoder) -> None:
         super().__init__(module.source, module.i)
         self.module = module
-        self.leb: dict[str, dict[str, bytes]] = module.leb | {"locals": {}}
-        self.local_space = Space("local")
+        # encoded indices by index space and token
+        self.leb: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
         self.begin()
 
     def begin(self) -> None:

@@ -49,6 +49,7 @@ _WORDS = {
     "elems": "elem segment",
     "datas": "data segment",
 }
+_NONE_YET = dict.fromkeys(_WORDS, 0)
 _FIELD_SPACES = {word: space for word, (_, space) in EXTERNS.items()} | {"elem": "elems", "data": "datas"}
 # subsections of the name section, in order
 _NAMED = {4: "types", 5: "tables", 6: "memories", 7: "globals", 8: "elems", 9: "datas"}
@@ -61,6 +62,16 @@ def encode_module(source: Source, at: int, end: str = ")", name: ID | None = Non
     `name` is the module's identifier if it stands before `at`."""
     encoder = ModuleEncoder(source, at)
     return encoder.module(end, name), encoder.i
+
+
+class _Spaces(dict[str, Space]):
+    """The index spaces of a module, made when first asked for."""
+
+    __slots__ = ()
+
+    def __missing__(self, name: str) -> Space:
+        space = self[name] = Space(_WORDS[name])
+        return space
 
 
 class ModuleEncoder(TypeParser):
@@ -82,7 +93,6 @@ class ModuleEncoder(TypeParser):
         "hints",
         "imports",
         "label_names",
-        "leb",
         "local_names",
         "memories",
         "module_name",
@@ -101,10 +111,9 @@ class ModuleEncoder(TypeParser):
 
     def __init__(self, source: Source, at: int) -> None:
         super().__init__(source, at)
-        self.spaces = {name: Space(word) for name, word in _WORDS.items()}
-        self.leb: dict[str, dict[str, bytes]] = {name: {} for name in _WORDS}
+        self.spaces = _Spaces()
         self.types, self.tags = self.spaces["types"], self.spaces["tags"]
-        self.next = dict.fromkeys(_WORDS, 0)
+        self.next = _NONE_YET.copy()
         self.fields: list[tuple[int, int]] = []
         self.type_defs: list[bytes] = []
         self.signatures: dict[int, Signature] = {}
@@ -680,7 +689,7 @@ class ModuleEncoder(TypeParser):
         if self.needs_data_count:
             bodies["datacount"] = uleb(len(self.datas))
         out = [MAGIC, *self.customs.get(("before", "first"), ())]
-        for section, code in SECTIONS.items():
+        for section, code in SECTIONS.items() if bodies or self.customs else ():
             out += self.customs.get(("before", section), ())
             if section == "code" and self.hints:
                 out.append(self._hint_section())
@@ -714,7 +723,12 @@ class ModuleEncoder(TypeParser):
         return out + _names(11, self._item_names("tags"))
 
     def _item_names(self, space: str) -> list[tuple[int, bytes]]:
-        found = {index: name[1:].encode() for name, index in self.spaces[space].ids.items()}
+        if space not in self.spaces:
+            return []
+        ids = self.spaces[space].ids
+        if not ids and not self.annotated_names:
+            return []
+        found = {index: name[1:].encode() for name, index in ids.items()}
         found.update(self.annotated_names.get(space, {}))
         return sorted(found.items())
 

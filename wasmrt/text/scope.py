@@ -36,6 +36,16 @@ _MODULE_DECLARATIONS = {IMPORT: 0, CORE_TYPE: 1, ALIAS: 2, EXPORT: 3}
 _SINGLE = frozenset((CUSTOM, CORE_MODULE, COMPONENT, START))
 
 
+class _Spaces(dict[Sort, Space]):
+    """The index spaces of a scope, made when first asked for."""
+
+    __slots__ = ()
+
+    def __missing__(self, sort: Sort) -> Space:
+        space = self[sort] = Space(sort.value)
+        return space
+
+
 class Scope:
     """A component, or a component, instance or module type. `kind` is the word that opens it."""
 
@@ -58,7 +68,7 @@ class Scope:
         self.name = name
         self.declared = {"component": None, "module type": _MODULE_DECLARATIONS}.get(kind, _DECLARATIONS)
         self.items: list[tuple[int, bytes]] = []
-        self.spaces = {sort: Space(sort.value) for sort in Sort}
+        self.spaces = _Spaces()
         self.named: dict[Sort, dict[int, bytes]] = {}
         self.outer: dict[tuple[Sort, ID], int] = {}
         # of a component: what to export after its last field
@@ -104,7 +114,7 @@ class Scope:
     def names(self) -> bytes:
         """The body of the `component-name` section, or nothing."""
         out = b"" if self.name is None else _subsection(0, sized(self.name[1:].encode()))
-        for sort in _NAME_ORDER:
+        for sort in _NAME_ORDER if self.named else ():
             found = self.named.get(sort)
             if found:
                 names = [uleb(index) + sized(name) for index, name in sorted(found.items())]
