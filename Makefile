@@ -21,7 +21,8 @@ help:
 	@echo "make test          all Python tests (ARGS='-k name')      make test-c      C unit tests under ASan and UBSan"
 	@echo "make test-spec     tests/spec                             make test-golden golden disassembly (BLESS=1 rewrites)"
 	@echo "make asan|ubsan    Python tests on a sanitized library    make debug       the same on a library with checks on"
-	@echo "make fuzz          fuzzers for FUZZ_SECONDS=$(FUZZ_SECONDS)                   make lint types format"
+	@echo "make fuzz          fuzzers for FUZZ_SECONDS=$(FUZZ_SECONDS), TARGET=text, module, component, artifact or jit"
+	@echo "make lint types format"
 	@echo "make bisect-jit    the function that is compiled wrongly: ARGS='FILE.wast' or ARGS='FILE.wasm --invoke NAME --arg 1 ...'"
 	@echo "make bench         benchmarks beside wasmtime, written to bench/results    make bench-smoke  the quick part"
 	@echo "make docs clean"
@@ -57,8 +58,15 @@ test-spec: build
 test-golden: build
 	@BLESS=$(BLESS) $(PYTEST) tests/golden $(ARGS) $(OR_EMPTY)
 
+# what TARGET picks; without one, all of them
+FUZZ_text      := tests/fuzz/test_text.py
+FUZZ_module    := tests/fuzz/test_module_bytes.py
+FUZZ_component := tests/fuzz/test_component_bytes.py tests/fuzz/test_hostile.py --deselect tests/fuzz/test_hostile.py::test_damaged_artifacts
+FUZZ_artifact  := tests/fuzz/test_hostile.py::test_damaged_artifacts
+FUZZ_jit       := tests/fuzz/test_programs.py
 fuzz: build
-	@WASMRT_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) tests/fuzz $(ARGS) $(OR_EMPTY)
+	@$(if $(TARGET),$(if $(FUZZ_$(TARGET)),,echo "no fuzzer $(TARGET): text, module, component, artifact or jit"; exit 1))
+	@WASMRT_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) $(if $(TARGET),$(FUZZ_$(TARGET)),tests/fuzz) $(ARGS) $(OR_EMPTY)
 
 bisect-jit: build
 	@$(BIN)/python -m tools.bisect_jit $(ARGS)

@@ -121,7 +121,7 @@ def subject(name: str, whole: bytes) -> tuple[bytes, Callable[[bytes], object]]:
     import wasmrt
     from wasmrt.component import Component
 
-    engine = wasmrt.Engine(wasmrt.Config(consume_fuel=name in ("guest", "artifact")))
+    engine = wasmrt.Engine(wasmrt.Config(consume_fuel=name in ("guest", "artifact"), wasm_memory64=name == "module"))
     if name == "component":
         return whole, lambda data: Component(engine, data)
     if name == "module":

@@ -16,7 +16,13 @@ from wasmrt import Config, Engine, Instance, Module, Store, Trap
 from .programs import F32, F64, I32, I64, INTERESTING, INTERESTING64, V128, Program
 from .vectors import VectorProgram
 
-WAYS: tuple[dict[str, Any], ...] = ({}, {"portable": True}, {"memory_reservation": 1 << 26}, {"debug_checks": True})
+WAYS: tuple[dict[str, Any], ...] = (
+    {},
+    {"portable": True},
+    {"memory_reservation": 1 << 26},
+    {"debug_checks": True},
+    {"careful_functions": (0, 0xFFFFFFFF)},
+)
 VECTOR_WAYS = (*WAYS, {"cpu": ("AVX",)})  # neither AVX2 nor FMA
 FLOATS = (0.0, -0.0, 1.5, -2.25, 1e10, 3e38, float("inf"), 123.0)
 MEMORY_BYTES = 65536

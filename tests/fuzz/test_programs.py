@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
+from . import seeds
 from .oracle import VECTOR_WAYS, WAYS, difference
 from .vectors import VectorProgram
 
-SEEDS = int(os.environ.get("WASMRT_FUZZ_SECONDS", "0")) * 15 or 60
 BLOCK = 20
+FIRST = seeds.first(0)
+BLOCKS = range(FIRST, FIRST + (int(seeds.SECONDS * 10) or 60), BLOCK)
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
+@pytest.mark.parametrize("first", BLOCKS)
 def test_same_as_wasmtime(first: int) -> None:
     wasmtime = pytest.importorskip("wasmtime")
     engine = wasmtime.Engine()
@@ -21,7 +21,7 @@ def test_same_as_wasmtime(first: int) -> None:
     assert not any(found), "\n".join(filter(None, found))
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
+@pytest.mark.parametrize("first", BLOCKS)
 def test_vectors_same_as_wasmtime(first: int) -> None:
     wasmtime = pytest.importorskip("wasmtime")
     engine = wasmtime.Engine()

@@ -4,7 +4,6 @@ that goes with their size."""
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import time
 
@@ -15,8 +14,10 @@ from wasmrt.errors import TextError, WasmError
 from wasmrt.text import encode, print_wasm
 from wasmrt.text import script as s
 
+from . import seeds
+
 SCRIPTS = [name for _, name in (*expectations.scripts("core"), *expectations.scripts("component"))]
-SECONDS = float(os.environ.get("WASMRT_FUZZ_SECONDS") or 6) / 2
+SECONDS = (seeds.SECONDS or 6) / 2
 WORDS = ["(", ")", "(@", "(@name", "(;", ";)", ";;", '"', "\\", "$", "0x", "nan:0x", "(type", "(func", "end", "else", "async", "\0", "é", "-", "_", "9" * 40, "block", "(component", "(instance", "(alias outer 1 0"]  # fmt: skip
 
 
@@ -48,7 +49,9 @@ def mutated(rng: random.Random, data: bytes) -> bytes:
 
 @pytest.mark.skipif(not SCRIPTS, reason=expectations.ABSENT)
 def test_texts() -> None:
-    rng = random.Random(1)
+    seed = seeds.first(1)
+    print("WASMRT_FUZZ_SEED", seed)
+    rng = random.Random(seed)
     texts = corpus(20_000)
     pieces: list[bytes] = []
     for text in texts:
@@ -81,7 +84,9 @@ def test_texts() -> None:
 
 @pytest.mark.skipif(not SCRIPTS, reason=expectations.ABSENT)
 def test_binaries() -> None:
-    rng = random.Random(2)
+    seed = seeds.first(2)
+    print("WASMRT_FUZZ_SEED", seed)
+    rng = random.Random(seed)
     binaries = []
     for text in corpus(20_000):
         for directive in s.parse_script(text):
