@@ -22,6 +22,7 @@ from wasmrt.runtime.config import Config
 from wasmrt.runtime.engine import Engine
 from wasmrt.runtime.linker import Linker
 from wasmrt.runtime.module import Instance, Module
+from wasmrt.runtime.source import checked_binary
 from wasmrt.runtime.store import Store
 from wasmrt.runtime.types import FuncType, GlobalType, TrapCode, ValType
 from wasmrt.spec import types as t
@@ -357,9 +358,9 @@ class ScriptRunner:
         try:
             data = directive.module.encode()
             if directive.module.kind == "module":
-                Module.validate(self.engine, data)
+                Module.validate(self.engine, checked_binary(data, "Module"))
             else:
-                Component(self.engine, data)
+                Component.from_binary(self.engine, data)
         except UnsupportedError:
             raise
         except (PlacedError, TextError):

@@ -41,8 +41,10 @@ def checked_binary(data: Any, what: str) -> bytes:
         binary = data if isinstance(data, bytes) else memoryview(data).tobytes()
     except TypeError:
         raise ArgumentTypeError(f"expected bytes-like, got {type(data).__name__}") from None
+    if len(binary) < 8 and (WASM_MAGIC + CORE_VERSION).startswith(binary):
+        raise DecodeError("unexpected end", offset=len(binary), expected="magic number and version, 8 bytes")
     if binary[:4] != WASM_MAGIC:
-        raise DecodeError("bad magic number", offset=0, expected="\\0asm")
+        raise DecodeError("magic header not detected", offset=0, expected="\\0asm")
     found = KINDS.get(binary[4:8])
     if found is None:
         raise DecodeError(f"unknown binary version {binary[4:8].hex(' ')}", offset=4, expected=f"a {what}'s version")
