@@ -21,12 +21,12 @@ from pathlib import Path
 
 import pytest
 
+from . import seeds
+
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = Path(__file__).with_name("hostile.py")
 PEAK_BYTES = 1 << 30
 CHUNK = 1000
-
-from . import seeds
 
 pytest.importorskip("wasmrt.component", exc_type=ImportError)
 
