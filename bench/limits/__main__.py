@@ -1,0 +1,98 @@
+"""`python -m bench.limits`: wasmrt beside its floor and the peer, in interleaved rounds. CPU time of one operation, medians.
+
+The goal of a row is 1.5 times the floor plus 25 ns for each realloc or post-return call of the guest; "least" is how many times faster than the peer it
+must be. Exit status 1 with --check when a row misses its least.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from bench.interleave import Candidate, Comparison, interleave
+
+from .cases import Case, Work, cases
+from .cases import peer as peer_guests
+
+GUEST_CALL = 25e-9
+SPAN = 0.004  # about what one candidate takes in one round
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def measure(case: Case, rounds: int, seconds: float, with_peer: bool) -> Comparison:
+    """Seconds of one operation for ours, dropin, floor and peer, as far as the row has them."""
+    works: dict[str, Work] = {"ours": case.ours()}
+    for name, make in (("dropin", case.dropin), ("floor", case.floor), ("peer", case.peer if with_peer else None)):
+        if make is not None:
+            works[name] = make()
+    candidates: dict[str, Candidate] = {}
+    scale: dict[str, int] = {}
+    for name, work in works.items():
+        work.seconds(1)
+        times = max(1, int(SPAN / max(work.seconds(2), 1e-9)))
+        times = max(1, int(SPAN / max(work.seconds(times), 1e-9)))
+        candidates[name] = work.candidate(times)
+        scale[name] = times * work.operations
+    comparison = interleave(candidates, rounds, 1, seconds)
+    for name, samples in comparison.samples.items():
+        samples.wall = [value / scale[name] for value in samples.wall]
+        samples.cpu = [value / scale[name] for value in samples.cpu]
+    return comparison
+
+
+def row_of(case: Case, comparison: Comparison) -> tuple[list[str], bool]:
+    """The cells of a row, and whether its least was reached."""
+    found = {name: samples.median() for name, samples in comparison.samples.items()}
+    cells = [case.title, _duration(found["ours"]), _duration(found["dropin"]) if "dropin" in found else ""]
+    fits = True
+    if "floor" in found:
+        goal = 1.5 * found["floor"] + GUEST_CALL * case.guest_calls
+        cells += [_duration(found["floor"]), f"{found['ours'] / goal:.2f}"]
+    else:
+        cells += ["", ""]
+    if "peer" in found:
+        ratio = comparison.ratio("peer", "ours").median
+        cells += [_duration(found["peer"]), f"{ratio:,.0f}"]
+        fits = case.least is None or ratio >= case.least
+    else:
+        cells += ["", ""]
+    cells.append(f"{case.least:,.0f}" if case.least else case.note)
+    return cells, fits
+
+
+HEAD = ["operation", "wasmrt", "as drop-in", "floor", "of goal", "wasmtime-py", "times faster", "at least"]
+
+
+@click.command(help=__doc__)
+@click.option("--only", default="", help="rows whose title contains this")
+@click.option("--rounds", default=15, show_default=True)
+@click.option("--seconds", default=4.0, show_default=True, help="at most, for each row")
+@click.option("--peer/--no-peer", default=True, show_default=True)
+@click.option("--check", is_flag=True, help="fail when a row misses its least")
+def main(only: str, rounds: int, seconds: float, peer: bool, check: bool) -> None:
+    print("| " + " | ".join(HEAD) + " |\n|" + " --- |" * len(HEAD))
+    missed: list[str] = []
+    for case in cases():
+        if only.lower() not in case.title.lower():
+            continue
+        try:
+            cells, fits = row_of(case, measure(case, rounds, seconds, peer))
+        except Exception as error:  # one row that cannot run must not hide the others
+            cells, fits = [case.title, f"{type(error).__name__}: {error}"[:90]] + [""] * (len(HEAD) - 2), False
+        print("| " + " | ".join(cells) + " |", flush=True)
+        if not fits:
+            missed.append(case.title)
+    peer_guests.cache_clear()  # the peer's destructors fail once the interpreter is going down
+    if check and missed:
+        sys.exit("missed: " + ", ".join(missed))
+
+
+if __name__ == "__main__":
+    main()
