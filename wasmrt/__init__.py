@@ -27,6 +27,7 @@ from wasmrt.errors import (
     WitError,
 )
 from wasmrt.front import handle, load
+from wasmrt.runtime.cache import CacheConfig
 from wasmrt.runtime.config import Config
 from wasmrt.runtime.engine import Engine
 from wasmrt.runtime.linker import InstancePre, Linker
@@ -53,6 +54,7 @@ __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
     "ArtifactError",
+    "CacheConfig",
     "Caller",
     "Config",
     "DecodeError",

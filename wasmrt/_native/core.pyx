@@ -212,6 +212,10 @@ cdef class Tunables:
     def consume_fuel(self) -> bool:
         return bool(self.c_tunables.consume_fuel)
 
+    def key(self) -> bytes:
+        """All of it, CPU features included, to hash or to compare."""
+        return (<const uint8_t *>&self.c_tunables)[: sizeof(self.c_tunables)]
+
 
 def cpu_features() -> tuple[int, int]:
     """Bits of (this host's features, the portable baseline), as the compiler may use them."""

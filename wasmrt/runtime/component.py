@@ -19,6 +19,7 @@ from wasmrt.spec.features import Features
 from wasmrt.translate import info
 from wasmrt.translate.type_table import ComponentTypes
 
+from . import cache
 from . import source as sources
 from .engine import Engine, next_compiled_module_id
 from .module import CodeObject, Module, info_section, module_info, with_path
@@ -104,8 +105,13 @@ class Component:
     def __init__(self, engine: Engine, source: Any) -> None:
         if not isinstance(engine, Engine):
             raise ArgumentTypeError(f"expected an Engine, got {type(engine).__name__}")
-        code = compile_component(engine, sources.binary_of(source, "Component"))
-        self._adopt(engine, code, None)
+        cache.compile_once(
+            engine.cache,
+            "component",
+            source,
+            lambda: compile_component(engine, sources.binary_of(source, "Component")),
+            lambda code: self._adopt(engine, code, None),
+        )
 
     @classmethod
     def from_parts(

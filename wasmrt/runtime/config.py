@@ -11,6 +11,8 @@ from typing import Any
 from wasmrt.errors import ArgumentTypeError, ArgumentValueError, WasmError
 from wasmrt.spec._gen import features
 
+from .cache import cache_config
+
 # name: (type, default, what it does)
 OPTIONS: dict[str, tuple[type, Any, str]] = {
     "epoch_interruption": (bool, False, "guest code traps once the engine's epoch passes the store's deadline"),
@@ -33,6 +35,7 @@ OPTIONS: dict[str, tuple[type, Any, str]] = {
     "wasm_component_model": (bool, True, "components at all"),
     "wasm_component_model_map": (bool, True, "map<K, V> types"),
     "wasm_component_model_implements": (bool, True, "(implements ...) on imports and exports"),
+    "cache": (object, None, "keep what is compiled in a folder: True, its path, or a CacheConfig"),
     "shared_memory": (bool, False, "shared memories can be made by the host"),
 }
 
@@ -50,6 +53,9 @@ INERT: dict[str, type] = {
     "macos_use_mach_ports": bool,
     "wasm_stack_switching": bool,
 }
+
+# Options that do not change what is compiled. All others are part of a cache entry's name.
+RUN_TIME = {"cache", "epoch_interruption", "max_wasm_stack", "parallel_compilation", "shared_memory"}
 
 FEATURE_ROWS = {row.attribute: row for row in features.WASM_FEATURE if row.attribute}
 
@@ -81,6 +87,8 @@ class Config:
             bit = 1 << FEATURE_ROWS[name].bit
             features_now = self._features | bit if value else self._features & ~bit
             object.__setattr__(self, "_features", features_now)
+        elif name == "cache":
+            self._values[name] = cache_config(value)
         elif name in OPTIONS:
             _check(name, value, OPTIONS[name][0])
             if OPTIONS[name][0] is int and value < 0:
@@ -113,6 +121,12 @@ class Config:
     def wasm_features(self) -> int:
         """WASM_FEATURE bits that are on."""
         return int(self._features)
+
+    @property
+    def compiled_settings(self) -> bytes:
+        """All that decides what is compiled, as bytes to hash."""
+        values = {name: value for name, value in sorted(self._values.items()) if name not in RUN_TIME}
+        return repr((self._features, values)).encode()
 
     def copy(self) -> Config:
         """An independent copy."""

@@ -8,6 +8,7 @@ import os
 from wasmrt._native import core
 from wasmrt.errors import ArgumentTypeError, WasmError
 
+from .cache import Cache, log
 from .config import Config
 
 GUARDED_RESERVATION = 1 << 32
@@ -53,10 +54,24 @@ class Engine:
             debug_checks=self.config.debug_checks,
             careful_functions=self.config.careful_functions,
         )
+        self.cache = self._open_cache()
         self.types = core.TypeRegistry()
         self.epoch = core.EpochCounter()
         if self.config.signals_based_traps:
             core.install_signal_handlers()
+
+    def _open_cache(self) -> Cache | None:
+        """A folder that was named must be usable; a machine without the default one only goes without."""
+        wanted = self.config.cache
+        if wanted is None:
+            return None
+        try:
+            return Cache(wanted, self.config.compiled_settings + self.tunables.key())
+        except (WasmError, RuntimeError) as error:  # RuntimeError: no home
+            if wanted.directory is not None:
+                raise
+            log("cache: off: %s", error)
+            return None
 
     @property
     def compile_threads(self) -> int:

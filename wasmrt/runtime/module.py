@@ -11,6 +11,7 @@ from wasmrt.artifact import info as artifact
 from wasmrt.errors import ArgumentTypeError, ArtifactError, LinkError, PlacedError, WasmError
 from wasmrt.spec.core_types import MemoryType, TableType
 
+from . import cache
 from . import source as sources
 from .engine import Engine, next_compiled_module_id
 from .store import Store
@@ -50,19 +51,16 @@ class Module:
     def __init__(self, engine: Engine, source: Any) -> None:
         if not isinstance(engine, Engine):
             raise ArgumentTypeError(f"expected an Engine, got {type(engine).__name__}")
-        data = sources.binary_of(source, "Module")
-        decoded = wasm.CoreModule(data, engine.wasm_features)
-        info = module_info(decoded)
-        code = core.build_image(
-            KIND_MODULE,
-            [decoded],
-            engine.tunables,
-            engine.wasm_features,
-            [],
-            artifact.encode(info),
-            threads=engine.compile_threads,
+        cache.compile_once(
+            engine.cache,
+            "module",
+            source,
+            lambda: compile_module(engine, sources.binary_of(source, "Module")),
+            lambda code: self._adopt_image(engine, code),
         )
-        self._adopt(CodeObject(engine, code), 0, info)
+
+    def _adopt_image(self, engine: Engine, code: core.CodeMemory) -> None:
+        self._adopt(CodeObject(engine, code), 0, artifact.decode(info_section(code), artifact.ModuleInfo))
 
     def _adopt(self, code_object: CodeObject, index: int, info: artifact.ModuleInfo) -> None:
         self._engine = code_object.engine
@@ -153,6 +151,20 @@ class Module:
 
     def __repr__(self) -> str:
         return f"<wasmrt.Module {self.name or ''} {len(self._info.imports)} imports, {len(self._info.exports)} exports>"
+
+
+def compile_module(engine: Engine, data: bytes) -> core.CodeMemory:
+    """Decodes, validates and compiles a binary into a sealed image."""
+    decoded = wasm.CoreModule(data, engine.wasm_features)
+    return core.build_image(
+        KIND_MODULE,
+        [decoded],
+        engine.tunables,
+        engine.wasm_features,
+        [],
+        artifact.encode(module_info(decoded)),
+        threads=engine.compile_threads,
+    )
 
 
 def module_info(decoded: wasm.CoreModule) -> artifact.ModuleInfo:

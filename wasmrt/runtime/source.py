@@ -17,14 +17,8 @@ def binary_of(source: Any, what: str) -> bytes:
     """The binary of a source given to `Module` or `Component` (`what`), as immutable bytes."""
     if isinstance(source, str):
         return from_text(source, what)
-    if isinstance(source, os.PathLike):
-        raise ArgumentTypeError(f"expected bytes or text, got a path: use {what}.from_file")
-    try:
-        view = memoryview(source)
-    except TypeError:
-        raise ArgumentTypeError(f"expected bytes-like or str, got {type(source).__name__}") from None
-    data = source if isinstance(source, bytes) else view.tobytes()
-    if data[:1] == b"\0":
+    data, is_text = raw(source, what)
+    if not is_text:
         return checked_binary(data, what)
     if not data:
         raise DecodeError(f"empty input is no {what}", offset=0, expected="the magic number \\0asm")
@@ -33,6 +27,20 @@ def binary_of(source: Any, what: str) -> bytes:
     except UnicodeDecodeError:
         raise DecodeError("neither WebAssembly binary nor text", offset=0, expected="the magic number \\0asm") from None
     return from_text(text, what)
+
+
+def raw(source: Any, what: str) -> tuple[bytes, bool]:
+    """A source as immutable bytes, undecoded, and whether they are text."""
+    if isinstance(source, str):
+        return source.encode("utf-8", "surrogatepass"), True
+    if isinstance(source, os.PathLike):
+        raise ArgumentTypeError(f"expected bytes or text, got a path: use {what}.from_file")
+    try:
+        view = memoryview(source)
+    except TypeError:
+        raise ArgumentTypeError(f"expected bytes-like or str, got {type(source).__name__}") from None
+    data = source if isinstance(source, bytes) else view.tobytes()
+    return data, data[:1] != b"\0"
 
 
 def checked_binary(data: Any, what: str) -> bytes:
