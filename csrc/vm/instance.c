@@ -336,13 +336,11 @@ VMFuncRef *wr_instance_start(WrInstance *instance)
 
 VMContext *wr_instance_vmctx(WrInstance *instance) { return instance->vmctx; }
 
-bool wr_instance_export_by_index(WrInstance *instance, uint32_t export_index, WrExtern *out_extern)
+bool wr_instance_item(WrInstance *instance, uint32_t kind, uint32_t index, WrExtern *out_extern)
 {
     const WasmModule *module = instance->module;
-    if (export_index >= module->num_exports) return false;
-    uint32_t index = module->exports[export_index].index;
-    *out_extern = (WrExtern){ .kind = module->exports[export_index].kind };
-    switch (out_extern->kind) {
+    *out_extern = (WrExtern){ .kind = kind };
+    switch (kind) {
     case WASM_EXTERN_FUNC: out_extern->func = index < module->num_funcs ? vm_instance_func(instance, index) : NULL; break;
     case WASM_EXTERN_TABLE: out_extern->table = index < module->num_tables ? instance->tables[index] : NULL; break;
     case WASM_EXTERN_MEMORY: out_extern->memory = index < module->num_memories ? instance->memories[index] : NULL; break;
@@ -351,6 +349,12 @@ bool wr_instance_export_by_index(WrInstance *instance, uint32_t export_index, Wr
     default: break;
     }
     return out_extern->func != NULL;
+}
+
+bool wr_instance_export_by_index(WrInstance *instance, uint32_t export_index, WrExtern *out_extern)
+{
+    const WasmModule *module = instance->module;
+    return export_index < module->num_exports && wr_instance_item(instance, module->exports[export_index].kind, module->exports[export_index].index, out_extern);
 }
 
 bool wr_instance_export(WrInstance *instance, const char *name, size_t name_length, WrExtern *out_extern)

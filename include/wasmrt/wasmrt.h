@@ -102,6 +102,8 @@ WR_API bool wr_instance_new(WrStore *store, CodeMemory *code, uint32_t module_in
 WR_API VMFuncRef *wr_instance_start(WrInstance *instance); /* NULL: none */
 WR_API bool wr_instance_export(WrInstance *instance, const char *name, size_t name_length, WrExtern *out_extern);
 WR_API bool wr_instance_export_by_index(WrInstance *instance, uint32_t export_index, WrExtern *out_extern);
+/* Item `index` of an instance's index space of a WasmExternKind, of which it need not be an export; a function must be one whose address is taken. */
+WR_API bool wr_instance_item(WrInstance *instance, uint32_t kind, uint32_t index, WrExtern *out_extern);
 WR_API VMContext *wr_instance_vmctx(WrInstance *instance);
 
 WR_API WrMemory *wr_memory_new(WrStore *store, const WasmLimits *limits, const WrTunables *tunables, WrError *error);

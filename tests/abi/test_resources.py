@@ -365,7 +365,7 @@ def test_borrows_must_be_dropped_before_the_call_returns(instantiate: Make) -> N
 
 def test_what_the_host_lends_is_the_same_object_until_the_call_ends(instantiate: Make) -> None:
     host = Host(instantiate)
-    state = host.instance._made.state
+    state = host.instance._state
     for _ in range(5):
         host.exports.look(Thing(2))
         host.exports.use(2)

@@ -325,6 +325,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     VMFuncRef *wr_instance_start(WrInstance *instance)
     bint wr_instance_export(WrInstance *instance, const char *name, size_t name_length, WrExtern *out_extern)
     bint wr_instance_export_by_index(WrInstance *instance, uint32_t export_index, WrExtern *out_extern)
+    bint wr_instance_item(WrInstance *instance, uint32_t kind, uint32_t index, WrExtern *out_extern)
     VMContext *wr_instance_vmctx(WrInstance *instance)
     WrMemory *wr_memory_new(WrStore *store, const WasmLimits *limits, const WrTunables *tunables, WrError *error)
     VMMemoryDef *wr_memory_def(WrMemory *memory)

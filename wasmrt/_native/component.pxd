@@ -9,6 +9,28 @@ from wasmrt._native.core cimport Store, vectorcallfunc
 from wasmrt._native.resources cimport ComponentInstance, RuntimeInstance
 
 
+cdef enum:
+    LOWER
+    RESOURCE_NEW
+    RESOURCE_REP
+    RESOURCE_DROP
+    ADAPTER_TRAP
+    TRANSCODER
+    TRANSFER_OWN
+    TRANSFER_BORROW
+    ENTER_CALL
+    EXIT_CALL
+
+
+# A trampoline of a component, as its host contexts are made from it.
+cdef struct TrampolineRow:
+    uint32_t kind
+    uint32_t type_id
+    const void *wasm_call
+    uint32_t a, b, c
+    void *lowered                        # LOWER: the LoweredImport, borrowed
+
+
 cdef class ComponentFunc:
     cdef vectorcallfunc vectorcall
     cdef c.VMFuncRef *func
@@ -28,11 +50,13 @@ cdef class ComponentFunc:
 
 
 cdef class LoweredImport:
-    cdef ComponentInstance owner
-    cdef RuntimeInstance *instance
+    cdef uint32_t instance               # RuntimeComponentInstanceIndex
     cdef Plan plan
     cdef object function
     cdef bint pass_store
     cdef uint32_t encoding
     cdef uint32_t memory, realloc        # slots of the owner, or NO_SLOT
     cdef str name
+
+
+cdef int bind_trampoline(ComponentInstance state, const TrampolineRow *row, size_t index, c.WrHostFunc *out) except -1

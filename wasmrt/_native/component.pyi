@@ -8,17 +8,6 @@ from .core import Store, VMFuncRef
 from .externs import Func
 from .resources import ComponentInstance
 
-LOWER: int
-RESOURCE_NEW: int
-RESOURCE_REP: int
-RESOURCE_DROP: int
-ADAPTER_TRAP: int
-TRANSCODER: int
-TRANSFER_OWN: int
-TRANSFER_BORROW: int
-ENTER_CALL: int
-EXIT_CALL: int
-
 class ComponentFunc:
     store: Store
     name: str
@@ -40,10 +29,10 @@ def lift_func(
     post_return: int | None = None,
     name: str = "",
 ) -> ComponentFunc: ...
-def make_trampolines(state: ComponentInstance, rows: list[tuple[int, int, int, int, int, int]]) -> list[Func]: ...
-def set_import(
-    state: ComponentInstance,
-    trampoline: int,
+
+class LoweredImport: ...
+
+def lower_import(
     plan: Plan,
     function: Callable[..., Any],
     *,
@@ -53,4 +42,4 @@ def set_import(
     memory: int | None = None,
     realloc: int | None = None,
     name: str = "",
-) -> None: ...
+) -> LoweredImport: ...

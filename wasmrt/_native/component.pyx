@@ -8,14 +8,7 @@ has run poisons the component instance.
 An import reaches `import_call` from machine code, with the GIL held or let go: arguments are lifted onto the C stack, the callable is called by
 vectorcall, its result is checked and lowered by the caller's realloc. A Python exception stays in the store until the outermost guest frame is left.
 
-How the instantiation loop uses this room (`state` is a `resources.ComponentInstance`):
-
->>> plan = Plan(compile_func(func_type))                       # cached by the component
->>> trampolines = make_trampolines(state, rows)                # once, before the first initializer; one externs.Func a TrampolineIndex
->>> set_import(state, trampoline_index, plan, options..., function, pass_store)     # LowerImport
->>> func = lift_func(state, core_func, plan, options..., name) # ExportLiftedFunction
-
-A row of `make_trampolines` is (kind, core type id, wasm_call address, a, b, c), zeros where nothing is meant:
+Instantiation (`instantiate.pyx`) binds trampolines here, one `TrampolineRow` each, zeros where nothing is meant:
 LOWER: a = runtime instance. RESOURCE_*: a = runtime instance, b = resource. TRANSCODER: a = row of transcode.def, b, c = memories.
 TRANSFER_*: a = resource, b, c = runtime instances. ENTER_CALL, EXIT_CALL: b, c = runtime instances.
 
@@ -53,17 +46,6 @@ cdef enum:
     MAX_CORE_VALUES = 18     # flat parameters, a return pointer, one spare
     INLINE_ARGUMENTS = 18
     NO_SLOT = 0xFFFFFFFF
-
-LOWER = 0
-RESOURCE_NEW = 1
-RESOURCE_REP = 2
-RESOURCE_DROP = 3
-ADAPTER_TRAP = 4
-TRANSCODER = 5
-TRANSFER_OWN = 6
-TRANSFER_BORROW = 7
-ENTER_CALL = 8
-EXIT_CALL = 9
 
 
 # ---- exports ----------------------------------------------------------------------------------------------------------------------------------------
@@ -297,11 +279,12 @@ cdef bint needs_memory(Plan plan) noexcept:
 # ---- imports ----------------------------------------------------------------------------------------------------------------------------------------
 
 cdef class LoweredImport:
-    """What the host context of a lowered import points at; filled by `set_import`."""
+    """What the host contexts of a lowered import point at, in every instance of an InstancePre; made by `lower_import`."""
 
 
-cdef int run_import(LoweredImport self, c.ValRaw *values) except -1:
+cdef int run_import(LoweredImport self, ComponentInstance owner, c.ValRaw *values) except -1:
     """Lifts the arguments, calls, lowers the result into `values` or through the return pointer."""
+    cdef RuntimeInstance *instance = &owner.instances[self.instance]
     cdef AbiCall call
     cdef Scope scope
     cdef PyObject *inline[INLINE_ARGUMENTS + 1]
@@ -310,19 +293,17 @@ cdef int run_import(LoweredImport self, c.ValRaw *values) except -1:
     cdef Plan plan = self.plan
     cdef uint32_t i, return_pointer = 0, num_lifted = 0
     cdef bint committed = False
-    if plan is None:
-        raise WasmError("an import was called before it was linked")
-    if not self.instance.may_leave[0]:
+    if not instance.may_leave[0]:
         raise trap_text(c.TRAP_CANNOT_LEAVE_COMPONENT, "cannot leave component instance")
     call_init(&call, plan)
     call.encoding = self.encoding
-    call.memory = NULL if self.memory == NO_SLOT else self.owner.memories[self.memory]
+    call.memory = NULL if self.memory == NO_SLOT else owner.memories[self.memory]
     if call.memory == NULL and self.memory != NO_SLOT:
         raise WasmError("an import was called before its memory was made")
-    call.realloc_func = NULL if self.realloc == NO_SLOT else self.owner.reallocs[self.realloc]
+    call.realloc_func = NULL if self.realloc == NO_SLOT else owner.reallocs[self.realloc]
     call.realloc_guest = REALLOC_HOOK
-    scope_init(&scope, self.instance)
-    set_hooks(&call, self.owner, &scope)
+    scope_init(&scope, instance)
+    set_hooks(&call, owner, &scope)
     if plan.result_spills:
         return_pointer = <uint32_t>values[1 if plan.params_spill else plan.params_flat].i32
     if plan.num_params > INLINE_ARGUMENTS:
@@ -333,7 +314,7 @@ cdef int run_import(LoweredImport self, c.ValRaw *values) except -1:
         lift_params(plan, &call, values, vector + 1)
         num_lifted = plan.num_params
         if self.pass_store:
-            vector[0] = <PyObject *>self.owner.store
+            vector[0] = <PyObject *>owner.store
             result = PyObject_Vectorcall(<PyObject *>self.function, vector, num_lifted + 1, NULL)
         else:
             # the slot before the arguments is the callee's to scribble on
@@ -359,7 +340,7 @@ cdef int run_import(LoweredImport self, c.ValRaw *values) except -1:
 
 # Called from machine code: what raises here leaves through guest frames, as the store's pending exception. The functions proper are `except -1`,
 # which is the same as `noexcept` with -1 and an exception set.
-ctypedef int (*ImportBody)(LoweredImport, c.ValRaw *) noexcept
+ctypedef int (*ImportBody)(LoweredImport, ComponentInstance, c.ValRaw *) noexcept
 ctypedef int (*ResourceBody)(c.VMHostContext *, c.ValRaw *) noexcept
 ctypedef c.c_bool (*WithGil)(c.VMHostContext *, c.ValRaw *) noexcept nogil
 
@@ -375,9 +356,9 @@ cdef void leave_with_exception(Store store) noexcept:
 
 
 cdef c.c_bool import_with_gil(c.VMHostContext *context, c.ValRaw *values) noexcept:
-    cdef LoweredImport self = <LoweredImport>context.data
-    if (<ImportBody><void *>run_import)(self, values) < 0:
-        leave_with_exception(self.owner.store)
+    cdef ComponentInstance owner = <ComponentInstance>context.data2
+    if (<ImportBody><void *>run_import)(<LoweredImport>context.data, owner, values) < 0:
+        leave_with_exception(owner.store)
         return False
     return True
 
@@ -393,7 +374,7 @@ cdef c.c_bool import_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *va
 cdef int resource_new(c.VMHostContext *context, c.ValRaw *values) except -1:
     cdef ComponentInstance owner = <ComponentInstance>context.data
     cdef RuntimeInstance *instance = <RuntimeInstance *>context.data2
-    cdef ResourceType ty = <ResourceType>owner.resources[context.index]
+    cdef ResourceType ty = resource_at(owner, context.index)
     if not instance.may_leave[0]:
         raise trap_text(c.TRAP_CANNOT_LEAVE_COMPONENT, "cannot leave component instance")
     values[0].i64 = add_handle(instance, c.WR_HANDLE_OWN, ty.id, <uint32_t>values[0].i32, 0)
@@ -402,7 +383,7 @@ cdef int resource_new(c.VMHostContext *context, c.ValRaw *values) except -1:
 
 cdef int resource_rep(c.VMHostContext *context, c.ValRaw *values) except -1:
     cdef ComponentInstance owner = <ComponentInstance>context.data
-    cdef ResourceType ty = <ResourceType>owner.resources[context.index]
+    cdef ResourceType ty = resource_at(owner, context.index)
     values[0].i64 = <int64_t>find_handle(<RuntimeInstance *>context.data2, <uint32_t>values[0].i32, ty).rep
     return 0
 
@@ -410,7 +391,7 @@ cdef int resource_rep(c.VMHostContext *context, c.ValRaw *values) except -1:
 cdef int resource_drop(c.VMHostContext *context, c.ValRaw *values) except -1:
     cdef ComponentInstance owner = <ComponentInstance>context.data
     cdef RuntimeInstance *instance = <RuntimeInstance *>context.data2
-    cdef ResourceType ty = <ResourceType>owner.resources[context.index]
+    cdef ResourceType ty = resource_at(owner, context.index)
     cdef uint32_t index = <uint32_t>values[0].i32
     cdef c.WrHandle handle
     cdef Scope *scope
@@ -510,7 +491,7 @@ cdef int transfer_error(c.VMHostContext *context, c.ValRaw *values) except -1:
     cdef c.WrHandle *handle
     if transfer.resource == NULL:
         raise trap_text(c.TRAP_HANDLE, "borrow handles still remain at the end of the call")
-    handle = find_handle(transfer.src, index, <ResourceType>owner.resources[context.index])
+    handle = find_handle(transfer.src, index, resource_at(owner, context.index))
     if handle.num_lends:
         raise trap_text(c.TRAP_HANDLE, "cannot remove owned resource while borrowed")
     if handle.kind != c.WR_HANDLE_OWN:
@@ -626,86 +607,47 @@ cdef c.c_bool exit_call_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw 
 
 # ---- trampolines ------------------------------------------------------------------------------------------------------------------------------------
 
-def make_trampolines(ComponentInstance state, rows: list) -> list:
-    """Core functions for a component's trampolines, in the order of TrampolineIndex: [(kind, type id, wasm_call, a, b, c)] to externs.Func."""
-    cdef size_t i, count = len(rows)
-    cdef c.WrHostFunc *funcs
-    cdef c.WrHostFunc *func
-    cdef c.VMFuncRef *made
-    cdef c.WrError error
+cdef int bind_trampoline(ComponentInstance state, const TrampolineRow *row, size_t index, c.WrHostFunc *out) except -1:
+    """What the host context of a trampoline holds in this instance. `instantiate.Program` has checked the row's indices."""
     cdef Transfer *transfer
-    cdef LoweredImport lowered
-    if count == 0:
-        return []
-    state.store.ensure_open()
-    assert state.transfers == NULL
-    funcs = <c.WrHostFunc *>malloc(count * sizeof(c.WrHostFunc))
-    state.transfers = <Transfer *>malloc(count * sizeof(Transfer))
-    if funcs == NULL or state.transfers == NULL:
-        free(funcs)
-        raise MemoryError
-    memset(&error, 0, sizeof(error))
-    lowerings = []
-    try:
-        for i in range(count):
-            kind, type_id, wasm_call, first, second, third = rows[i]
-            func = &funcs[i]
-            memset(func, 0, sizeof(c.WrHostFunc))
-            func.type_id = type_id
-            func.magic = c.WR_VMCTX_MAGIC_COMPONENT
-            func.wasm_call = <const void *><uintptr_t>wasm_call
-            func.data = <void *>state
-            lowered = None
-            if kind == LOWER:
-                assert 0 <= first < state.num_instances
-                lowered = LoweredImport.__new__(LoweredImport)
-                lowered.owner = state
-                lowered.instance = &state.instances[<size_t>first]
-                state.kept.append(lowered)
-                func.call = import_call
-                func.data = <void *>lowered
-            elif kind <= RESOURCE_DROP:
-                assert 0 <= first < state.num_instances and 0 <= second < len(state.resources)
-                func.call = new_call if kind == RESOURCE_NEW else rep_call if kind == RESOURCE_REP else drop_call
-                func.data2 = &state.instances[<size_t>first]
-                func.index = second
-            elif kind == ADAPTER_TRAP:
-                func.call = c.wr_adapter_trap
-            elif kind == TRANSCODER:
-                assert 0 <= second < state.num_memories and 0 <= third < state.num_memories
-                func.call = c.wr_adapter_transcode
-                func.data = &state.memories[<size_t>second]
-                func.data2 = &state.memories[<size_t>third]
-                func.index = first
-            else:
-                assert 0 <= second < state.num_instances and 0 <= third < state.num_instances
-                transfer = &state.transfers[i]
-                transfer.src = &state.instances[<size_t>second]
-                transfer.dst = &state.instances[<size_t>third]
-                transfer.scopes = &state.scopes
-                transfer.resource = NULL
-                func.data2 = transfer
-                if kind == TRANSFER_OWN or kind == TRANSFER_BORROW:
-                    assert 0 <= first < len(state.resources)
-                    transfer.resource = &state.rows[<size_t>first]
-                    func.index = first
-                    func.call = transfer_own_call if kind == TRANSFER_OWN else transfer_borrow_call
-                else:
-                    func.call = enter_call_call if kind == ENTER_CALL else exit_call_call
-            lowerings.append(lowered)
-        made = c.wr_host_funcs_new(state.store.c_store, funcs, <uint32_t>count, &error)
-        if made == NULL:
-            raise error_from(&error)
-    finally:
-        free(funcs)
-    state.lowerings = lowerings
-    return [wrap_func(state.store, &made[i]) for i in range(count)]
+    out.type_id = row.type_id
+    out.magic = c.WR_VMCTX_MAGIC_COMPONENT
+    out.wasm_call = row.wasm_call
+    out.data = <void *>state
+    out.data2 = NULL
+    out.index = 0
+    if row.kind == LOWER:
+        out.call = import_call
+        out.data = row.lowered
+        out.data2 = <void *>state
+    elif row.kind <= RESOURCE_DROP:
+        out.call = new_call if row.kind == RESOURCE_NEW else rep_call if row.kind == RESOURCE_REP else drop_call
+        out.data2 = &state.instances[row.a]
+        out.index = row.b
+    elif row.kind == ADAPTER_TRAP:
+        out.call = c.wr_adapter_trap
+    elif row.kind == TRANSCODER:
+        out.call = c.wr_adapter_transcode
+        out.data = &state.memories[row.b]
+        out.data2 = &state.memories[row.c]
+        out.index = row.a
+    else:
+        transfer = &state.transfers[index]
+        transfer.src = &state.instances[row.b]
+        transfer.dst = &state.instances[row.c]
+        transfer.scopes = &state.scopes
+        out.data2 = transfer
+        if row.kind == TRANSFER_OWN or row.kind == TRANSFER_BORROW:
+            transfer.resource = &state.rows[row.a]
+            out.index = row.a
+            out.call = transfer_own_call if row.kind == TRANSFER_OWN else transfer_borrow_call
+        else:
+            out.call = enter_call_call if row.kind == ENTER_CALL else exit_call_call
+    return 0
 
 
-def set_import(
-    ComponentInstance state,
-    trampoline: int,
-    Plan plan,
+def lower_import(
+    plan: Plan,
     function: object,
     *,
     pass_store: bool,
@@ -714,19 +656,17 @@ def set_import(
     memory: int | None = None,
     realloc: int | None = None,
     name: str = "",
-) -> None:
-    """Links a lowered import: `function(*args)`, or `function(store, *args)`, answers it. Options are runtime slots, read when it is called."""
-    cdef LoweredImport lowered = state.lowerings[trampoline]
-    assert 0 <= instance < state.num_instances
-    assert memory is None or 0 <= memory < state.num_memories
-    assert realloc is None or 0 <= realloc < state.num_reallocs
+) -> LoweredImport:
+    """`canon lower` of a host function, for all instances: `function(*args)`, or `function(store, *args)`. Options are runtime slots."""
+    cdef LoweredImport self = LoweredImport.__new__(LoweredImport)
     if memory is None and needs_memory(plan):
         raise WasmError(f"{name or 'an import'} needs the `memory` option")
-    lowered.plan = plan
-    lowered.function = function
-    lowered.pass_store = pass_store
-    lowered.instance = &state.instances[<size_t>instance]
-    lowered.encoding = encoding
-    lowered.memory = NO_SLOT if memory is None else memory
-    lowered.realloc = NO_SLOT if realloc is None else realloc
-    lowered.name = name
+    self.plan = plan
+    self.function = function
+    self.pass_store = pass_store
+    self.instance = instance
+    self.encoding = encoding
+    self.memory = NO_SLOT if memory is None else memory
+    self.realloc = NO_SLOT if realloc is None else realloc
+    self.name = name
+    return self

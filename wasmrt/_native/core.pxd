@@ -76,6 +76,11 @@ cdef inline void gil_acquire(c.VMStoreContext *context) noexcept nogil:
         gil_restore(host)
 
 
+cdef inline Store store_of_context(c.VMStoreContext *context):
+    """The store whose guest code runs."""
+    return <Store>(<StoreHost *>context.host).store
+
+
 cdef void gil_restore(StoreHost *host) noexcept nogil
 cdef object error_from(c.WrError *error, str path=*)
 cdef object trap_from(Store store, uint32_t trap_code)

@@ -2,10 +2,10 @@
 """Core externs as Python objects; `externs.pyx` says what each is for."""
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 
 cimport wasmrt._native.capi as c
-from wasmrt._native.core cimport CodeMemory, Store, vectorcallfunc
+from wasmrt._native.core cimport CodeMemory, Store, TypeRegistry, vectorcallfunc
 
 
 cdef class Func:
@@ -19,6 +19,26 @@ cdef class Func:
     cdef object __weakref__
 
     cdef object invoke(self, PyObject *const *args, size_t count, PyObject *kwnames)
+
+
+cdef class HostFunc:
+    cdef object function
+    cdef bint access_caller
+    cdef uint32_t type_id
+    cdef const void *wasm_call
+    cdef const uint32_t *params
+    cdef const uint32_t *results
+    cdef uint32_t num_params
+    cdef uint32_t num_results
+
+    cdef int invoke(self, Store store, c.VMContext *caller, c.ValRaw *values) except -1
+
+
+cdef class TypeCollection:
+    cdef const uint32_t *ids
+    cdef TypeRegistry registry
+    cdef CodeMemory code
+    cdef uint32_t module_index
 
 
 cdef class Memory:
@@ -53,9 +73,12 @@ cdef class InstanceHandle:
 
 
 cdef Func wrap_func(Store store, c.VMFuncRef *func)
-cdef Global new_i32_global(Store store, int32_t value)
 cdef Memory wrap_memory(Store store, c.WrMemory *memory)
 cdef object wrap_extern(Store store, c.WrExtern *item)
 cdef int unwrap_extern(Store store, object item, c.WrExtern *out) except -1
 cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) except -1
 cdef object value_from_raw(Store store, uint32_t word, const c.ValRaw *raw)
+cdef c.c_bool host_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil
+cdef c.WrInstance *start_instance(
+    Store store, c.CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, const c.WrExtern *externs, size_t count
+) except NULL

@@ -23,6 +23,7 @@ from wasmrt._native.core cimport (
     VMFuncRef,
     error_from,
     gil_acquire,
+    store_of_context,
     trap_from,
     wr_enable_vectorcall,
     wrap_func_ref,
@@ -189,27 +190,19 @@ cdef object value_from_raw(Store store, uint32_t word, const c.ValRaw *raw):
 # ---- functions --------------------------------------------------------------------------------------------------------------------------------------
 
 cdef class HostFunc:
-    """What a VMHostContext of a Python function points at; kept by its store."""
+    """What a VMHostContext of a Python function points at: the function and its type, the same in every store. Its stores keep it."""
 
-    cdef Store store
-    cdef object function
-    cdef bint access_caller
-    cdef const uint32_t *params
-    cdef const uint32_t *results
-    cdef uint32_t num_params
-    cdef uint32_t num_results
-
-    cdef int invoke(self, c.VMContext *caller, c.ValRaw *values) except -1:
+    cdef int invoke(self, Store store, c.VMContext *caller, c.ValRaw *values) except -1:
         cdef uint32_t i
         cdef Caller caller_object = None
         args = []
         if self.access_caller:
             caller_object = Caller.__new__(Caller)
             caller_object.context = caller
-            caller_object.store = self.store
+            caller_object.store = store
             args.append(caller_object)
         for i in range(self.num_params):
-            args.append(value_from_raw(self.store, self.params[i], &values[i]))
+            args.append(value_from_raw(store, self.params[i], &values[i]))
         try:
             result = self.function(*args)
         finally:
@@ -219,13 +212,31 @@ cdef class HostFunc:
             if result is not None:
                 raise ArgumentTypeError(f"host function {name_of(self.function)} has no result, but returned {type(result).__name__}")
         elif self.num_results == 1:
-            value_to_raw(self.store, self.results[0], result, &values[0])
+            value_to_raw(store, self.results[0], result, &values[0])
         else:
             if not isinstance(result, (list, tuple)) or len(result) != self.num_results:
                 raise ArgumentTypeError(f"host function {name_of(self.function)} must return a sequence of {self.num_results} values")
             for i in range(self.num_results):
-                value_to_raw(self.store, self.results[i], result[i], &values[i])
+                value_to_raw(store, self.results[i], result[i], &values[i])
         return 0
+
+
+def make_host_func(registry: TypeRegistry, ty: object, func: object, access_caller: bool = False) -> HostFunc:
+    """A function implemented in Python, of no store yet. Raises ArgumentTypeError for what cannot be called, LimitError for too many values."""
+    cdef HostFunc host = HostFunc.__new__(HostFunc)
+    cdef c.WrError error
+    if not callable(func):
+        raise ArgumentTypeError(f"expected a callable, got {type(func).__name__}")
+    if inspect.iscoroutinefunction(func):
+        raise ArgumentTypeError("a coroutine function cannot be called by a guest synchronously")
+    host.type_id = registry.register_func(ty.param_words, ty.result_words)
+    host.function = func
+    host.access_caller = access_caller
+    c.wr_types_func(registry.c_registry, host.type_id, &host.params, &host.num_params, &host.results, &host.num_results)
+    memset(&error, 0, sizeof(error))
+    if not c.wr_types_host_call(registry.c_registry, host.type_id, &host.wasm_call, &error):
+        raise error_from(&error)
+    return host
 
 
 cdef str name_of(object function):
@@ -234,10 +245,11 @@ cdef str name_of(object function):
 
 cdef bint host_call_with_gil(c.VMHostContext *callee, c.VMContext *caller, c.ValRaw *values) noexcept with gil:
     cdef HostFunc host = <HostFunc>callee.data
+    cdef Store store = store_of_context(callee.header.store)
     try:
-        host.invoke(caller, values)
+        host.invoke(store, caller, values)
     except BaseException as exception:
-        host.store.set_pending(exception)
+        store.set_pending(exception)
         return False
     return True
 
@@ -267,20 +279,14 @@ cdef class Func:
     def __init__(self, store: object, ty: object, func: object, access_caller: bool = False) -> None:
         cdef Store c_store = store_of(store)
         cdef HostFunc host
+        cdef c.WrHostFunc made
         cdef c.WrError error
-        if not callable(func):
-            raise ArgumentTypeError(f"expected a callable, got {type(func).__name__}")
-        if inspect.iscoroutinefunction(func):
-            raise ArgumentTypeError("a coroutine function cannot be called by a guest synchronously")
         c_store.ensure_open()
-        type_id = c_store.registry.register_func(ty.param_words, ty.result_words)
-        host = HostFunc.__new__(HostFunc)
-        host.store = c_store
-        host.function = func
-        host.access_caller = access_caller
-        c.wr_types_func(c_store.registry.c_registry, type_id, &host.params, &host.num_params, &host.results, &host.num_results)
+        host = make_host_func(c_store.registry, ty, func, access_caller)
+        memset(&made, 0, sizeof(made))
+        made.type_id, made.magic, made.wasm_call, made.call, made.data = host.type_id, c.WR_VMCTX_MAGIC_HOST, host.wasm_call, host_call, <void *>host
         memset(&error, 0, sizeof(error))
-        self.c_func = c.wr_host_func_new(c_store.c_store, type_id, host_call, <void *>host, &error)
+        self.c_func = c.wr_host_funcs_new(c_store.c_store, &made, 1, &error)
         if self.c_func == NULL:
             raise error_from(&error)
         c_store.kept.append(host)
@@ -714,21 +720,6 @@ cdef class Tag:
         return hash(<uintptr_t>self.c_tag)
 
 
-cdef Global new_i32_global(Store store, int32_t value):
-    """A mutable global of the runtime's own."""
-    cdef Global self = Global.__new__(Global)
-    cdef c.WrError error
-    cdef c.ValRaw raw
-    store.ensure_open()
-    memset(&error, 0, sizeof(error))
-    raw.i64 = value
-    self.c_global = c.wr_global_new(store.c_store, c.WR_VALTYPE_I32, True, &raw, &error)
-    if self.c_global == NULL:
-        raise error_from(&error)
-    self.store = store
-    return self
-
-
 cdef object wrap_extern(Store store, c.WrExtern *item):
     cdef Table table
     cdef Global global_
@@ -810,11 +801,6 @@ cdef class InstanceHandle:
 cdef class TypeCollection:
     """The engine-wide ids of a module's types: what a TypeCollection holds."""
 
-    cdef const uint32_t *ids
-    cdef TypeRegistry registry
-    cdef CodeMemory code
-    cdef uint32_t module_index
-
     def __init__(self, registry: TypeRegistry, code: CodeMemory, module_index: int) -> None:
         cdef c.WrError error
         memset(&error, 0, sizeof(error))
@@ -825,6 +811,38 @@ cdef class TypeCollection:
         if not c.wr_types_register_module(registry.c_registry, module, &self.ids, &error):
             raise error_from(&error)
 
+    def export_index(self, name: str) -> int:
+        """Where the module's export of that name lies in the index space of its kind. Raises KeyError."""
+        cdef const c.WasmModule *module = c.wr_code_module(self.code.c_code, self.module_index)
+        cdef c.WasmSpan span
+        cdef uint32_t i
+        encoded = name.encode()
+        for i in range(module.num_exports):
+            span = module.exports[i].name
+            if span.length == len(encoded) and span.offset <= module.num_bytes and span.length <= module.num_bytes - span.offset:
+                if (<const char *>module.bytes)[span.offset : span.offset + span.length] == encoded:
+                    return module.exports[i].index
+        raise KeyError(name)
+
+
+cdef c.WrInstance *start_instance(
+    Store store, c.CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, const c.WrExtern *externs, size_t count
+) except NULL:
+    """Links and makes an instance and runs its start function."""
+    cdef c.WrInstance *made = NULL
+    cdef c.WrError error
+    cdef c.ValRaw unused
+    cdef c.VMFuncRef *start
+    memset(&error, 0, sizeof(error))
+    if not c.wr_instance_new(store.c_store, code, module_index, type_ids, externs, count, &made, &error):
+        if error.kind == c.WR_ERROR_TRAP:
+            raise trap_from(store, store.context.trap_code)
+        raise error_from(&error)
+    start = c.wr_instance_start(made)
+    if start != NULL:
+        store.call(start, &unused, 1)
+    return made
+
 
 def instantiate_module(Store store, TypeCollection types, imports: list) -> InstanceHandle:
     """Links and makes an instance and runs its start function. `imports` are externs in the order of the module's imports.
@@ -832,36 +850,18 @@ def instantiate_module(Store store, TypeCollection types, imports: list) -> Inst
     Raises LinkError naming the import that does not fit, LimitError, Trap, or what a host function raised.
     """
     cdef size_t i, count = len(imports)
-    cdef c.WrError error
     cdef c.WrExtern *externs
-    cdef c.WrInstance *c_instance = NULL
-    cdef c.VMFuncRef *start
-    cdef InstanceHandle self
-    cdef c.ValRaw unused
-    cdef bint ok
+    cdef InstanceHandle self = InstanceHandle.__new__(InstanceHandle)
     store.ensure_open()
-    memset(&error, 0, sizeof(error))
     externs = <c.WrExtern *>malloc((count + 1) * sizeof(c.WrExtern))
     if externs == NULL:
         raise MemoryError
     try:
         for i in range(count):
             unwrap_extern(store, imports[i], &externs[i])
-        ok = c.wr_instance_new(
-            store.c_store, types.code.c_code, types.module_index, types.ids, externs, count, &c_instance, &error
-        )
+        self.store = store
+        self.code = types.code
+        self.c_instance = start_instance(store, types.code.c_code, types.module_index, types.ids, externs, count)
     finally:
         free(externs)
-    store.kept.append(types)
-    if not ok:
-        if error.kind == c.WR_ERROR_TRAP:
-            raise trap_from(store, store.context.trap_code)
-        raise error_from(&error)
-    self = InstanceHandle.__new__(InstanceHandle)
-    self.c_instance = c_instance
-    self.store = store
-    self.code = types.code
-    start = c.wr_instance_start(c_instance)
-    if start != NULL:
-        store.call(start, &unused, 1)
     return self

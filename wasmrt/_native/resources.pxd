@@ -26,14 +26,21 @@ cdef struct Scope:
 cdef struct RuntimeInstance:
     int32_t *may_leave         # `own_may_leave`, or the core global that adapters know it by
     int32_t own_may_leave
+    c.WrGlobal *flags          # the global that adapters read and write `may_leave` through; NULL: none does
     c.WrHandleTable *handles
     Scope *scopes              # of the calls that run, innermost first
 
 
 # A resource type as adapters see it.
 cdef struct ResourceRow:
-    uint64_t id
+    uint64_t id                # 0: not defined yet
     RuntimeInstance *definer   # NULL: none of this component instance
+    c.VMFuncRef *dtor          # of a guest's type; NULL: none
+
+
+# How many of each a component instance has.
+cdef struct StateCounts:
+    uint32_t instances, memories, reallocs, post_returns, resources, trampolines, core_instances
 
 
 # Scopes of calls between the components of one component instance.
@@ -83,6 +90,7 @@ cdef class ComponentInstance:
     cdef readonly Store store
     cdef bint poisoned                   # a trap left through it
     cdef bint busy                       # the host called into it: it cannot again before that call is over
+    cdef void *block                     # holds all arrays below
     cdef RuntimeInstance *instances
     cdef ResourceRow *rows               # ResourceIndex
     cdef Transfer *transfers             # of the trampolines
@@ -91,15 +99,27 @@ cdef class ComponentInstance:
     cdef c.VMMemoryDef **memories
     cdef c.VMFuncRef **reallocs
     cdef c.VMFuncRef **post_returns
-    cdef uint32_t num_memories, num_reallocs, num_post_returns
-    cdef list resources                  # ResourceIndex -> ResourceType
-    cdef list dtors                      # ResourceIndex -> callable(store, rep) of a host resource, or None
-    cdef dict flag_globals               # RuntimeComponentInstanceIndex -> Global
+    cdef c.WrInstance **core_instances   # RuntimeInstanceIndex; NULL: not made yet
+    cdef c.VMFuncRef *trampolines        # TrampolineIndex
+    cdef uint32_t num_memories, num_reallocs, num_post_returns, num_resources
+    cdef list resources                  # ResourceIndex -> ResourceType, None: a guest's that nobody asked for; shared where no guest defines any
+    cdef list resource_names
+    cdef list dtors                      # ResourceIndex -> callable(store, rep) of a host resource, or None; shared
     cdef list objects                    # rep -> Python object of a host class
     cdef list free_objects
-    cdef list kept                       # what C contexts of this instance point at
-    cdef list lowerings                  # TrampolineIndex -> LoweredImport, None for intrinsics
+    cdef object bindings                 # what the host contexts point at
     cdef object __weakref__
+
+
+cdef ComponentInstance new_state(Store store, const StateCounts *counts)
+cdef int define_resource(ComponentInstance self, uint32_t index, uint32_t instance, c.VMFuncRef *dtor) except -1
+cdef ResourceType make_guest_type(ComponentInstance self, uint32_t index)
+
+
+cdef inline ResourceType resource_at(ComponentInstance owner, uint64_t index):
+    """The type at a ResourceIndex."""
+    cdef object found = owner.resources[<Py_ssize_t>index]
+    return <ResourceType>found if found is not None else make_guest_type(owner, <uint32_t>index)
 
 
 cdef inline void scope_init(Scope *scope, RuntimeInstance *instance) noexcept nogil:

@@ -1,9 +1,7 @@
-from collections.abc import Callable
 from typing import Any
 
 from .abi import Resource
 from .core import Store
-from .externs import Func, Global, Memory
 
 class ResourceType:
     id: int
@@ -35,22 +33,6 @@ class ResourceHost(Resource):
 
 class ComponentInstance:
     store: Store
-    def __init__(
-        self,
-        store: Store,
-        *,
-        num_instances: int,
-        num_memories: int = 0,
-        num_reallocs: int = 0,
-        num_post_returns: int = 0,
-        num_resources: int = 0,
-    ) -> None: ...
-    def flags(self, index: int) -> Global: ...
-    def set_memory(self, index: int, memory: Memory) -> None: ...
-    def set_realloc(self, index: int, func: Func) -> None: ...
-    def set_post_return(self, index: int, func: Func) -> None: ...
-    def set_resource(self, index: int, ty: ResourceType, dtor: Callable[..., Any] | None = None) -> None: ...
-    def define_resource(self, index: int, instance: int, dtor: Func | None, name: str) -> ResourceType: ...
     def resource(self, index: int) -> ResourceType: ...
     @property
     def may_be_entered(self) -> bool: ...

@@ -22,7 +22,6 @@ from libc.string cimport memcpy, memset
 cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport *
 from wasmrt._native.core cimport Store, gil_acquire, trap_text
-from wasmrt._native.externs cimport Func, Global, Memory, new_i32_global
 from wasmrt._native.pyapi cimport PyTypeObject, decref, incref, refuse_new
 
 import threading
@@ -272,44 +271,15 @@ cdef int drop_rep(Store store, ResourceType ty, uint64_t rep, object dtor) excep
 # ---- component instances ----------------------------------------------------------------------------------------------------------------------------
 
 cdef class ComponentInstance:
-    """The run-time state of one instantiated component, filled by the instantiation loop (wasmrt/runtime/component_instance.py):
+    """The run-time state of one instantiated component: flags, handle tables, and the runtime slots that its initializers fill.
 
-    >>> state = ComponentInstance(store, info.num_runtime_component_instances, ..., info.num_resources)
-    >>> state.set_resource(index, ResourceType.host(7), dtor)      # imported ones first
-    >>> state.define_resource(index, runtime_instance, dtor_func, name)
-    >>> state.set_memory(index, memory); state.set_realloc(index, func); state.set_post_return(index, func)
-
-    Trampolines and functions are made by `_native.component`. The store keeps it alive, since C contexts point at it.
+    Made by `instantiate.Program`, in one block of memory. Functions and resources of the host's hold it, and it holds the store; the store does not, so
+    a store that nobody uses any more goes without the cyclic collector. The host contexts of the C store point at it: their code is only reached
+    through functions that hold it.
     """
 
-    def __init__(
-        self, store: Store, *, num_instances: int, num_memories: int = 0, num_reallocs: int = 0, num_post_returns: int = 0, num_resources: int = 0
-    ) -> None:
-        cdef uint32_t i
-        assert self.instances == NULL
-        store.ensure_open()
-        self.store = store
-        self.num_instances, self.num_memories, self.num_reallocs, self.num_post_returns = num_instances, num_memories, num_reallocs, num_post_returns
-        self.instances = <RuntimeInstance *>calloc(self.num_instances + 1, sizeof(RuntimeInstance))
-        self.memories = <c.VMMemoryDef **>calloc(self.num_memories + 1, sizeof(void *))
-        self.reallocs = <c.VMFuncRef **>calloc(self.num_reallocs + 1, sizeof(void *))
-        self.post_returns = <c.VMFuncRef **>calloc(self.num_post_returns + 1, sizeof(void *))
-        self.rows = <ResourceRow *>calloc(<size_t>num_resources + 1, sizeof(ResourceRow))
-        if self.instances == NULL or self.memories == NULL or self.reallocs == NULL or self.post_returns == NULL or self.rows == NULL:
-            raise MemoryError
-        for i in range(self.num_instances):
-            self.instances[i].own_may_leave = 1
-            self.instances[i].may_leave = &self.instances[i].own_may_leave
-            self.instances[i].handles = c.wr_handles_new()
-            if self.instances[i].handles == NULL:
-                raise MemoryError
-        self.resources = [None] * num_resources
-        self.dtors = [None] * num_resources
-        self.flag_globals = {}
-        self.objects = []
-        self.free_objects = []
-        self.kept = []
-        store.kept.append(self)
+    def __init__(self) -> None:
+        raise WasmError("component instances are made by a linker")
 
     def __dealloc__(self) -> None:
         cdef uint32_t i
@@ -317,69 +287,14 @@ cdef class ComponentInstance:
         free_scopes(self.scopes.spare)
         if self.instances != NULL:
             for i in range(self.num_instances):
-                if self.instances[i].handles != NULL:
-                    c.wr_handles_free(self.instances[i].handles)
-        free(self.instances)
-        free(self.memories)
-        free(self.reallocs)
-        free(self.post_returns)
-        free(self.rows)
-        free(self.transfers)
-
-    def flags(self, index: int) -> Global:
-        """The global that adapters check and set `may_leave` of a runtime component instance through (InstanceFlags)."""
-        cdef RuntimeInstance *instance
-        cdef Global found
-        assert 0 <= index < self.num_instances
-        found = self.flag_globals.get(index)
-        if found is None:
-            instance = &self.instances[<size_t>index]
-            found = self.flag_globals[index] = new_i32_global(self.store, instance.may_leave[0])
-            instance.may_leave = &c.wr_global_def(found.c_global).value.i32
-        return found
-
-    def set_memory(self, index: int, Memory memory) -> None:
-        """ExtractMemory."""
-        assert 0 <= index < self.num_memories and memory.store is self.store
-        self.memories[<size_t>index] = memory.definition
-
-    def set_realloc(self, index: int, Func func) -> None:
-        """ExtractRealloc."""
-        assert 0 <= index < self.num_reallocs and func.store is self.store
-        self.reallocs[<size_t>index] = func.c_func
-
-    def set_post_return(self, index: int, Func func) -> None:
-        """ExtractPostReturn."""
-        assert 0 <= index < self.num_post_returns and func.store is self.store
-        self.post_returns[<size_t>index] = func.c_func
-
-    def set_resource(self, index: int, ResourceType ty, dtor: object = None) -> None:
-        """An imported resource type. `dtor(store, rep)` runs when a guest drops an owned handle of a host's type; `rep` is the object for a class."""
-        self.resources[index] = ty
-        self.dtors[index] = dtor
-        self.rows[<size_t>index].id = ty.id
-
-    def define_resource(self, index: int, instance: int, Func dtor, name: str) -> ResourceType:
-        """A fresh type that the runtime component instance `instance` defines; `dtor` may be None."""
-        global next_guest_type
-        cdef ResourceType ty = ResourceType.__new__(ResourceType)
-        assert 0 <= instance < self.num_instances
-        with host_type_lock:
-            ty.id = next_guest_type
-            next_guest_type += 1
-        ty.name = name
-        ty.instance = self
-        ty.defined_by = instance
-        if dtor is not None:
-            ty.dtor = dtor.c_func
-        self.resources[index] = ty
-        self.rows[<size_t>index].id = ty.id
-        self.rows[<size_t>index].definer = &self.instances[<size_t>instance]
-        return ty
+                c.wr_handles_free(self.instances[i].handles)
+        free(self.block)
 
     def resource(self, index: int) -> ResourceType:
         """The type at a ResourceIndex."""
-        return self.resources[index]
+        if not 0 <= index < self.num_resources:
+            raise IndexError(f"resource {index}")
+        return resource_at(self, index)
 
     @property
     def may_be_entered(self) -> bool:
@@ -392,8 +307,65 @@ cdef class ComponentInstance:
         return c.wr_handles_count(self.instances[<size_t>instance].handles)
 
 
+cdef ComponentInstance new_state(Store store, const StateCounts *counts):
+    """Zeroed slots, every component instance free to leave and with an empty handle table."""
+    cdef ComponentInstance self = ComponentInstance.__new__(ComponentInstance)
+    cdef uint32_t i
+    cdef size_t words = <size_t>counts.memories + counts.reallocs + counts.post_returns + counts.core_instances
+    cdef char *at = <char *>calloc(
+        1,
+        counts.instances * sizeof(RuntimeInstance) + counts.resources * sizeof(ResourceRow) + counts.trampolines * sizeof(Transfer) + words * sizeof(void *) + 1,
+    )
+    if at == NULL:
+        raise MemoryError
+    self.block = at
+    self.store = store
+    self.instances = <RuntimeInstance *>at
+    at += counts.instances * sizeof(RuntimeInstance)
+    self.rows = <ResourceRow *>at
+    at += counts.resources * sizeof(ResourceRow)
+    self.transfers = <Transfer *>at
+    at += counts.trampolines * sizeof(Transfer)
+    self.memories = <c.VMMemoryDef **>at
+    self.reallocs = <c.VMFuncRef **>(self.memories + counts.memories)
+    self.post_returns = self.reallocs + counts.reallocs
+    self.core_instances = <c.WrInstance **>(self.post_returns + counts.post_returns)
+    self.num_instances, self.num_memories, self.num_reallocs = counts.instances, counts.memories, counts.reallocs
+    self.num_post_returns, self.num_resources = counts.post_returns, counts.resources
+    for i in range(self.num_instances):
+        self.instances[i].own_may_leave = 1
+        self.instances[i].may_leave = &self.instances[i].own_may_leave
+        self.instances[i].handles = c.wr_handles_new()
+        if self.instances[i].handles == NULL:
+            raise MemoryError
+    return self
+
+
+cdef int define_resource(ComponentInstance self, uint32_t index, uint32_t instance, c.VMFuncRef *dtor) except -1:
+    """A fresh type that the runtime component instance `instance` defines; its object is made when somebody asks for it. Under the GIL."""
+    global next_guest_type
+    self.rows[index].id = next_guest_type
+    next_guest_type += 1
+    self.rows[index].definer = &self.instances[instance]
+    self.rows[index].dtor = dtor
+    return 0
+
+
+cdef ResourceType make_guest_type(ComponentInstance self, uint32_t index):
+    cdef ResourceType ty = ResourceType.__new__(ResourceType)
+    ty.id = self.rows[index].id
+    ty.name = self.resource_names[index]
+    ty.instance = self
+    ty.defined_by = <uint32_t>(self.rows[index].definer - self.instances)
+    ty.dtor = self.rows[index].dtor
+    self.resources[index] = ty
+    return ty
+
+
 cdef uint64_t put_object(ComponentInstance owner, object value) except? 0xFFFFFFFFFFFFFFFF:
     """A slot for an object that a guest gets a handle of."""
+    if owner.objects is None:
+        owner.objects, owner.free_objects = [], []
     if owner.free_objects:
         slot = owner.free_objects.pop()
         owner.objects[slot] = value
@@ -512,7 +484,7 @@ cdef void set_hooks(AbiCall *call, ComponentInstance owner, Scope *scope) noexce
 cdef int stage_resource(AbiCall *call, const AbiNode *node, void *pointer, AbiStep *step) except -1:
     """Checks that the value can be passed; an own argument cannot be staged twice, a lent one cannot be dropped."""
     cdef ComponentInstance owner = <ComponentInstance>call.instance
-    cdef ResourceType ty = <ResourceType>owner.resources[node.length]
+    cdef ResourceType ty = resource_at(owner, node.length)
     cdef object value = <object><PyObject *>pointer
     cdef ResourceAny handle
     if type(value) is ResourceAny:
@@ -548,7 +520,7 @@ cdef int stage_resource(AbiCall *call, const AbiNode *node, void *pointer, AbiSt
 cdef int commit_resource(AbiCall *call, AbiStep *step, uint32_t *out_handle) except -1:
     cdef ComponentInstance owner = <ComponentInstance>call.instance
     cdef Scope *scope = <Scope *>call.scope
-    cdef ResourceType ty = <ResourceType>owner.resources[step.resource]
+    cdef ResourceType ty = resource_at(owner, step.resource)
     cdef object value = <object><PyObject *>step.owner
     cdef uint64_t rep
     if type(value) is ResourceAny:
@@ -588,7 +560,7 @@ cdef PyObject *lift_resource(AbiCall *call, const AbiNode *node, uint32_t index)
     """What a guest's handle is in Python; an own leaves the table, a borrow is lent until the scope closes."""
     cdef ComponentInstance owner = <ComponentInstance>call.instance
     cdef Scope *scope = <Scope *>call.scope
-    cdef ResourceType ty = <ResourceType>owner.resources[node.length]
+    cdef ResourceType ty = resource_at(owner, node.length)
     cdef c.WrHandle *handle = find_handle(scope.instance, index, ty)
     cdef uint64_t rep = handle.rep
     cdef object value

@@ -1,8 +1,7 @@
-"""Instances of components: the loop over a component's initializers, and the exports that users call.
+"""Instances of components: what instantiating needs, made once, and the exports that users call.
 
-`Blueprint` is what instances of one component share, made once: plans by function type, rows for the trampolines. `InstancePre` adds what a linker
-resolved. Instantiating walks `Component.initializers` from first to last; every reference in it points backwards, so nothing is looked up by name but
-core exports.
+`Blueprint` is what instances of one component share, made once: plans by function type, rows for the trampolines, and `Component.initializers` as a flat
+array (`_native/instantiate.pyx`). `InstancePre` adds what a linker resolved, host functions bound to it. Instantiating runs the array.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wasmrt._native import component as native
-from wasmrt._native import core, externs, resources
+from wasmrt._native import core, instantiate, resources
 from wasmrt._native.abi import Plan
 from wasmrt.abi.plan import compile_func
-from wasmrt.errors import ArgumentTypeError, WasmError
+from wasmrt.errors import ArgumentTypeError, ArtifactError, WasmError
 from wasmrt.spec import types as spec
 from wasmrt.translate import info
 
@@ -25,22 +24,9 @@ from .names import find_name
 from .store import Store
 from .values import ComponentFunc, ResourceType
 
-_TRAMPOLINE_KINDS = {
-    info.TrampolineLowerImport: native.LOWER,
-    info.ResourceNew: native.RESOURCE_NEW,
-    info.ResourceRep: native.RESOURCE_REP,
-    info.ResourceDrop: native.RESOURCE_DROP,
-    info.AdapterTrap: native.ADAPTER_TRAP,
-    info.Transcoder: native.TRANSCODER,
-    info.ResourceTransferOwn: native.TRANSFER_OWN,
-    info.ResourceTransferBorrow: native.TRANSFER_BORROW,
-    info.ResourceEnterCall: native.ENTER_CALL,
-    info.ResourceExitCall: native.EXIT_CALL,
-}
-
 
 def _operands(trampoline: info.Trampoline, options: list[info.CanonicalOptions]) -> tuple[int, int, int]:
-    """What a trampoline refers to, as `native.make_trampolines` wants it."""
+    """What a trampoline refers to, as a row of `instantiate.Program` wants it."""
     match trampoline:
         case info.TrampolineLowerImport():
             return options[trampoline.options].instance, 0, 0
@@ -56,8 +42,25 @@ def _operands(trampoline: info.Trampoline, options: list[info.CanonicalOptions])
             return 0, trampoline.caller, trampoline.callee
 
 
+def _core_ref(definition: info.CoreDef, modules: list[Module | None]) -> tuple[int, int, int, int]:
+    """A CoreDef as (source, at, kind, index). `modules`: of the core instances so far; what one of an imported module exports is known by name alone."""
+    match definition:
+        case info.CoreTrampoline():
+            return instantiate.OF_TRAMPOLINE, definition.index, 0, 0
+        case info.InstanceFlags():
+            return instantiate.OF_FLAGS, definition.instance, 0, 0
+    if not 0 <= definition.instance < len(modules):
+        raise ArtifactError("the artifact's initializers are malformed: a core instance that is not made yet")
+    index = definition.index
+    module = modules[definition.instance]
+    if index < 0:
+        assert module is not None
+        index = module._object.types[module._index].export_index(definition.name)
+    return instantiate.OF_INSTANCE, definition.instance, int(definition.kind), index
+
+
 class Blueprint:
-    """What all instances of a component share."""
+    """What all instances of a component share: plans by function type, rows for the trampolines, and the program of its initializers."""
 
     def __init__(self, component: Component) -> None:
         records = component._artifacts.component
@@ -65,17 +68,18 @@ class Blueprint:
         self.records = records
         self._plans: dict[int, Plan] = {}
         self.export_names = export_names(records)
-        self.rows: list[tuple[int, int, int, int, int, int]] = []
+        self._rows: list[tuple[int, int, int, int, int, int]] = []
         self.lowerings: dict[int, tuple[int, info.TrampolineLowerImport]] = {}
+        self._program: tuple[instantiate.Program, list[Module | None]] | None = None
         registry = component.engine.types
         for index, trampoline in enumerate(records.trampolines):
             signature = info.trampoline_signature(trampoline)
             wasm_call, _ = component.trampoline_ptrs(index)
             if isinstance(trampoline, info.TrampolineLowerImport):
                 self.lowerings[trampoline.index] = (index, trampoline)
-            self.rows.append(
+            self._rows.append(
                 (
-                    _TRAMPOLINE_KINDS[type(trampoline)],
+                    instantiate.KINDS[type(trampoline).__name__],
                     registry.register_func(signature.params, signature.results),
                     wasm_call,
                     *_operands(trampoline, records.options),
@@ -89,6 +93,61 @@ class Blueprint:
             plan = self._plans[index] = Plan(rows)
         return plan
 
+    def program(self, definitions: list[Definition]) -> tuple[instantiate.Program, list[Module | None]]:
+        """The initializers as a flat array, and the module of each core instance. One for all linkers, unless a module is imported."""
+        if self._program is not None:
+            return self._program
+        made = self._make_program(definitions)
+        if not any(isinstance(initializer, info.InstantiateModuleImport) for initializer in self.records.initializers):
+            self._program = made
+        return made
+
+    def _make_program(self, definitions: list[Definition]) -> tuple[instantiate.Program, list[Module | None]]:
+        records = self.records
+        modules: list[Module | None] = []
+        refs: list[tuple[int, int, int, int]] = []
+        steps: list[tuple[int, int, int, int, int, Any]] = []
+
+        def add(op: int, index: int, items: list[info.CoreDef], instance: int = 0, types: Any = None) -> None:
+            steps.append((op, index, len(refs), len(items), instance, types))
+            refs.extend(_core_ref(item, modules) for item in items)
+
+        for initializer in records.initializers:
+            match initializer:
+                case info.InstantiateModuleStatic(module=index, args=args):
+                    module = self.component._modules[index]
+                    add(instantiate.INSTANTIATE, len(modules), args, types=module._object.types[module._index])
+                    modules.append(module)
+                case info.InstantiateModuleImport(module=imported, args=named):
+                    definition = definitions[imported]
+                    assert isinstance(definition, Module)
+                    given = {(name, field): arg for name, field, arg in named}
+                    args = [given[name, field] for name, field, _ in definition._info.imports]
+                    add(instantiate.INSTANTIATE, len(modules), args, types=definition._object.types[definition._index])
+                    modules.append(definition)
+                case info.ExtractMemory():
+                    add(instantiate.MEMORY, initializer.index, [initializer.export])
+                case info.ExtractRealloc():
+                    add(instantiate.REALLOC, initializer.index, [initializer.func])
+                case info.ExtractPostReturn():
+                    add(instantiate.POST_RETURN, initializer.index, [initializer.func])
+                case info.Resource():
+                    dtor = [] if initializer.dtor is None else [initializer.dtor]
+                    add(instantiate.RESOURCE, records.resource_index(initializer.index), dtor, initializer.instance)
+                # lowered imports are bound by InstancePre; tables and callbacks serve async functions only, which cannot be lifted yet
+        program = instantiate.Program(
+            steps,
+            refs,
+            self._rows,
+            num_instances=records.num_runtime_component_instances,
+            num_memories=records.num_runtime_memories,
+            num_reallocs=records.num_runtime_reallocs,
+            num_post_returns=records.num_runtime_post_returns,
+            num_resources=records.num_resources,
+            num_core_instances=len(modules),
+        )
+        return program, modules
+
     @staticmethod
     def of(component: Component) -> Blueprint:
         """The component's own, made at the first use. Two threads may make two; either serves."""
@@ -98,117 +157,57 @@ class Blueprint:
 
 
 class InstancePre:
-    """A component with all its imports resolved and checked; made by `Linker.instantiate_pre`. Immutable, shared between stores and threads."""
+    """A component with all its imports resolved, checked and bound; made by `Linker.instantiate_pre`. Immutable, shared between stores and threads.
+
+    >>> pre = linker.instantiate_pre(component)
+    >>> instance = pre.instantiate(Store(engine))  # only the run-time work
+    """
+
+    __slots__ = ("_bindings", "_blueprint", "_definitions", "_engine", "_modules", "component")
 
     def __init__(self, component: Component, definitions: list[Definition]) -> None:
         self.component = component
-        self._blueprint = Blueprint.of(component)
+        self._engine = component.engine
+        self._blueprint = blueprint = Blueprint.of(component)
         self._definitions = definitions
-
-    def instantiate(self, store: Store) -> ComponentInstance:
-        """A new instance in `store`. Raises Trap, LimitError, or what a host function raised while start functions ran."""
-        if not isinstance(store, core.Store):
-            raise ArgumentTypeError(f"expected a Store, got {type(store).__name__}")
-        if store.engine is not self.component.engine:
-            raise WasmError("cross-`Engine` usage is not supported")
-        return ComponentInstance._make(store, self)
-
-
-class _Instantiation:
-    """One run of the initializers."""
-
-    def __init__(self, store: Store, pre: InstancePre) -> None:
-        blueprint = pre._blueprint
+        program, self._modules = blueprint.program(definitions)
         records = blueprint.records
-        self.store = store
-        self.blueprint = blueprint
-        self.records = records
-        self.definitions = pre._definitions
-        self.core_instances: list[externs.InstanceHandle] = []
-        self.state = resources.ComponentInstance(
-            store,
-            num_instances=records.num_runtime_component_instances,
-            num_memories=records.num_runtime_memories,
-            num_reallocs=records.num_runtime_reallocs,
-            num_post_returns=records.num_runtime_post_returns,
-            num_resources=records.num_resources,
-        )
-        for index, runtime_import in enumerate(records.imported_resources):
-            definition = self.definitions[runtime_import]
-            assert isinstance(definition, HostResource)
-            self.state.set_resource(index, definition.type, definition.dtor)
-        self.trampolines = native.make_trampolines(self.state, blueprint.rows)
+        lowered: list[native.LoweredImport | None] = [None] * len(records.trampolines)
         for initializer in records.initializers:
-            _RUN[type(initializer)](self, initializer)
+            if isinstance(initializer, info.LowerImport):
+                trampoline_index, trampoline = blueprint.lowerings[initializer.index]
+                lowered[trampoline_index] = self._lower(trampoline, initializer.import_)
+        types: list[ResourceType | None] = [None] * records.num_resources
+        dtors: list[Any] = [None] * records.num_resources
+        for index, runtime_import in enumerate(records.imported_resources):
+            definition = definitions[runtime_import]
+            assert isinstance(definition, HostResource)
+            types[index], dtors[index] = definition.type, definition.dtor
+        self._bindings = instantiate.Bindings(program, lowered, types, dtors, records.resource_names)
 
-    def core_def(self, definition: info.CoreDef) -> Any:
-        if isinstance(definition, info.CoreTrampoline):
-            return self.trampolines[definition.index]
-        if isinstance(definition, info.InstanceFlags):
-            return self.state.flags(definition.instance)
-        assert isinstance(definition, info.CoreExport)
-        item = self.core_instances[definition.instance].export(definition.name)
-        assert item is not None, "translation checked the export"
-        return item
-
-    def module_static(self, initializer: info.InstantiateModuleStatic) -> None:
-        module = self.blueprint.component._modules[initializer.module]
-        self.core_instances.append(module._instantiate(self.store, [self.core_def(arg) for arg in initializer.args]))
-
-    def module_import(self, initializer: info.InstantiateModuleImport) -> None:
-        module = self.definitions[initializer.module]
-        assert isinstance(module, Module)
-        given = {(name, field): arg for name, field, arg in initializer.args}
-        args = [self.core_def(given[name, field]) for name, field, _ in module._info.imports]
-        self.core_instances.append(module._instantiate(self.store, args))
-
-    def lower_import(self, initializer: info.LowerImport) -> None:
-        trampoline_index, trampoline = self.blueprint.lowerings[initializer.index]
-        definition = self.definitions[initializer.import_]
+    def _lower(self, trampoline: info.TrampolineLowerImport, import_: info.RuntimeImportIndex) -> native.LoweredImport:
+        records = self._blueprint.records
+        definition = self._definitions[import_]
         assert isinstance(definition, HostFunction)
-        options = self.records.options[trampoline.options]
-        native.set_import(
-            self.state,
-            trampoline_index,
-            self.blueprint.plan(trampoline.ty, options),
+        options = records.options[trampoline.options]
+        return native.lower_import(
+            self._blueprint.plan(trampoline.ty, options),
             definition.func,
             pass_store=definition.pass_store,
             instance=options.instance,
             encoding=options.string_encoding,
             memory=options.memory,
             realloc=options.realloc,
-            name=import_name(self.records, initializer.import_),
+            name=import_name(records, import_),
         )
 
-    def memory(self, initializer: info.ExtractMemory) -> None:
-        self.state.set_memory(initializer.index, self.core_def(initializer.export))
-
-    def realloc(self, initializer: info.ExtractRealloc) -> None:
-        self.state.set_realloc(initializer.index, self.core_def(initializer.func))
-
-    def post_return(self, initializer: info.ExtractPostReturn) -> None:
-        self.state.set_post_return(initializer.index, self.core_def(initializer.func))
-
-    def resource(self, initializer: info.Resource) -> None:
-        index = self.records.resource_index(initializer.index)
-        dtor = None if initializer.dtor is None else self.core_def(initializer.dtor)
-        self.state.define_resource(index, initializer.instance, dtor, self.records.resource_names[index])
-
-    def async_only(self, initializer: Any) -> None:
-        """Tables and callbacks serve async functions only, which cannot be lifted yet."""
-
-
-_RUN: dict[type, Any] = {
-    info.InstantiateModuleStatic: _Instantiation.module_static,
-    info.InstantiateModuleImport: _Instantiation.module_import,
-    info.LowerImport: _Instantiation.lower_import,
-    info.ExtractMemory: _Instantiation.memory,
-    info.ExtractRealloc: _Instantiation.realloc,
-    info.ExtractPostReturn: _Instantiation.post_return,
-    info.Resource: _Instantiation.resource,
-    info.ExtractTable: _Instantiation.async_only,
-    info.ExtractCallback: _Instantiation.async_only,
-}
+    def instantiate(self, store: Store) -> ComponentInstance:
+        """A new instance in `store`. Raises Trap, LimitError, or what a host function raised while start functions ran."""
+        if not isinstance(store, core.Store):
+            raise ArgumentTypeError(f"expected a Store, got {type(store).__name__}")
+        if store.engine is not self._engine:
+            raise WasmError("cross-`Engine` usage is not supported")
+        return ComponentInstance._make(self, store, instantiate.instantiate(self._bindings, store))
 
 
 def export_names(records: info.Component) -> dict[int, str]:
@@ -240,25 +239,26 @@ class ComponentInstance:
     that `Component.get_export_index` returned. A store argument is accepted first wherever the peer has one.
     """
 
+    __slots__ = ("__weakref__", "_items", "_pre", "_root", "_state", "component", "store")
+
     component: Component
     store: Store
     _pre: InstancePre
-    _made: _Instantiation
-    _items: dict[int, Any]
+    _state: resources.ComponentInstance
+    _items: dict[int, Any] | None
     _root: ComponentExports | None
 
     def __init__(self) -> None:
         raise WasmError("Cannot directly construct an `Instance`: use Linker.instantiate")
 
-    @classmethod
-    def _make(cls, store: Store, pre: InstancePre) -> ComponentInstance:
-        self = cls.__new__(cls)
-        made = _Instantiation(store, pre)
+    @staticmethod
+    def _make(pre: InstancePre, store: Store, state: resources.ComponentInstance) -> ComponentInstance:
+        self = ComponentInstance.__new__(ComponentInstance)
         self.component = pre.component
         self.store = store
         self._pre = pre
-        self._made = made
-        self._items = {}
+        self._state = state
+        self._items = None
         self._root = None
         return self
 
@@ -281,7 +281,7 @@ class ComponentInstance:
         if isinstance(key, str):
             index = self.component.get_export_index(key)
         elif isinstance(key, ComponentExportIndex):
-            ours = key.component_id == self.component.id and 0 <= key.export < len(self._made.records.export_items)
+            ours = key.component_id == self.component.id and 0 <= key.export < len(self._pre._blueprint.records.export_items)
             index = key if ours else None
         else:
             raise ArgumentTypeError(f"expected a name or a ComponentExportIndex, got {type(key).__name__}")
@@ -304,26 +304,29 @@ class ComponentInstance:
     def exports(self) -> ComponentExports:
         """All exports by name."""
         if self._root is None:
-            self._root = ComponentExports(self, self._made.records.exports)
+            self._root = ComponentExports(self, self._pre._blueprint.records.exports)
         return self._root
 
     def _item(self, index: int) -> Any:
+        if self._items is None:
+            self._items = {}
         item = self._items.get(index)
         if item is None:
+            blueprint = self._pre._blueprint
             item = self._items[index] = self._make_item(
-                self._made.records.export_items[index], self._made.blueprint.export_names.get(index, "")
+                blueprint.records.export_items[index], blueprint.export_names.get(index, "")
             )
         return item
 
     def _make_item(self, export: info.Export, name: str) -> Any:
-        made = self._made
+        blueprint, state = self._pre._blueprint, self._state
         match export:
             case info.ExportLiftedFunction():
-                options = made.records.options[export.options]
+                options = blueprint.records.options[export.options]
                 return native.lift_func(
-                    made.state,
-                    made.core_def(export.func),
-                    made.blueprint.plan(export.ty, options),
+                    state,
+                    instantiate.core_item(state, *_core_ref(export.func, self._pre._modules)),
+                    blueprint.plan(export.ty, options),
                     instance=options.instance,
                     encoding=options.string_encoding,
                     memory=options.memory,
@@ -340,14 +343,14 @@ class ComponentInstance:
             case info.ExportImportedFunction():
                 definition = self._pre._definitions[export.import_]
                 assert isinstance(definition, HostFunction)
-                ty = spec.substitute_resources(self.component._types.func(export.ty), made.state.resource)
+                ty = spec.substitute_resources(self.component._types.func(export.ty), state.resource)
                 return ReexportedFunc(self.store, definition, ty, name)
             case info.ExportComponent():
                 return self.component._of_this(self.component._types[export.ty])
             case info.ExportResource():
-                return made.state.resource(export.resource)
+                return state.resource(export.resource)
             case info.ExportType():
-                return spec.substitute_resources(self.component._types[export.ty], made.state.resource)
+                return spec.substitute_resources(self.component._types[export.ty], state.resource)
         raise AssertionError(export)
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from wasmrt._native import externs
+from wasmrt._native import core, externs, instantiate
 from wasmrt.errors import ArgumentTypeError, LinkError, WasmError
 from wasmrt.spec.core_types import CoreExternType, CoreFuncType, core_extern_str
 
@@ -19,12 +19,19 @@ from .types import FuncType, from_core_type
 class HostDefinition:
     """A function defined without a store: each instantiation makes its Func in its own store."""
 
-    __slots__ = ("access_caller", "func", "ty")
+    __slots__ = ("_host", "access_caller", "func", "ty")
 
     def __init__(self, ty: FuncType, func: Callable[..., Any], access_caller: bool) -> None:
         self.ty = ty
         self.func = func
         self.access_caller = access_caller
+        self._host: externs.HostFunc | None = None
+
+    def of_engine(self, engine: Engine) -> externs.HostFunc:
+        """Of no store yet; the linker's engine is the only one that asks."""
+        if self._host is None:
+            self._host = externs.make_host_func(engine.types, self.ty, self.func, self.access_caller)
+        return self._host
 
     def in_store(self, store: Store) -> externs.Func:
         return externs.Func(store, self.ty, self.func, self.access_caller)
@@ -130,6 +137,8 @@ class Linker:
 
     def instantiate_pre(self, module: Module) -> InstancePre:
         """Looks all imports up once; `instantiate(store)` then only makes the instance."""
+        if module.engine is not self.engine:
+            raise WasmError("cross-`Engine` usage is not supported")
         return InstancePre(module, self._resolve(module))
 
     def instantiate(self, store: Store, module: Module) -> Instance:
@@ -138,16 +147,30 @@ class Linker:
 
 
 class InstancePre:
-    """A module with all its imports looked up; made by `Linker.instantiate_pre`."""
+    """A module with all its imports looked up and bound; made by `Linker.instantiate_pre`. Shared between threads, and between stores unless an item
+    of one store was defined.
+
+    >>> pre = linker.instantiate_pre(module)
+    >>> instance = pre.instantiate(Store(engine))
+    """
+
+    __slots__ = ("_engine", "_pre", "module")
 
     def __init__(self, module: Module, items: list[AsExtern | HostDefinition]) -> None:
         self.module = module
-        self._items = items
+        self._engine = module.engine
+        self._pre = instantiate.ModulePre(
+            module._object.types[module._index],
+            [item.of_engine(module.engine) if isinstance(item, HostDefinition) else item for item in items],
+        )
 
     def instantiate(self, store: Store) -> Instance:
-        """An instance in `store`."""
-        imports = [item.in_store(store) if isinstance(item, HostDefinition) else item for item in self._items]
-        return Instance._from_handle(self.module._instantiate(store, imports), self.module)
+        """An instance in `store`. Raises LinkError naming an import that does not fit, LimitError, Trap, or what a host function raised."""
+        if not isinstance(store, core.Store):
+            raise ArgumentTypeError(f"expected a Store, got {type(store).__name__}")
+        if store.engine is not self._engine:
+            raise WasmError("cross-`Engine` usage is not supported")
+        return Instance._from_handle(self._pre.instantiate(store), self.module)
 
 
 def _func_type(ty: CoreFuncType) -> FuncType:

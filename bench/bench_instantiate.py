@@ -1,0 +1,98 @@
+"""What an instance costs: a new store, an instance of a small component with a memory and imports in it, and dropping both.
+
+The peer's pooling allocator cannot be asked for from Python, so both of ours are compared with its default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bench.engines import Contender, contenders
+from bench.interleave import Candidate, Clock, Comparison, interleave
+
+SMALL = """(component
+  (import "log" (func $log (param "text" string)))
+  (import "now" (func $now (result u64)))
+  (import "add" (func $add (param "a" u32) (param "b" u32) (result u32)))
+  (core module $Memory
+    (memory (export "mem") 1)
+    (data (i32.const 16) "hello from the guest")
+    (global $next (mut i32) (i32.const 1024))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (global.get $next)
+      (global.set $next (i32.add (global.get $next) (local.get 3)))))
+  (core instance $memory (instantiate $Memory))
+  (alias core export $memory "mem" (core memory $mem))
+  (alias core export $memory "realloc" (core func $realloc))
+  (core func $log-core (canon lower (func $log) (memory $mem) (realloc $realloc)))
+  (core func $now-core (canon lower (func $now)))
+  (core func $add-core (canon lower (func $add)))
+  (core module $M
+    (import "env" "log" (func $log (param i32 i32)))
+    (import "env" "now" (func $now (result i64)))
+    (import "env" "add" (func $add (param i32 i32) (result i32)))
+    (import "env" "mem" (memory 1))
+    (table 4 funcref)
+    (elem (i32.const 0) $run $greet)
+    (func $run (export "run") (param i32) (result i32) (call $add (local.get 0) (i32.const 1)))
+    (func $greet (export "greet") (call $log (i32.const 16) (i32.const 20))))
+  (core instance $m (instantiate $M (with "env" (instance
+    (export "log" (func $log-core)) (export "now" (func $now-core)) (export "add" (func $add-core)) (export "mem" (memory $mem))))))
+  (func (export "run") (param "n" u32) (result u32) (canon lift (core func $m "run")))
+  (func (export "greet") (canon lift (core func $m "greet"))))"""
+INSTANCES = 500
+
+
+def prepare(contender: Contender, engine: Any = None) -> Callable[[], object]:
+    """One new store with an instance, dropped when it returns."""
+    api = contender.component
+    engine = engine or contender.engine()
+    component = api.Component(engine, SMALL)
+    linker = api.Linker(engine)
+    with linker.root() as root:
+        root.add_func("log", lambda _store, text: None)
+        root.add_func("now", lambda _store: 1)
+        root.add_func("add", lambda _store, a, b: a + b)
+    new_store = contender.package.Store
+    instantiate = linker.instantiate_pre(component).instantiate if hasattr(linker, "instantiate_pre") else None
+
+    def run() -> None:
+        if instantiate is not None:
+            instantiate(new_store(engine))
+        else:
+            linker.instantiate(new_store(engine), component)
+
+    store = new_store(engine)
+    assert linker.instantiate(store, component).get_func(store, "run")(store, 41) == 42
+    return run
+
+
+def repeat(call: Callable[[], object], times: int) -> Candidate:
+    def run(clock: Clock) -> None:
+        rounds = range(times)
+        with clock:
+            for _ in rounds:
+                call()
+
+    return run
+
+
+def compare(rounds: int, seconds: float) -> Comparison:
+    present = {name: contender for name, contender in contenders().items() if name != "winch"}
+    candidates = {name: repeat(prepare(contender), INSTANCES) for name, contender in present.items()}
+    return interleave(candidates, rounds, 1, seconds).each(INSTANCES)
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("name", sorted(contenders()))
+def test_instantiate(benchmark: Any, name: str) -> None:
+    benchmark(prepare(contenders()[name]))
+
+
+if __name__ == "__main__":
+    comparison = compare(31, 30)
+    for name, samples in comparison.samples.items():
+        print(f"{name:12} {samples.median() * 1e6:8.2f} us {samples.minimum() * 1e6:8.2f} us  {comparison.ratio(name, 'cranelift')}")

@@ -1,0 +1,50 @@
+"""Types of `instantiate.pyx`; documentation is there."""
+
+from typing import Any
+
+from .component import LoweredImport
+from .core import Store
+from .externs import HostFunc, InstanceHandle, TypeCollection
+from .resources import ComponentInstance, ResourceType
+
+KINDS: dict[str, int]
+INSTANTIATE: int
+MEMORY: int
+REALLOC: int
+POST_RETURN: int
+RESOURCE: int
+OF_INSTANCE: int
+OF_TRAMPOLINE: int
+OF_FLAGS: int
+
+class Program:
+    def __init__(
+        self,
+        steps: list[tuple[int, int, int, int, int, TypeCollection | None]],
+        refs: list[tuple[int, int, int, int]],
+        rows: list[tuple[int, int, int, int, int, int]],
+        *,
+        num_instances: int,
+        num_memories: int,
+        num_reallocs: int,
+        num_post_returns: int,
+        num_resources: int,
+        num_core_instances: int,
+    ) -> None: ...
+
+class Bindings:
+    def __init__(
+        self,
+        program: Program,
+        lowered: list[LoweredImport | None],
+        resources: list[ResourceType | None],
+        dtors: list[Any],
+        names: list[str],
+    ) -> None: ...
+
+class ModulePre:
+    def __init__(self, types: TypeCollection, items: list[HostFunc | Any]) -> None: ...
+    def instantiate(self, store: Store) -> InstanceHandle: ...
+
+def instantiate(bindings: Bindings, store: Store) -> ComponentInstance: ...
+def core_item(state: ComponentInstance, source: int, at: int, kind: int, index: int) -> Any: ...
