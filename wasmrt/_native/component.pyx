@@ -18,15 +18,14 @@ under way (`busy`), no other may begin in any of the components that it is made 
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
 
 cimport wasmrt._native.capi as c
 cimport wasmrt._native.core as core
 from wasmrt._native.abi cimport *
-from wasmrt._native.core cimport Store, VMFuncRef, error_from, gil_acquire, trap_text, wr_enable_vectorcall, wrap_func_ref
-from wasmrt._native.externs cimport Func, wrap_func
+from wasmrt._native.core cimport Store, VMFuncRef, gil_acquire, trap_text, wr_enable_vectorcall, wrap_func_ref
+from wasmrt._native.externs cimport Func
 from wasmrt._native.lift cimport lift_params, lift_result
 from wasmrt._native.lower cimport commit, stage_params, stage_result
 from wasmrt._native.pyapi cimport PyTypeObject, decref, refuse_new, xdecref

@@ -14,11 +14,11 @@ from libc.string cimport memset
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.component cimport *
-from wasmrt._native.core cimport CodeMemory, Store, error_from, trap_from
+from wasmrt._native.core cimport CodeMemory, Store, error_from
 from wasmrt._native.externs cimport HostFunc, InstanceHandle, TypeCollection, host_call, start_instance, unwrap_extern, wrap_extern
 from wasmrt._native.resources cimport ComponentInstance, ResourceType, StateCounts, define_resource, new_state
 
-from wasmrt.errors import ArgumentTypeError, ArtifactError, WasmError
+from wasmrt.errors import ArtifactError
 
 cdef enum:
     INLINE_IMPORTS = 32
