@@ -6,6 +6,8 @@
 Components are in `wasmrt.component`. Names follow wasmtime-py, so that a program switches by changing its import.
 """
 
+import sys as _sys
+
 from wasmrt._native.externs import Caller, Func, Global, Memory, Table, Tag
 from wasmrt._version import __version__
 from wasmrt.errors import (
@@ -48,6 +50,28 @@ from wasmrt.runtime.types import (
     ValType,
 )
 from wasmrt.wasi.config import WasiConfig
+
+
+def install_as(name: str = "wasmtime") -> None:
+    """Makes `import wasmtime` (or another name) find wasmrt in this process, for packages that were written for the peer.
+
+    Call it before anything imports that name: raises WasmError when it is another package already. Calling it again changes nothing.
+
+    >>> wasmrt.install_as("wasmtime")
+    >>> import wasmtime.component
+    """
+    import wasmrt.component._types  # noqa: F401  (so that it is there)
+
+    if not isinstance(name, str):
+        raise ArgumentTypeError(f"expected a name, got {type(name).__name__}")
+    if not name.isidentifier():
+        raise ArgumentValueError(f"{name!r} is no name of a package")
+    there = _sys.modules.get(name)
+    if there is not None and there is not _sys.modules[__name__]:
+        raise WasmError(f"{name} has been imported already: call wasmrt.install_as before anything imports it")
+    for module in ("", ".component", ".component.types", ".component._types"):
+        _sys.modules[name + module] = _sys.modules[__name__ + module]
+
 
 __all__ = [
     "ArgumentOverflowError",
@@ -95,6 +119,7 @@ __all__ = [
     "WitError",
     "__version__",
     "handle",
+    "install_as",
     "load",
     "wasm2wat",
     "wat2wasm",

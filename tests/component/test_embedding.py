@@ -87,7 +87,7 @@ def test_indices_that_nobody_gave_out_find_nothing(engine: wasmrt.Engine) -> Non
     component = Component(engine, '(component (component $c) (export "c" (component $c)))')
     instance = Linker(engine).instantiate(wasmrt.Store(engine), component)
     for number in (999, -1):
-        index = ExportIndex(component.id, number)
+        index = ExportIndex._of(component.id, number)
         assert component.export_index(index, "c") is None and instance.get_func(index) is None
 
 
@@ -115,7 +115,7 @@ NAMED_IN_AN_INSTANCE = """
 def test_a_function_shows_its_signature(engine: wasmrt.Engine) -> None:
     instance = Linker(engine).instantiate(wasmrt.Store(engine), Component(engine, NAMED_IN_AN_INSTANCE))
     things = instance.exports["a:b/things@1.0.0"]
-    assert repr(things.make) == "<wasmrt.component.Func a:b/things@1.0.0#make: func() -> own<thing>>"
+    assert repr(things.make) == "<wasmrt.component.Func a:b/things@1.0.0#make: func() -> thing>"
     assert repr(things.use) == "<wasmrt.component.Func a:b/things@1.0.0#use: func(self: borrow<thing>) -> bool>"
     assert "defined by a guest" in repr(things.thing) and "thing" in repr(things.thing)
 

@@ -1,8 +1,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from wasmrt.spec.types import FuncType
-
 from .abi import Plan
 from .core import Store, VMFuncRef
 from .externs import Func
@@ -12,7 +10,7 @@ class ComponentFunc:
     store: Store
     name: str
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
-    def type(self, store: Store | None = None) -> FuncType: ...
+    def type(self, store: Store | None = None) -> Any: ...
     def post_return(self, store: Store | None = None) -> None: ...
     @property
     def func_ref(self) -> VMFuncRef: ...

@@ -32,7 +32,6 @@ from wasmrt._native.pyapi cimport PyTypeObject, decref, refuse_new, xdecref
 from wasmrt._native.resources cimport *
 
 from wasmrt.errors import ArgumentTypeError, WasmError
-from wasmrt.spec.types import substitute_resources
 
 cdef extern from "Python.h":
     size_t PyVectorcall_NARGS(size_t nargsf) noexcept
@@ -202,7 +201,7 @@ cdef class ComponentFunc:
     def type(self, store: object = None) -> object:
         """The FuncType, its resources being ResourceType."""
         if self.public_type is None:
-            self.public_type = substitute_resources(self.plan.type, self.owner.resource)
+            self.public_type = self.owner.func_type(self.plan.type, self.name)
         return self.public_type
 
     def post_return(self, store: object = None) -> None:

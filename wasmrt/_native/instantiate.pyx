@@ -177,23 +177,24 @@ cdef class Program:
 
 cdef class Bindings:
     """What a linker resolved for a component: `lowered`, a LoweredImport or None a trampoline; imported resource types and their destructors, None at
-    those that the component defines; the names of all. Shared by instances and threads."""
+    those that the component defines; the names of all. Shared by instances and threads. `describe(type, name)` makes the public type of a function."""
 
     cdef list lowered
     cdef list resources
     cdef list dtors
     cdef list names
+    cdef readonly object describe
     cdef bint defines_resources
     cdef TrampolineRow *rows
     cdef uint32_t num_rows
     cdef Program program
 
-    def __init__(self, program: Program, lowered: list, resources: list, dtors: list, names: list) -> None:
+    def __init__(self, program: Program, lowered: list, resources: list, dtors: list, names: list, describe: object = None) -> None:
         cdef uint32_t i
         assert self.rows == NULL and len(lowered) == program.counts.trampolines
         assert len(resources) == len(dtors) == len(names) == program.counts.resources
         self.program = program
-        self.lowered, self.resources, self.dtors, self.names = lowered, resources, dtors, names
+        self.lowered, self.resources, self.dtors, self.names, self.describe = lowered, resources, dtors, names, describe
         self.defines_resources = None in resources
         self.num_rows = program.counts.trampolines
         self.rows = <TrampolineRow *>malloc((<size_t>self.num_rows + 1) * sizeof(TrampolineRow))

@@ -28,6 +28,7 @@ import threading
 import warnings
 
 from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, WasmError
+from wasmrt.spec.types import FuncType, substitute_resources
 
 cdef enum:
     OWNED      # the host owns it
@@ -66,6 +67,16 @@ cdef class ResourceType:
             self.id = host_type_ids.setdefault(key, len(host_type_ids) + 1)
         return self
 
+    @staticmethod
+    def abstract(name: str) -> ResourceType:
+        """A type of a component that is not instantiated: equal to itself alone, and no value has it."""
+        global next_guest_type
+        cdef ResourceType self = ResourceType.__new__(ResourceType)
+        self.id = next_guest_type
+        next_guest_type += 1
+        self.name = name
+        return self
+
     def __reduce__(self) -> object:
         if self.id >= GUEST_TYPES:
             raise ArgumentTypeError("a guest's resource type cannot be copied or pickled")
@@ -74,6 +85,30 @@ cdef class ResourceType:
     @property
     def is_host(self) -> bool:
         return self.id < GUEST_TYPES
+
+    @property
+    def store(self) -> Store | None:
+        """The store of the instance that defines it; None for a host's type and for one that is not instantiated."""
+        return None if self.instance is None else self.instance.store
+
+    @property
+    def ty(self) -> ResourceType:
+        """Itself: what an import or export of it says of its type."""
+        return self
+
+    @property
+    def implements(self) -> None:
+        """Only instances have it."""
+        return None
+
+    @property
+    def external_id(self) -> None:
+        """Resources have none here."""
+        return None
+
+    def is_implements(self, name: str) -> bool:
+        """False: only instances implement interfaces."""
+        return False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ResourceType) and (<ResourceType>other).id == self.id
@@ -87,6 +122,8 @@ cdef class ResourceType:
     def __repr__(self) -> str:
         if self.id < GUEST_TYPES:
             return f"ResourceType.host({self.key!r})"
+        if self.instance is None:
+            return f"<wasmrt.component.ResourceType {self.name} of a component>"
         return f"<wasmrt.component.ResourceType {self.name} defined by a guest>"
 
 
@@ -295,6 +332,12 @@ cdef class ComponentInstance:
         if not 0 <= index < self.num_resources:
             raise IndexError(f"resource {index}")
         return resource_at(self, index)
+
+    def func_type(self, ty: FuncType, name: str) -> object:
+        """What `type()` of the exported function of that name returns."""
+        substituted = substitute_resources(ty, self.resource)
+        describe = getattr(self.bindings, "describe", None)
+        return substituted if describe is None else describe(substituted, name)
 
     @property
     def may_be_entered(self) -> bool:

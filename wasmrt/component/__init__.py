@@ -6,10 +6,15 @@
 >>> instance.exports.run()
 """
 
-from wasmrt.runtime.component import Component, ComponentExportIndex, ComponentType, ResourcesRequired
+from wasmrt.runtime.component import Component, ComponentExportIndex, ResourcesRequired
 from wasmrt.runtime.component_instance import ComponentExports, InstancePre
 from wasmrt.runtime.component_instance import ComponentInstance as Instance
 from wasmrt.runtime.component_linker import Linker, LinkerInstance
+from wasmrt.runtime.component_types import Component as ComponentType
+from wasmrt.runtime.component_types import ComponentFunc as FuncType
+from wasmrt.runtime.component_types import ComponentInstance as ComponentInstanceType
+from wasmrt.runtime.component_types import ComponentItem
+from wasmrt.runtime.component_types import Module as ModuleType
 from wasmrt.runtime.values import ComponentFunc as Func
 from wasmrt.runtime.values import Record, ResourceAny, ResourceHost, ResourceType, Variant
 from wasmrt.spec.types import (
@@ -26,15 +31,12 @@ from wasmrt.spec.types import (
     Bool,
     BorrowType,
     Char,
-    ComponentInstanceType,
-    ComponentItem,
     EnumType,
     ErrorContext,
     FlagsType,
-    FuncType,
     FutureType,
     ListType,
-    ModuleType,
+    MapType,
     OptionType,
     OwnType,
     RecordType,
@@ -45,6 +47,8 @@ from wasmrt.spec.types import (
     ValType,
     VariantType,
 )
+
+from . import types
 
 ExportIndex = ComponentExportIndex
 
@@ -72,6 +76,7 @@ __all__ = [
     "Linker",
     "LinkerInstance",
     "ListType",
+    "MapType",
     "ModuleType",
     "OptionType",
     "OwnType",
@@ -96,4 +101,5 @@ __all__ = [
     "ValType",
     "Variant",
     "VariantType",
+    "types",
 ]

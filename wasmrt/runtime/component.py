@@ -9,31 +9,46 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from wasmrt._native import core, wasm
 from wasmrt.artifact import info as artifact
-from wasmrt.errors import ArgumentTypeError, ArtifactError
+from wasmrt.errors import ArgumentTypeError, ArtifactError, WasmError
 from wasmrt.spec import types as spec
 from wasmrt.spec.features import Features
 from wasmrt.translate import info
 from wasmrt.translate.type_table import ComponentTypes
 
 from . import cache
+from . import component_types as types
 from . import source as sources
 from .engine import Engine, next_compiled_module_id
 from .module import CodeObject, Module, info_section, module_info, with_path
 from .names import find_name
+from .values import ResourceType
+
+if TYPE_CHECKING:
+    from wasmrt import wit
 
 KIND_COMPONENT = 2
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class ComponentExportIndex:
     """Where an export of one component lies; hashable. `instance.get_func(index)` skips all look-ups by name."""
 
     component_id: int
     export: int
+
+    def __init__(self) -> None:
+        raise WasmError("Cannot directly construct an `ExportIndex`: use Component.get_export_index")
+
+    @classmethod
+    def _of(cls, component_id: int, export: int) -> ComponentExportIndex:
+        self = cls.__new__(cls)
+        object.__setattr__(self, "component_id", component_id)
+        object.__setattr__(self, "export", export)
+        return self
 
 
 class AllCallFuncPointers(NamedTuple):
@@ -53,38 +68,12 @@ class ResourcesRequired:
     max_initial_table_size: int | None
 
 
-@dataclasses.dataclass(frozen=True)
-class AbstractResourceType:
-    """A resource type of a component that is not instantiated: equal to itself in that component alone, whatever it is called."""
+class _Shared:
+    """What copies of a component have in common and make when it is first asked for."""
 
-    component_id: int
-    resource: spec.AbstractResource | int
-    name: str = dataclasses.field(default="", compare=False)
-
-    def __str__(self) -> str:
-        return self.name or f"resource#{self.resource}"
-
-
-class ComponentType:
-    """The type of a component: `imports(engine)` and `exports(engine)`, name to item, in order."""
-
-    def __init__(self, ty: spec.ComponentType) -> None:
-        self._type = ty
-
-    def imports(self, engine: Engine | None = None) -> dict[str, spec.ComponentItem]:
-        return dict(self._type.imports)
-
-    def exports(self, engine: Engine | None = None) -> dict[str, spec.ComponentItem]:
-        return dict(self._type.exports)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ComponentType) and self._type == other._type
-
-    def __hash__(self) -> int:
-        return hash(self._type)
-
-    def __str__(self) -> str:
-        return str(self._type)
+    def __init__(self) -> None:
+        self.resources: dict[Any, ResourceType] = {}
+        self.signatures: Any = None
 
 
 class Component:
@@ -138,6 +127,7 @@ class Component:
         ]
         self._blueprint: Any = None
         self._public_type: Any = None
+        self._shared = _Shared()
 
     @classmethod
     def from_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Component:
@@ -189,14 +179,31 @@ class Component:
         return self._id
 
     @property
-    def type(self) -> ComponentType:
+    def type(self) -> types.Component:
+        """What it imports and exports; usable before any instantiation. Its resources are equal to themselves alone."""
         if self._public_type is None:
-            self._public_type = self._of_this(self._types[self._artifacts.component.ty])
-        return ComponentType(self._public_type)
+            ty = self._of_this(self._types[self._artifacts.component.ty])
+            self._public_type = self._described(ty)
+        return self._public_type  # type: ignore[no-any-return]
 
-    def component_type(self) -> ComponentType:
+    def component_type(self) -> types.Component:
         """The same as `type`."""
         return self.type
+
+    def _described(self, ty: spec.ComponentType) -> types.Component:
+        """The public type of the whole, knowing what names say besides."""
+        made: types.Component = types.Component._of(ty, types.Place(self._signatures, False, "", ""))
+        made._of_imports = self._artifacts.component.import_attributes
+        made._of_exports = self._artifacts.component.export_attributes
+        return made
+
+    def _signatures(self) -> wit.Signatures:
+        """Functions in WIT, by name; read from the skeleton when it is first asked for."""
+        if self._shared.signatures is None:
+            from wasmrt import wit
+
+            self._shared.signatures = wit.Signatures(wit.read_world(self._artifacts.skeleton))
+        return self._shared.signatures  # type: ignore[no-any-return]
 
     def wit(self) -> str:
         """The component's world in WIT, with the documentation that the binary has. Raises LimitError for one that is too complex.
@@ -221,10 +228,11 @@ class Component:
 
     def export_index(
         self, instance: ComponentExportIndex | None, name: str
-    ) -> tuple[spec.ComponentItem, ComponentExportIndex] | None:
+    ) -> tuple[types.ComponentItem, ComponentExportIndex] | None:
         """(item, index) of an export of the root (`instance` None) or of a nested instance; None when there is none."""
         component = self._artifacts.component
         exports = component.exports
+        inside = ""
         if instance is not None:
             if not isinstance(instance, ComponentExportIndex):
                 raise ArgumentTypeError(f"expected a ComponentExportIndex, got {type(instance).__name__}")
@@ -234,11 +242,18 @@ class Component:
             if not isinstance(parent, info.ExportInstance):
                 return None
             exports = parent.exports
+            inside = next((name for name, index in component.exports if index == instance.export), "")
         found = find_name(name, dict(exports))
         if found is None:
             return None
         index = dict(exports)[found]
-        return self._item(component.export_items[index]), ComponentExportIndex(self._id, index)
+        attributes = info.ExternAttributes()
+        if instance is None:
+            attributes = component.export_attributes.get(found, attributes)
+        item = types.public_item(
+            self._export_type(component.export_items[index]), types.Place(self._signatures, False, inside, found), attributes
+        )
+        return item, ComponentExportIndex._of(self._id, index)
 
     def get_export_index(
         self, name: str, instance: ComponentExportIndex | None = None
@@ -247,20 +262,22 @@ class Component:
         found = self.export_index(instance, name)
         return None if found is None else found[1]
 
-    def _item(self, export: info.Export) -> spec.ComponentItem:
+    def _export_type(self, export: info.Export) -> Any:
         if isinstance(export, info.ExportResource):
-            return self._of_this(spec.ResourceItem(export.resource))  # type: ignore[no-any-return]
-        return self._of_this(self._types[export.ty])  # type: ignore[no-any-return]
+            return self._of_this(spec.ResourceItem(export.resource))
+        return self._of_this(self._types[export.ty])
 
     def _of_this(self, ty: Any) -> Any:
-        """`ty` with its resources bound to this component, so that those of another are never equal to them."""
-        names = self._artifacts.component.resource_names
+        """`ty` with the resources of this component before it is instantiated, which those of another are never equal to."""
+        return spec.substitute_resources(ty, self._abstract)
 
-        def bound(resource: Any) -> AbstractResourceType:
-            name = names[resource] if isinstance(resource, int) else resource.name
-            return AbstractResourceType(self._id, resource, name)
-
-        return spec.substitute_resources(ty, bound)
+    def _abstract(self, resource: Any) -> ResourceType:
+        found = self._shared.resources.get(resource)
+        if found is None:
+            name = self._artifacts.component.resource_names[resource] if isinstance(resource, int) else resource.name
+            # two threads may make one each: the first that is there stays
+            found = self._shared.resources.setdefault(resource, ResourceType.abstract(name))
+        return found
 
     # -- resources ----------------------------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ array (`_native/instantiate.pyx`). `InstancePre` adds what a linker resolved, ho
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from wasmrt._native import component as native
@@ -17,6 +17,7 @@ from wasmrt.errors import ArgumentTypeError, ArtifactError, WasmError
 from wasmrt.spec import types as spec
 from wasmrt.translate import info
 
+from . import component_types as types
 from .component import Component, ComponentExportIndex
 from .definitions import Definition, HostFunction, HostResource
 from .module import Module
@@ -177,13 +178,13 @@ class InstancePre:
             if isinstance(initializer, info.LowerImport):
                 trampoline_index, trampoline = blueprint.lowerings[initializer.index]
                 lowered[trampoline_index] = self._lower(trampoline, initializer.import_)
-        types: list[ResourceType | None] = [None] * records.num_resources
+        resources: list[ResourceType | None] = [None] * records.num_resources
         dtors: list[Any] = [None] * records.num_resources
         for index, runtime_import in enumerate(records.imported_resources):
             definition = definitions[runtime_import]
             assert isinstance(definition, HostResource)
-            types[index], dtors[index] = definition.type, definition.dtor
-        self._bindings = instantiate.Bindings(program, lowered, types, dtors, records.resource_names)
+            resources[index], dtors[index] = definition.type, definition.dtor
+        self._bindings = instantiate.Bindings(program, lowered, resources, dtors, records.resource_names, describer(component))
 
     def _lower(self, trampoline: info.TrampolineLowerImport, import_: info.RuntimeImportIndex) -> native.LoweredImport:
         records = self._blueprint.records
@@ -208,6 +209,16 @@ class InstancePre:
         if store.engine is not self._engine:
             raise WasmError("cross-`Engine` usage is not supported")
         return ComponentInstance._make(self, store, instantiate.instantiate(self._bindings, store))
+
+
+def describer(component: Component) -> Callable[[spec.FuncType, str], types.ComponentFunc]:
+    """Makes the public type of the function exported as `interface#name` or `name`."""
+
+    def describe(ty: spec.FuncType, name: str) -> types.ComponentFunc:
+        interface, _, last = name.rpartition("#")
+        return types.ComponentFunc._of(ty, types.Place(component._signatures, False, interface, last))  # type: ignore[no-any-return]
+
+    return describe
 
 
 def export_names(records: info.Component) -> dict[int, str]:
@@ -343,15 +354,24 @@ class ComponentInstance:
             case info.ExportImportedFunction():
                 definition = self._pre._definitions[export.import_]
                 assert isinstance(definition, HostFunction)
-                ty = spec.substitute_resources(self.component._types.func(export.ty), state.resource)
+                ty = state.func_type(self.component._types.func(export.ty), name)
                 return ReexportedFunc(self.store, definition, ty, name)
-            case info.ExportComponent():
-                return self.component._of_this(self.component._types[export.ty])
             case info.ExportResource():
                 return state.resource(export.resource)
-            case info.ExportType():
-                return spec.substitute_resources(self.component._types[export.ty], state.resource)
+            case info.ExportComponent() | info.ExportType():
+                return types.public_item(self._substituted(self.component._types[export.ty]))
         raise AssertionError(export)
+
+    def type(self, store: Any = None) -> types.ComponentInstance:
+        """What it exports, its resources being those that the host supplied or that this instance defined."""
+        whole = self.component._types[self._pre._blueprint.records.ty]
+        exports = self._substituted(spec.ComponentInstanceType(whole.exports))
+        return types.ComponentInstance._of(exports, types.Place(self.component._signatures, False, "", ""))  # type: ignore[no-any-return]
+
+    def _substituted(self, ty: Any) -> Any:
+        """`ty` with the resources of this instance. Those that are bound inside a component's or an instance's type stay abstract."""
+        of_instance, abstract = self._state.resource, self.component._abstract
+        return spec.substitute_resources(ty, lambda r: of_instance(r) if isinstance(r, int) else abstract(r))
 
     def __repr__(self) -> str:
         return f"<wasmrt.component.Instance of {self.component!r}>"
@@ -360,7 +380,7 @@ class ComponentInstance:
 class ReexportedFunc:
     """A host function that a component imports and exports again: called like any export, but no guest stands between, so values go through as they are."""
 
-    def __init__(self, store: Store, definition: HostFunction, ty: spec.FuncType, name: str) -> None:
+    def __init__(self, store: Store, definition: HostFunction, ty: types.ComponentFunc, name: str) -> None:
         self._store = store
         self._definition = definition
         self._type = ty
@@ -377,8 +397,8 @@ class ReexportedFunc:
         leading = (self._store,) if self._definition.pass_store else ()
         return self._definition.func(*leading, *args)
 
-    def type(self, store: Any = None) -> spec.FuncType:
-        """The FuncType."""
+    def type(self, store: Any = None) -> types.ComponentFunc:
+        """Its type, the resources being those of the instance."""
         return self._type
 
     def post_return(self, store: Any = None) -> None:

@@ -42,10 +42,18 @@ class LinkerInstance:
     ...         api.add_func("now", lambda store: 0)
     """
 
-    def __init__(self, linker: Linker, items: dict[str, Definition], path: str) -> None:
+    _linker: Linker
+    _items: dict[str, Definition]
+
+    def __init__(self) -> None:
+        raise WasmError("Cannot directly construct a `LinkerInstance`: use Linker.root or Linker.instance")
+
+    @classmethod
+    def _of(cls, linker: Linker, items: dict[str, Definition]) -> LinkerInstance:
+        self = cls.__new__(cls)
         self._linker = linker
         self._items = items
-        self._path = path
+        return self
 
     def _define(self, name: str, definition: Definition) -> None:
         if not isinstance(name, str):
@@ -60,7 +68,7 @@ class LinkerInstance:
         if items is None or not isinstance(items, dict):
             items = Items()
             self._define(name, items)
-        return LinkerInstance(self._linker, items, f"{self._path}{name}/")
+        return LinkerInstance._of(self._linker, items)
 
     def add_func(self, name: str, func: Callable[..., Any]) -> None:
         """Defines a host function, called as `func(store, *args)`. Its result must fit the imported type."""
@@ -132,7 +140,7 @@ class Linker:
 
     def root(self) -> LinkerInstance:
         """The top level of definitions."""
-        return LinkerInstance(self, self._items, "")
+        return LinkerInstance._of(self, self._items)
 
     def instance(self, path: str) -> LinkerInstance:
         """The instance of that name at the top level, opened for definitions."""
@@ -146,8 +154,8 @@ class Linker:
 
     def define_unknown_imports_as_traps(self, component: Component) -> None:
         """Every function that `component` imports and that is not defined traps when it is called; missing resources become inert host resources."""
-        for name, item in component.type.imports().items():
-            self._define_trap(self._items, name, item, name)
+        for name, index in component._artifacts.component.import_types:
+            self._define_trap(self._items, name, component._types[index], name)
 
     def _define_trap(self, items: dict[str, Definition], name: str, item: spec.ComponentItem, path: str) -> None:
         try:

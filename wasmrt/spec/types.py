@@ -34,8 +34,27 @@ class AbstractResource(msgspec.Struct, frozen=True, tag="abstract"):
         return self.name or f"resource#{self.index}"
 
 
-class ValType(msgspec.Struct, frozen=True):
-    """Base of all component value types; `isinstance(x, ValType)`."""
+class ValType(msgspec.Struct, frozen=True, dict=True):
+    """Base of all component value types; `isinstance(x, ValType)`. As an import or export it is its own item (see runtime.component_types)."""
+
+    @property
+    def ty(self) -> Any:
+        """The type itself; of a handle, its resource."""
+        return self
+
+    @property
+    def implements(self) -> None:
+        """Only instances have it."""
+        return None
+
+    @property
+    def external_id(self) -> str | None:
+        """The identifier that the import or export of this type has in another naming scheme; no part of the type."""
+        return self.__dict__.get("_external_id")
+
+    def is_implements(self, name: str) -> bool:
+        """False: only instances implement interfaces."""
+        return False
 
 
 class Bool(ValType, frozen=True, tag="bool"):
@@ -148,7 +167,11 @@ class TupleType(ValType, frozen=True, cache_hash=True, tag="tuple"):
         return "tuple<" + ", ".join(map(str, self.elements)) + ">"
 
 
-class VariantType(ValType, frozen=True, cache_hash=True, tag="variant"):
+class VariantLikeType(ValType, frozen=True):
+    """Base of variant, option and result: their values follow one rule."""
+
+
+class VariantType(VariantLikeType, frozen=True, cache_hash=True, tag="variant"):
     cases: tuple[tuple[str, AnyValType | None], ...]
 
     def __post_init__(self) -> None:
@@ -175,14 +198,14 @@ class EnumType(ValType, frozen=True, cache_hash=True, tag="enum"):
         return "enum { " + ", ".join(self.names) + " }"
 
 
-class OptionType(ValType, frozen=True, cache_hash=True, tag="option"):
+class OptionType(VariantLikeType, frozen=True, cache_hash=True, tag="option"):
     payload: AnyValType
 
     def __str__(self) -> str:
         return f"option<{self.payload}>"
 
 
-class ResultType(ValType, frozen=True, cache_hash=True, tag="result"):
+class ResultType(VariantLikeType, frozen=True, cache_hash=True, tag="result"):
     ok: AnyValType | None = None
     err: AnyValType | None = None
 

@@ -33,6 +33,7 @@ class Signatures:
         self._world = world
         self._printer = _Printer(world)
         self._interfaces = {name: found for name, found in world.exports if isinstance(found, Interface)}
+        self._imports = dict(world.imports)
         self._funcs = {name: found for name, found in world.exports if isinstance(found, Func)}
 
     def func(self, interface: str, name: str) -> str:
@@ -47,6 +48,14 @@ class Signatures:
         else:
             return ""
         return f"{text}\n\n{docs}" if docs else text
+
+    def type_of(self, is_import: bool, interface: str, name: str) -> str:
+        """`func(self: borrow<thing>, a: u32) -> string`, all parameters included; "" for a function that WIT has no place for."""
+        inside: Interface | None = self._world.own
+        if interface:
+            inside = (self._imports if is_import else self._interfaces).get(interface)
+        func = None if inside is None else (inside.funcs if interface or is_import else self._funcs).get(name)
+        return "" if inside is None or func is None else self._printer.func_type(inside, func)
 
 
 class _Printer:
@@ -184,6 +193,15 @@ class _Printer:
             yield from _indented(_docs(self._doc(interface, "funcs", full)))
             yield f"  {self.func_line(interface, full, interface.funcs[full])};"
         yield "}"
+
+    def func_type(self, interface: Interface, func: Func) -> str:
+        """The type alone, as WIT spells it."""
+        definition = func.type.definition
+        assert isinstance(definition, r.FuncTypeDef)
+        scope = func.type.scope
+        params = ", ".join(f"{n}: {self._ref(interface, scope, t)}" for n, t in definition.params)
+        result = "" if definition.result is None else f" -> {self._ref(interface, scope, definition.result)}"
+        return f"{'async ' if definition.async_ else ''}func({params}){result}"
 
     def func_line(self, interface: Interface, name: str, func: Func) -> str:
         """Without the semicolon."""
