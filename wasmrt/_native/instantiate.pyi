@@ -1,6 +1,9 @@
 """Types of `instantiate.pyx`; documentation is there."""
 
+from collections.abc import Callable
 from typing import Any
+
+from wasmrt.spec.types import FuncType
 
 from .component import LoweredImport
 from .core import Store
@@ -40,6 +43,7 @@ class Bindings:
         resources: list[ResourceType | None],
         dtors: list[Any],
         names: list[str],
+        describe: Callable[[FuncType, str], Any] | None = None,
     ) -> None: ...
 
 class ModulePre:
