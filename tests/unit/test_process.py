@@ -164,3 +164,18 @@ def test_no_page_is_writable_and_executable(wat: Wat, repository: Path) -> None:
         """,
         repository,
     )
+
+
+def test_the_gil_is_back_after_large_data_segments(wat: Wat, repository: Path) -> None:
+    """They are copied without it; whoever makes the instance goes on as Python code."""
+    passes(
+        wat,
+        """
+        module = Module(engine, '(module (memory (export "m") 64) (data (i32.const 0) "' + "x" * (2 << 20) + '"))')
+        for _ in range(3):
+            store = Store(engine)
+            assert Instance(store, module, []).exports["m"].read(store, (2 << 20) - 1, (2 << 20) + 1) == b"x\\0"
+        print("done")
+        """,
+        repository,
+    )

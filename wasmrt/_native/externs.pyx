@@ -833,8 +833,12 @@ cdef c.WrInstance *start_instance(
     cdef c.WrError error
     cdef c.ValRaw unused
     cdef c.VMFuncRef *start
+    cdef bint ok
     memset(&error, 0, sizeof(error))
-    if not c.wr_instance_new(store.c_store, code, module_index, type_ids, externs, count, &made, &error):
+    ok = c.wr_instance_new(store.c_store, code, module_index, type_ids, externs, count, &made, &error)
+    # large data segments are copied without the GIL, and no call's end takes it back
+    gil_acquire(store.context)
+    if not ok:
         if error.kind == c.WR_ERROR_TRAP:
             raise trap_from(store, store.context.trap_code)
         raise error_from(&error)

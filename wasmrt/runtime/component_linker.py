@@ -152,6 +152,12 @@ class Linker:
 
         _wasi_providers["p2"](self)
 
+    def add_wasi_http(self) -> None:
+        """Defines wasi:http 0.2, in which every outgoing request is `HTTP-request-denied`; what it imports of WASI is `add_wasip2`'s."""
+        import wasmrt.wasi  # noqa: F401  (registers itself)
+
+        _wasi_providers["http"](self)
+
     def define_unknown_imports_as_traps(self, component: Component) -> None:
         """Every function that `component` imports and that is not defined traps when it is called; missing resources become inert host resources."""
         for name, index in component._artifacts.component.import_types:
@@ -271,6 +277,8 @@ def _missing(item: spec.ComponentItem, path: str, name: str, items: Mapping[str,
         text += "; the linker has " + ", ".join(f"`{other}`" for other in near)
     elif name.startswith("wasi:") and not any(other.startswith("wasi:") for other in items):
         text += "; Linker.add_wasip2() defines WASI 0.2"
+    if name.startswith("wasi:http/"):
+        text += "; Linker.add_wasi_http() defines wasi:http"
     return text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from wasmrt.errors import ArgumentTypeError
@@ -12,13 +13,23 @@ from wasmrt.errors import ArgumentTypeError
 Sink = Callable[[bytes], Any]
 
 
+@dataclass(frozen=True)
+class Preopen:
+    """A directory of the host as guests see it."""
+
+    path: str
+    guest_path: str
+    fs_mutable: bool
+
+
 class WasiConfig:
-    """Arguments, environment and standard streams of a store's WASI guests.
+    """Arguments, environment, standard streams and directories of a store's WASI guests.
 
     >>> config = WasiConfig()
     >>> config.argv = ["program", "--fast"]
     >>> config.env = {"HOME": "/"}
     >>> config.inherit_stdout()
+    >>> config.preopen_dir("build/scratch", "/")
     >>> store.set_wasi(config)
 
     `stdout_custom` and `stderr_custom` take a callable that gets each chunk of bytes, or a file-like object.
@@ -31,6 +42,7 @@ class WasiConfig:
         self.stdout: Sink | None = None
         self.stderr: Sink | None = None
         self.terminals = {"stdin": False, "stdout": False, "stderr": False}
+        self.preopens: list[Preopen] = []
 
     @property
     def argv(self) -> list[str]:
@@ -56,6 +68,15 @@ class WasiConfig:
     def inherit_env(self) -> None:
         """This process's own environment."""
         self._env = list(os.environ.items())
+
+    def preopen_dir(self, path: str | os.PathLike[str], guest_path: str, fs_mutable: bool = True) -> None:
+        """Gives guests the directory `path`, with all below it and nothing else, under the name `guest_path`; read-only unless `fs_mutable`.
+
+        Symbolic links in it are followed as long as they lead to something in it. Raises FileNotFoundError and NotADirectoryError.
+        """
+        found = os.path.abspath(os.fsdecode(path))
+        os.scandir(found).close()
+        self.preopens.append(Preopen(found, _text(guest_path), bool(fs_mutable)))
 
     def inherit_stdin(self) -> None:
         self.stdin = sys.stdin.buffer

@@ -7,13 +7,14 @@ How results are returned follows the rule of the low-level API: `result<_, strea
 from __future__ import annotations
 
 import time
-from typing import Any, BinaryIO
+from typing import Any
 
 from wasmrt.errors import Trap
 from wasmrt.runtime.component_linker import Linker
 from wasmrt.runtime.values import Variant
 
 from .config import Sink
+from .paths import error_code
 
 MAX_CHUNK = 1 << 20
 ZEROES_CHUNK = 4096
@@ -24,10 +25,15 @@ CLOSED = Variant("err")
 
 
 class IoError:
-    """wasi:io/error: an opaque error with a text."""
+    """wasi:io/error: an opaque error with a text; `code` is wasi:filesystem's, for one that an operation on a file caused."""
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, code: str | None = None) -> None:
         self.message = message
+        self.code = code
+
+    @classmethod
+    def of(cls, error: OSError) -> IoError:
+        return cls(error.strerror or "input or output failed", error_code(error))
 
     def to_debug_string(self) -> str:
         return self.message
@@ -49,9 +55,9 @@ class Pollable:
 
 
 class InputStream:
-    """Reads from a binary file object; None is an empty stream."""
+    """Reads from a binary file object, or from what has its `read1` or `read`; None is an empty stream."""
 
-    def __init__(self, file: BinaryIO | None) -> None:
+    def __init__(self, file: Any) -> None:
         self.file = file
 
     def read(self, length: int) -> bytes | None | IoError:
@@ -62,7 +68,7 @@ class InputStream:
         try:
             data = self.file.read1(min(length, MAX_CHUNK)) if hasattr(self.file, "read1") else self.file.read(min(length, MAX_CHUNK))
         except OSError as error:
-            return IoError(str(error))
+            return IoError.of(error)
         return data or None
 
     def skip(self, length: int) -> int | None | IoError:
@@ -82,7 +88,7 @@ class OutputStream:
         try:
             self.sink(data)
         except OSError as error:
-            return Variant("err", IoError(str(error)))
+            return Variant("err", IoError.of(error))
         return OK
 
     def write_zeroes(self, length: int) -> Variant:
