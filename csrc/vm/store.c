@@ -20,7 +20,13 @@ static pthread_key_t store_thread_key;
 static bool store_has_key;
 static WrHooks store_hooks;
 
-void vm_lock(void) { pthread_mutex_lock(&store_mutex); }
+static void store_init(void);
+/* the first use installs the fork handlers: without them, a child of a fork while another thread holds the lock would wait for ever */
+void vm_lock(void)
+{
+    pthread_once(&store_once, store_init);
+    pthread_mutex_lock(&store_mutex);
+}
 void vm_unlock(void) { pthread_mutex_unlock(&store_mutex); }
 WrThread *vm_threads(void) { return atomic_load_explicit(&store_threads, memory_order_acquire); }
 const WrHooks *vm_hooks(void) { return &store_hooks; }
@@ -48,7 +54,8 @@ static void store_after_fork(void)
     for (WrThread *thread = vm_threads(); thread != NULL; thread = thread->next) {
         if (thread == vm_thread) continue;
         atomic_store(&thread->running, NULL);
-        /* its number is taken by the stores it ran: reusing it would make them look like the new thread's */
+        /* the stores it ran are its for ever: reusing it would make them look like the new thread's */
+        if (!thread->is_free) thread->is_lost = true;
     }
     vm_ticker_after_fork();
     vm_unlock();
@@ -69,7 +76,6 @@ static bool store_read_bounds(WrThread *thread)
 WrThread *vm_thread_attach(void)
 {
     if (vm_thread != NULL) return vm_thread;
-    pthread_once(&store_once, store_init);
     vm_lock();
     WrThread *thread = vm_threads();
     while (thread != NULL && !thread->is_free) thread = thread->next;
@@ -97,7 +103,6 @@ WrThread *vm_thread_attach(void)
 
 WrStore *wr_store_new(WrTypeRegistry *registry, size_t max_wasm_stack, void *host, WrError *error)
 {
-    pthread_once(&store_once, store_init);
     WrThread *thread = vm_thread;
     /* setrlimit moved the end of the main thread's stack */
     if (thread != NULL && thread->stack_rlimit != 0 && thread->stack_rlimit != wr_os_stack_rlimit()) (void)store_read_bounds(thread);
@@ -189,7 +194,7 @@ WrEnterResult wr_store_enter(WrStore *store, WrEntry *entry)
     WrThread *nobody = NULL;
     if (!atomic_compare_exchange_strong(&store->owner, &nobody, thread)) {
         atomic_store_explicit(&thread->running, previous, memory_order_relaxed);
-        return WR_ENTER_BUSY;
+        return nobody != NULL && nobody->is_lost ? WR_ENTER_LOST : WR_ENTER_BUSY;
     }
     uint32_t entries = atomic_load_explicit(&thread->entries, memory_order_relaxed);
     atomic_store_explicit(&thread->entries, entries + 1, memory_order_relaxed);

@@ -25,6 +25,7 @@ typedef struct WrThread {
     uint64_t stack_rlimit;             /* what the bounds of the main thread were computed from; 0: another thread */
     struct WrThread *next;             /* in the list of all threads */
     bool is_free;                      /* its thread ended; under vm_lock */
+    bool is_lost;                      /* its thread is the parent's, of which this process was forked */
 } WrThread;
 
 extern __thread WrThread *vm_thread __attribute__((tls_model("initial-exec"), visibility("hidden")));

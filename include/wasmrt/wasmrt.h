@@ -71,7 +71,8 @@ WR_API VMStoreContext *wr_store_context(WrStore *store);
 /* Every call into guest code sits between enter and leave, on the thread's stack, nested as calls nest. The outermost one claims the store for the
  * thread, sets the stack limit from the thread's real bounds and shows the store to the ticker; nested ones keep the limit. */
 typedef struct WrEntry { void *previous; uintptr_t reserved[3]; } WrEntry;
-typedef enum WrEnterResult { WR_ENTER_OK, WR_ENTER_BUSY /* another thread runs this store */, WR_ENTER_NO_STACK /* too little left to start */ } WrEnterResult;
+typedef enum WrEnterResult { WR_ENTER_OK, WR_ENTER_BUSY /* another thread runs this store */, WR_ENTER_NO_STACK /* too little left to start */,
+                            WR_ENTER_LOST /* another thread ran it when this process was forked: it stopped in the middle of something */ } WrEnterResult;
 WR_API WrEnterResult wr_store_enter(WrStore *store, WrEntry *entry);
 WR_API void wr_store_leave(WrStore *store, WrEntry *entry);
 WR_API bool wr_store_running(const WrStore *store);

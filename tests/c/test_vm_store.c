@@ -190,6 +190,46 @@ static void a_child_has_its_ticker(void)
     wr_store_free(store);
 }
 
+static void *enter_and_wait(void *argument)
+{
+    void **shared = argument;
+    WrEntry entry;
+    bool ok = wr_store_enter(shared[0], &entry) == WR_ENTER_OK;
+    __atomic_store_n(&shared[1], ok ? shared : NULL, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&shared[2], __ATOMIC_SEQ_CST) == NULL) wr_os_sleep_ns(1000000);
+    if (ok) wr_store_leave(shared[0], &entry);
+    return NULL;
+}
+
+/* What another thread of the parent ran stays claimed in the child, says so, and is not freed; the rest goes on. */
+static void a_store_that_another_thread_ran_is_lost(void)
+{
+    WrStore *store = new_store(), *idle = new_store();
+    void *shared[3] = { store, NULL, NULL };
+    WrEntry entry;
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, enter_and_wait, shared) == 0);
+    while (__atomic_load_n(&shared[1], __ATOMIC_SEQ_CST) == NULL) wr_os_sleep_ns(1000000);
+    CHECK_EQ(wr_store_enter(store, &entry), WR_ENTER_BUSY);
+    pid_t child = fork();
+    if (child == 0) {
+        if (wr_store_enter(store, &entry) != WR_ENTER_LOST) _exit(1);
+        if (!wr_store_running(store)) _exit(2);
+        wr_store_free(store);
+        if (wr_store_enter(store, &entry) != WR_ENTER_LOST) _exit(3);
+        if (wr_store_enter(idle, &entry) != WR_ENTER_OK) _exit(4);
+        wr_store_leave(idle, &entry);
+        _exit(0);
+    }
+    CHECK_EQ(exit_code(child), 0);
+    __atomic_store_n(&shared[2], shared, __ATOMIC_SEQ_CST);
+    pthread_join(thread, NULL);
+    CHECK_EQ(wr_store_enter(store, &entry), WR_ENTER_OK);
+    wr_store_leave(store, &entry);
+    wr_store_free(store);
+    wr_store_free(idle);
+}
+
 static void *run_and_end(void *argument)
 {
     WrEntry entry;
@@ -288,6 +328,7 @@ int main(void)
     RUN(short_entries_are_not);
     RUN(everyone_can_be_interrupted);
     RUN(a_child_has_its_ticker);
+    RUN(a_store_that_another_thread_ran_is_lost);
     RUN(threads_are_reused);
     RUN(traps_without_frames);
     RUN(externrefs);

@@ -293,6 +293,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
         WR_ENTER_OK
         WR_ENTER_BUSY
         WR_ENTER_NO_STACK
+        WR_ENTER_LOST
     WrEnterResult wr_store_enter(WrStore *store, WrEntry *entry)
     void wr_store_leave(WrStore *store, WrEntry *entry)
     bint wr_store_running(const WrStore *store)

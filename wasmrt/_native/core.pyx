@@ -601,7 +601,7 @@ cdef class Store:
         if self.c_store == NULL:
             return
         if self.depth:
-            raise WasmError("a store cannot be closed while it runs guest code")
+            raise WasmError("a store cannot be closed while it runs guest code (in a forked child: while another thread of the parent ran it)")
         c.wr_store_free(self.c_store)
         self.c_store = NULL
         self.context = NULL
@@ -624,6 +624,10 @@ cdef class Store:
         if result != c.WR_ENTER_OK:
             if result == c.WR_ENTER_BUSY:
                 raise WasmError("the store is in use by another thread; a store runs on one thread at a time")
+            if result == c.WR_ENTER_LOST:
+                raise WasmError(
+                    "another thread ran guest code in this store when the process was forked: the child has no such thread, and cannot use the store"
+                )
             raise trap_from(self, c.TRAP_STACK_OVERFLOW)
         if self.depth == 0:
             self.host.ticks = 0
@@ -751,7 +755,8 @@ cdef bint is_main_thread() noexcept nogil:
 
 
 def _after_fork() -> None:
-    global main_thread_ident
+    global main_thread_ident, _signals_lock
+    _signals_lock = threading.Lock()  # another thread of the parent may have held it
     main_thread_ident = threading.main_thread().ident
 
 

@@ -19,7 +19,7 @@ from wasmrt.spec.features import Features
 from wasmrt.translate import info
 from wasmrt.translate.type_table import ComponentTypes
 
-from . import cache
+from . import cache, pickling
 from . import component_types as types
 from . import source as sources
 from .engine import Engine, next_compiled_module_id
@@ -90,6 +90,7 @@ class Component:
     _object: CodeObject
     _artifacts: artifact.ComponentArtifacts
     _types: ComponentTypes
+    _origin: pickling.Origin | None = None
 
     def __init__(self, engine: Engine, source: Any) -> None:
         if not isinstance(engine, Engine):
@@ -130,9 +131,10 @@ class Component:
         self._shared = _Shared()
 
     @classmethod
-    def from_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Component:
+    @pickling.from_source_file
+    def from_file(cls, engine: Engine, path: str | os.PathLike[str], data: bytes) -> Component:
         """The same from a file, binary or text; errors name it."""
-        return with_path(path, lambda: cls(engine, sources.read_file(path)))
+        return with_path(path, lambda: cls(engine, data))
 
     @classmethod
     def from_binary(cls, engine: Engine, data: Any) -> Component:
@@ -153,6 +155,7 @@ class Component:
         return cls.from_parts(engine, code)
 
     @classmethod
+    @pickling.from_artifact_file
     def deserialize_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Component:
         """`deserialize` from a file. Only give it trusted files."""
         return cls.deserialize(engine, sources.read_file(path))
@@ -160,6 +163,10 @@ class Component:
     def serialize(self) -> bytes:
         """The artifact: an ELF image that `Component.deserialize` takes."""
         return self._object.code.image()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By path and content when it came from a file that is unchanged, else by artifact (`wasmrt.runtime.pickling`)."""
+        return pickling.reduce(self)
 
     def __copy__(self) -> Component:
         other = type(self).__new__(type(self))

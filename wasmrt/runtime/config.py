@@ -12,6 +12,7 @@ from wasmrt.errors import ArgumentTypeError, ArgumentValueError, WasmError
 from wasmrt.spec._gen import features
 
 from .cache import cache_config
+from .pickling import restore_config
 
 # name: (type, default, what it does)
 OPTIONS: dict[str, tuple[type, Any, str]] = {
@@ -139,6 +140,12 @@ class Config:
 
     def __deepcopy__(self, memo: object) -> Config:
         return self.copy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        defaults = Config()
+        names = [*OPTIONS, *FEATURE_ROWS]
+        changed = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(defaults, name)}
+        return restore_config, (type(self), changed)
 
     def cranelift_flag_enable(self, flag: str) -> None:
         """Accepted for programs written for the peer; without effect."""

@@ -10,6 +10,7 @@ from wasmrt.errors import ArgumentTypeError, WasmError
 
 from .cache import Cache, log
 from .config import Config
+from .pickling import name_engine, restore_engine
 
 GUARDED_RESERVATION = 1 << 32
 
@@ -57,6 +58,7 @@ class Engine:
         self.cache = self._open_cache()
         self.types = core.TypeRegistry()
         self.epoch = core.EpochCounter()
+        self._token = name_engine(self)
         if self.config.signals_based_traps:
             core.install_signal_handlers()
 
@@ -77,6 +79,10 @@ class Engine:
     def compile_threads(self) -> int:
         """Threads of one compilation: 0 is one per core."""
         return 0 if self.config.parallel_compilation else 1
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As Config: another process makes its own engine, once; in this one it is this engine."""
+        return restore_engine, (type(self), self.config, self._token)
 
     def increment_epoch(self) -> None:
         """Advances the epoch; stores whose deadline has passed trap at their next check. Safe from any thread."""

@@ -11,7 +11,7 @@ from wasmrt.artifact import info as artifact
 from wasmrt.errors import ArgumentTypeError, ArtifactError, LinkError, PlacedError, WasmError
 from wasmrt.spec.core_types import MemoryType, TableType
 
-from . import cache
+from . import cache, pickling
 from . import source as sources
 from .engine import Engine, next_compiled_module_id
 from .store import Store
@@ -47,6 +47,7 @@ class Module:
     _object: CodeObject
     _index: int
     _info: artifact.ModuleInfo
+    _origin: pickling.Origin | None = None
 
     def __init__(self, engine: Engine, source: Any) -> None:
         if not isinstance(engine, Engine):
@@ -77,9 +78,10 @@ class Module:
         return self
 
     @classmethod
-    def from_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Module:
+    @pickling.from_source_file
+    def from_file(cls, engine: Engine, path: str | os.PathLike[str], data: bytes) -> Module:
         """The same from a file, binary or text; errors name it."""
-        return with_path(path, lambda: cls(engine, sources.read_file(path)))
+        return with_path(path, lambda: cls(engine, data))
 
     @classmethod
     def from_binary(cls, engine: Engine, data: Any) -> Module:
@@ -100,6 +102,7 @@ class Module:
         return cls.from_parts(CodeObject(engine, code), 0, artifact.decode(info_section(code), artifact.ModuleInfo))
 
     @classmethod
+    @pickling.from_artifact_file
     def deserialize_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Module:
         """`deserialize` from a file. Only give it trusted files."""
         return cls.deserialize(engine, sources.read_file(path))
@@ -112,8 +115,12 @@ class Module:
     def serialize(self) -> bytes:
         """The artifact image."""
         if self._object.code.kind != KIND_MODULE:
-            raise WasmError("a module of a component cannot be serialized on its own")
+            raise WasmError("a module of a component cannot be serialized or pickled on its own: take the component")
         return self._object.code.image()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By path and content when it came from a file that is unchanged, else by artifact (`wasmrt.runtime.pickling`)."""
+        return pickling.reduce(self)
 
     def __copy__(self) -> Module:
         other = type(self).__new__(type(self))

@@ -7,6 +7,7 @@ from typing import Any
 from wasmrt._native import core
 from wasmrt.errors import ArgumentTypeError
 
+from . import pickling
 from .engine import Engine
 
 
@@ -39,6 +40,8 @@ class Store(core.Store):
 
     def __enter__(self) -> Store:
         return self
+
+    __reduce__ = pickling.refuse("Store", "it is a running program; pickle the Component or Module and make instances of it where it arrives")
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
