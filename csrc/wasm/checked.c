@@ -21,9 +21,16 @@ bool wr_reader_need(WasmReader *reader, unsigned feature_bit, const uint8_t *at,
     return wr_reader_fail(reader, WR_ERROR_VALIDATION, at, "%s needs %s, which is off", what, wr_wasm_feature_text(feature_bit));
 }
 
-static bool checked_leb(WasmReader *reader, WrLebStatus status, const char *what)
+static bool checked_leb(WasmReader *reader, WrLebStatus status, bool is_signed, unsigned bits, const char *what)
 {
     if (status == WR_LEB_OK) return true;
+    if (status == WR_LEB_TRUNCATED && reader->file_end) { /* too long or too large is wrong even where its section ends within it */
+        const uint8_t *p = reader->p;
+        uint64_t value;
+        int64_t number;
+        WrLebStatus whole = is_signed ? wr_leb_check_signed(&p, reader->file_end, bits, &number) : wr_leb_check_unsigned(&p, reader->file_end, bits, &value);
+        if (whole != WR_LEB_OK) status = whole;
+    }
     const uint8_t *at = status == WR_LEB_TRUNCATED ? reader->end : reader->p;
     return wr_reader_fail(reader, WR_ERROR_DECODE, at, "%s, expected %s", wr_leb_status_text(status), what);
 }
@@ -31,19 +38,19 @@ static bool checked_leb(WasmReader *reader, WrLebStatus status, const char *what
 bool wr_reader_u32_slow(WasmReader *reader, uint32_t *out_value, const char *what)
 {
     uint64_t value = 0;
-    if (!checked_leb(reader, wr_leb_check_unsigned(&reader->p, reader->end, 32, &value), what)) return false;
+    if (!checked_leb(reader, wr_leb_check_unsigned(&reader->p, reader->end, 32, &value), false, 32, what)) return false;
     *out_value = (uint32_t)value;
     return true;
 }
 
 bool wr_reader_u64(WasmReader *reader, uint64_t *out_value, const char *what)
 {
-    return checked_leb(reader, wr_leb_check_unsigned(&reader->p, reader->end, 64, out_value), what);
+    return checked_leb(reader, wr_leb_check_unsigned(&reader->p, reader->end, 64, out_value), false, 64, what);
 }
 
 bool wr_reader_signed(WasmReader *reader, unsigned bits, int64_t *out_value, const char *what)
 {
-    return checked_leb(reader, wr_leb_check_signed(&reader->p, reader->end, bits, out_value), what);
+    return checked_leb(reader, wr_leb_check_signed(&reader->p, reader->end, bits, out_value), true, bits, what);
 }
 
 bool wr_reader_byte(WasmReader *reader, uint8_t *out_byte, const char *what)
@@ -80,9 +87,8 @@ bool wr_reader_count(WasmReader *reader, uint32_t limit, const char *limit_name,
     uint32_t count;
     if (!wr_reader_u32(reader, &count, what)) return false;
     if (count > limit) return wr_reader_fail(reader, WR_ERROR_LIMIT, at, "%s of %u: the limit %s is %u", what, count, limit_name, limit);
-    if ((uint64_t)count * min_bytes > (uint64_t)(reader->end - reader->p))
-        return wr_reader_fail(reader, WR_ERROR_DECODE, reader->end, "unexpected end, %s is %u, more than the bytes left hold", what, count);
-    *out_count = count;
+    uint64_t fitting = (uint64_t)(reader->end - reader->p) / min_bytes;
+    *out_count = count <= fitting ? count : (uint32_t)fitting + 1;
     return true;
 }
 

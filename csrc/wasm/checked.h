@@ -12,6 +12,7 @@
 typedef struct WasmReader {
     const uint8_t *bytes;   /* start of the module: offsets count from here */
     const uint8_t *p, *end; /* unread part of what is being read: module, section or body */
+    const uint8_t *file_end; /* of the module, to say more of an integer that is cut off; NULL: where `end` is */
     const WasmModule *module; /* types known so far (read only here) */
     uint32_t num_types;     /* indices below may be referred to */
     uint64_t features;
@@ -39,7 +40,8 @@ bool wr_reader_byte(WasmReader *reader, uint8_t *out_byte, const char *what);
 bool wr_reader_bytes(WasmReader *reader, size_t count, const uint8_t **out_bytes, const char *what);
 /* A length-prefixed UTF-8 name. */
 bool wr_reader_name(WasmReader *reader, WasmSpan *out_name, const char *what);
-/* A vector's count: at most `limit` (whose row is `limit_name`), and no more than the bytes left can hold with `min_bytes` each. */
+/* A vector's count: at most `limit` (whose row is `limit_name`). Of items of `min_bytes` or more, never more than one beyond what the bytes left hold: reading
+ * them fails then with what is wrong with the last. */
 bool wr_reader_count(WasmReader *reader, uint32_t limit, const char *limit_name, uint32_t min_bytes, uint32_t *out_count, const char *what);
 
 /* Types come out with canonical indices. */

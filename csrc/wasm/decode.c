@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "wasm/decode.h"
+#include "wasm/validate.h"
 
 enum {
     SECTION_CUSTOM, SECTION_TYPE, SECTION_IMPORT, SECTION_FUNCTION, SECTION_TABLE, SECTION_MEMORY, SECTION_GLOBAL, SECTION_EXPORT, SECTION_START,
@@ -41,20 +42,12 @@ static bool decode_type_index(WasmDecoder *d, uint32_t *out_index)
     return d->module->types[*out_index].kind == WASM_TYPE_FUNC || wr_reader_fail(&d->reader, WR_ERROR_VALIDATION, at, "type %u is not a function type", *out_index);
 }
 
-/* Minimum and maximum after the flags, of an index type that counts to `bound`. */
+/* Minimum and maximum after the flags: 64 bits wide for every index type, which bounds them when all is read. */
 static bool decode_limits(WasmDecoder *d, WasmLimits *limits, const char *what)
 {
     WasmReader *r = &d->reader;
-    if (limits->flags & WASM_LIMITS_64) {
-        if (!wr_reader_need(r, WASM_FEATURE_BIT_MEMORY64, r->p, "a 64-bit index type") || !wr_reader_u64(r, &limits->min, what)) return false;
-        return !(limits->flags & WASM_LIMITS_HAS_MAX) || wr_reader_u64(r, &limits->max, what);
-    }
-    uint32_t min, max = 0;
-    if (!wr_reader_u32(r, &min, what)) return false;
-    if (limits->flags & WASM_LIMITS_HAS_MAX && !wr_reader_u32(r, &max, what)) return false;
-    limits->min = min;
-    limits->max = max;
-    return true;
+    if (limits->flags & WASM_LIMITS_64 && !wr_reader_need(r, WASM_FEATURE_BIT_MEMORY64, r->p, "a 64-bit index type")) return false;
+    return wr_reader_u64(r, &limits->min, what) && (!(limits->flags & WASM_LIMITS_HAS_MAX) || wr_reader_u64(r, &limits->max, what));
 }
 
 static bool decode_check_limits(WasmDecoder *d, const WasmLimits *limits, uint64_t bound, const uint8_t *at, const char *what, const char *unit)
@@ -90,6 +83,7 @@ static bool decode_memory_type(WasmDecoder *d, WasmMemory *memory)
     uint8_t flags = limits->flags;
     if (flags & ~(WASM_LIMITS_HAS_MAX | WASM_LIMITS_SHARED | WASM_LIMITS_64 | FLAG_PAGE_SIZE))
         return wr_reader_fail(r, WR_ERROR_DECODE, at, "malformed limits flags 0x%02x of a memory", flags);
+    if (flags & FLAG_PAGE_SIZE && !wr_reader_need(r, WASM_FEATURE_BIT_CUSTOM_PAGE_SIZES, at, "malformed limits flags: a page size")) return false;
     if (flags & WASM_LIMITS_SHARED) {
         if (!wr_reader_need(r, WASM_FEATURE_BIT_THREADS, at, "a shared memory")) return false;
         if (!(flags & WASM_LIMITS_HAS_MAX)) return wr_reader_fail(r, WR_ERROR_VALIDATION, at, "shared memory must have maximum");
@@ -100,8 +94,8 @@ static bool decode_memory_type(WasmDecoder *d, WasmMemory *memory)
     if (flags & FLAG_PAGE_SIZE) {
         uint32_t page_size_log2;
         const uint8_t *page_at = r->p;
-        if (!wr_reader_need(r, WASM_FEATURE_BIT_CUSTOM_PAGE_SIZES, at, "a page size") || !wr_reader_u32(r, &page_size_log2, "a page size")) return false;
-        if (page_size_log2 >= 64) return wr_reader_fail(r, WR_ERROR_DECODE, page_at, "malformed page size 2^%u", page_size_log2);
+        if (!wr_reader_u32(r, &page_size_log2, "a page size")) return false;
+        if (page_size_log2 >= 64) return wr_reader_fail(r, WR_ERROR_DECODE, page_at, "malformed page size 2^%u: invalid custom page size, expected 1 or 65536", page_size_log2);
         if (page_size_log2 != 0 && page_size_log2 != 16) return wr_reader_fail(r, WR_ERROR_VALIDATION, page_at, "invalid custom page size 2^%u, expected 1 or 65536", page_size_log2);
         limits->page_size_log2 = (uint8_t)page_size_log2;
     }
@@ -381,15 +375,15 @@ static bool decode_code(WasmDecoder *d)
     const uint8_t *at = r->p, *body;
     uint32_t count, size;
     if (!wr_reader_u32(r, &count, "the number of function bodies")) return false;
-    if (count != d->num_declared_funcs)
-        return wr_reader_fail(r, WR_ERROR_DECODE, at, "function and code section have inconsistent lengths: %u bodies, expected %u", count, d->num_declared_funcs);
+    d->num_bodies = count; /* compared when all sections are read: a further code section is the worse mistake */
+    d->bodies_at = at;
     for (uint32_t i = 0; i < count; i++) {
         at = r->p;
         if (!wr_reader_u32(r, &size, "the size of a function body")) return false;
         if (size > WR_LIMIT_FUNCTION_BODY_BYTES)
             return wr_reader_fail(r, WR_ERROR_LIMIT, at, "function body of %u bytes: the limit FUNCTION_BODY_BYTES is %u", size, WR_LIMIT_FUNCTION_BODY_BYTES);
         if (!wr_reader_bytes(r, size, &body, "a function body")) return false;
-        m->funcs[m->num_imported_funcs + i].body = (WasmSpan){(uint32_t)(body - r->bytes), size};
+        if (i < d->num_declared_funcs) m->funcs[m->num_imported_funcs + i].body = (WasmSpan){(uint32_t)(body - r->bytes), size};
     }
     return true;
 }
@@ -497,8 +491,9 @@ static bool decode_finish(WasmDecoder *d)
 {
     WasmReader *r = &d->reader;
     WasmModule *m = d->module;
-    if (!m->code_section.length && d->num_declared_funcs)
-        return wr_reader_fail(r, WR_ERROR_DECODE, r->end, "function and code section have inconsistent lengths: no bodies, expected %u", d->num_declared_funcs);
+    if (d->num_bodies != d->num_declared_funcs)
+        return wr_reader_fail(r, WR_ERROR_DECODE, d->bodies_at ? d->bodies_at : r->end, "function and code section have inconsistent lengths: %u bodies, expected %u", d->num_bodies,
+                              d->num_declared_funcs);
     if (m->has_data_count && d->data_count != m->num_datas)
         return wr_reader_fail(r, WR_ERROR_DECODE, r->end, "data count and data section have inconsistent lengths: %u segments, expected %u", m->num_datas, d->data_count);
     if (m->start_func != UINT32_MAX && m->funcs[m->start_func].escape_index == UINT32_MAX) {
@@ -516,13 +511,27 @@ static bool decode_module(WasmDecoder *d, const uint8_t *bytes, size_t num_bytes
     WasmReader *r = &d->reader;
     const uint8_t *head;
     if (num_bytes > WR_LIMIT_MODULE_BYTES) return wr_reader_fail(r, WR_ERROR_LIMIT, bytes, "module of %zu bytes: the limit MODULE_BYTES is %u", num_bytes, WR_LIMIT_MODULE_BYTES);
-    size_t given = num_bytes < 4 ? num_bytes : 4;
-    if (given && memcmp(bytes, magic, given)) return wr_reader_fail(r, WR_ERROR_DECODE, bytes, "magic header not detected, expected \\0asm");
-    if (!wr_reader_bytes(r, 4, &head, "the magic header \\0asm") || !wr_reader_bytes(r, 4, &head, "the binary version")) return false;
+    if (!wr_reader_bytes(r, 4, &head, "the magic header \\0asm")) return false;
+    if (memcmp(head, magic, 4)) return wr_reader_fail(r, WR_ERROR_DECODE, head, "magic header not detected, expected \\0asm");
+    if (!wr_reader_bytes(r, 4, &head, "the binary version")) return false;
     if (head[2] == 1 && head[3] == 0) return wr_reader_fail(r, WR_ERROR_DECODE, head, "this is a component, expected a core module");
     if (head[0] != 1 || head[1] || head[2] || head[3])
         return wr_reader_fail(r, WR_ERROR_DECODE, head, "unknown binary version %02x%02x%02x%02x, expected 01000000", head[0], head[1], head[2], head[3]);
     return decode_sections_all(d, bytes + num_bytes) && decode_finish(d);
+}
+
+/* A section after the bodies is wrong. If a body is malformed itself, that comes first in the file and may be why: wrong sizes make what follows unreadable. */
+static void decode_blame_body(WasmDecoder *d, WrError *error)
+{
+    WasmModule *m = d->module;
+    WasmValidateScratch *scratch = wr_validate_scratch_new();
+    for (uint32_t i = m->num_imported_funcs; scratch && i < m->num_funcs && m->funcs[i].body.length; i++) {
+        WrError found = {0};
+        if (wr_func_validate(m, i, NULL, scratch, &found)) continue;
+        if (found.kind == WR_ERROR_DECODE && found.offset <= error->offset) *error = found;
+        break;
+    }
+    wr_validate_scratch_free(scratch);
 }
 
 bool wr_module_decode(const uint8_t *bytes, size_t num_bytes, uint64_t features, WasmModule **out_module, WrError *error)
@@ -535,11 +544,12 @@ bool wr_module_decode(const uint8_t *bytes, size_t num_bytes, uint64_t features,
     module->start_func = UINT32_MAX;
     module->owns_arrays = true;
     WasmDecoder decoder = {
-        .reader = {.bytes = bytes, .p = bytes, .end = bytes + num_bytes, .module = module, .features = module->features, .error = error},
+        .reader = {.bytes = bytes, .p = bytes, .end = bytes + num_bytes, .file_end = bytes + num_bytes, .module = module, .features = module->features, .error = error},
         .module = module,
     };
     bool done = decode_module(&decoder, bytes, num_bytes);
     wr_array_free(&decoder.operands);
+    if (!done && error && error->kind == WR_ERROR_DECODE && decoder.bodies_at) decode_blame_body(&decoder, error);
     if (done) *out_module = module;
     else wr_module_free(module);
     return done;

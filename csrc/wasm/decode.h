@@ -18,6 +18,8 @@ typedef struct WasmDecoder {
     WASM_MODULE_ARRAYS
 #undef WASM_ARRAY
     uint32_t num_declared_funcs; /* of the function section, to compare with the code section */
+    uint32_t num_bodies;
+    const uint8_t *bodies_at;    /* where the code section says how many */
     uint32_t data_count;
     bool is_verifying; /* the module lies in an artifact, which may be hostile and must not be written to */
     WR_ARRAY(WasmConstOperand) operands; /* of the constant expression being read */

@@ -62,6 +62,7 @@ static bool types_composite(WasmDecoder *decoder, WasmTypeDef *def, const uint8_
         def->kind = WASM_TYPE_FUNC;
         return types_func_type(decoder, def);
     }
+    if (form >= 0x80) return wr_reader_fail(r, WR_ERROR_DECODE, at, "malformed type 0x%02x: integer representation too long, expected a function (0x60), struct or array type", form);
     if (form != 0x5f && form != 0x5e)
         return wr_reader_fail(r, WR_ERROR_DECODE, at, "malformed type 0x%02x, expected a function (0x60), struct or array type", form);
     if (!wr_reader_need(r, WASM_FEATURE_BIT_GC, at, "a struct or array type")) return false;

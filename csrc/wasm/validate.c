@@ -362,7 +362,7 @@ static bool validate_global(WasmValidator *v, bool is_set)
     if (!validate_index(v, v->module->num_globals, &index, "global")) return false;
     const WasmGlobal *global = &v->module->globals[index];
     if (!is_set) return validate_push(v, global->type);
-    if (!global->is_mutable) return validate_fail(v, WR_ERROR_VALIDATION, "global %u is immutable, expected a mutable global", index);
+    if (!global->is_mutable) return validate_fail(v, WR_ERROR_VALIDATION, "immutable global %u, expected a mutable global", index);
     return validate_pop(v, global->type, NULL);
 }
 
@@ -411,11 +411,11 @@ static bool validate_lane(WasmValidator *v, const WasmOpInfo *info)
     return lane < 16 >> info->align_log2 || wr_reader_fail(&v->reader, WR_ERROR_VALIDATION, at, "invalid lane index %u, expected one below %u", lane, 16 >> info->align_log2);
 }
 
-static bool validate_data_index(WasmValidator *v)
+static bool validate_data(WasmValidator *v, uint32_t data)
 {
-    uint32_t data;
+    const uint32_t count = v->module->num_datas;
     if (!v->module->has_data_count) return validate_fail(v, WR_ERROR_DECODE, "data count section required");
-    return validate_index(v, v->module->num_datas, &data, "data segment");
+    return data < count || validate_fail(v, WR_ERROR_VALIDATION, "unknown data segment %u, expected an index below %u", data, count);
 }
 
 static bool validate_memory_copy(WasmValidator *v)
@@ -434,7 +434,7 @@ static bool validate_imm(WasmValidator *v, WasmOp op, const WasmOpInfo *info, Va
     WasmReader *r = &v->reader;
     const uint8_t *bytes;
     int64_t value;
-    uint32_t index;
+    uint32_t index, data;
     switch ((WasmImm)info->imm) {
     case WASM_IMM_NONE: return true;
     case WASM_IMM_I32: return wr_reader_signed(r, 32, &value, "an i32");
@@ -457,14 +457,17 @@ static bool validate_imm(WasmValidator *v, WasmOp op, const WasmOpInfo *info, Va
         if (!wr_reader_bytes(r, 1, &bytes, "a zero byte")) return false;
         return !*bytes || wr_reader_fail(r, WR_ERROR_DECODE, bytes, "zero byte expected, found 0x%02x", *bytes);
     case WASM_IMM_DATA_MEMORY:
-        if (!validate_data_index(v)) return false;
-        /* fall through */
+        if (!wr_reader_u32(r, &data, "the index of a data segment")) return false;
+        if (v->info) wr_gather_call(v->info);
+        if (!validate_memory_index(v, &index) || !validate_data(v, data)) return false; /* as the rule has them */
+        *out_address = validate_memory_address(v->module, index);
+        return true;
     case WASM_IMM_MEMORY:
         if (op != WASM_OP_MEMORY_SIZE && v->info) wr_gather_call(v->info);
         if (!validate_memory_index(v, &index)) return false;
         *out_address = validate_memory_address(v->module, index);
         return true;
-    case WASM_IMM_DATA: return validate_data_index(v);
+    case WASM_IMM_DATA: return wr_reader_u32(r, &data, "the index of a data segment") && validate_data(v, data);
     case WASM_IMM_ELEM: return validate_index(v, v->module->num_elems, &index, "elem segment");
     default: return validate_reference_op(v, op); /* no row of letters has another kind */
     }
@@ -548,7 +551,7 @@ static bool validate_code(WasmValidator *v)
     for (;;) {
         v->at = p;
         if (__builtin_expect(top > v->high, 0)) CALL(validate_raise(v));
-        if (p >= end) return validate_fail(v, WR_ERROR_DECODE, "unexpected end of a function body, expected an instruction or end");
+        if (p >= end) return validate_fail(v, WR_ERROR_DECODE, "unexpected end of section or function: END opcode expected at the end of a function body");
         WasmOp op = (WasmOp)ops[*p];
         if (__builtin_expect(op != WASM_OP_INVALID, 1)) p++;
         else CALL(wr_reader_op(&v->reader, &op));
@@ -698,7 +701,8 @@ bool wr_func_validate(const WasmModule *module, uint32_t func_index, WasmFuncInf
     const WasmFunc *func = &module->funcs[func_index];
     const uint8_t *body = module->bytes + func->body.offset;
     WasmValidator v = {
-        .reader = {.bytes = module->bytes, .p = body, .end = body + func->body.length, .module = module, .num_types = module->num_types, .features = module->features, .error = error},
+        .reader = {.bytes = module->bytes, .p = body, .end = body + func->body.length, .file_end = module->bytes + module->num_bytes, .module = module, .num_types = module->num_types,
+                   .features = module->features, .error = error},
         .module = module,
         .at = body,
         .top = scratch->operands,

@@ -22,7 +22,8 @@ static bool refs_table_init(WasmValidator *v)
     const WasmTable *table;
     uint32_t elem;
     WrVtText found, want;
-    if (!validate_index(v, v->module->num_elems, &elem, "elem segment") || !refs_table(v, &table)) return false;
+    if (!wr_reader_u32(&v->reader, &elem, "the index of an elem segment") || !refs_table(v, &table)) return false; /* the rule has the table first */
+    if (elem >= v->module->num_elems) return validate_fail(v, WR_ERROR_VALIDATION, "unknown elem segment %u, expected an index below %u", elem, v->module->num_elems);
     if (!wr_vt_matches(v->module, v->module->elems[elem].type, table->element))
         return validate_fail(v, WR_ERROR_VALIDATION, "type mismatch: elements of %s, expected the table's %s", wr_vt_text(v->module->elems[elem].type, &found), wr_vt_text(table->element, &want));
     refs_gather_call(v);
@@ -189,7 +190,7 @@ static bool refs_struct_field(WasmValidator *v, WasmOp op)
     if (!validate_index(v, fields->num_params, &index, "field")) return false;
     ValType field = v->module->valtypes[fields->params + index];
     if (op == WASM_OP_STRUCT_SET) {
-        if (!(field & WR_VT_MUTABLE)) return validate_fail(v, WR_ERROR_VALIDATION, "field is immutable: field %u of type %u", index, type);
+        if (!(field & WR_VT_MUTABLE)) return validate_fail(v, WR_ERROR_VALIDATION, "immutable field %u of type %u", index, type);
         return validate_pop(v, wr_vt_unpacked(field), NULL) && validate_pop(v, WR_VT_REF_INDEX(true, type), NULL);
     }
     return refs_check_packing(v, field, op != WASM_OP_STRUCT_GET) && validate_pop(v, WR_VT_REF_INDEX(true, type), NULL) && validate_push(v, wr_vt_unpacked(field));
@@ -251,7 +252,7 @@ static bool refs_array_copy(WasmValidator *v, uint32_t to, ValType to_field)
     uint32_t from;
     if (!refs_type_index(v, WASM_TYPE_ARRAY, "an array", &from)) return false;
     ValType from_field = v->module->valtypes[v->module->types[from].func.params] & ~WR_VT_MUTABLE;
-    if (!wr_vt_matches(v->module, from_field, to_field & ~WR_VT_MUTABLE)) return validate_fail(v, WR_ERROR_VALIDATION, "type mismatch: array types %u and %u do not match", to, from);
+    if (!wr_vt_matches(v->module, from_field, to_field & ~WR_VT_MUTABLE)) return validate_fail(v, WR_ERROR_VALIDATION, "type mismatch: array types do not match: %u and %u", to, from);
     return refs_pop_i32s(v, 2) && validate_pop(v, WR_VT_REF_INDEX(true, from), NULL) && refs_pop_i32s(v, 1) && validate_pop(v, WR_VT_REF_INDEX(true, to), NULL);
 }
 
@@ -266,7 +267,7 @@ static bool refs_array(WasmValidator *v, WasmOp op)
     case WASM_OP_ARRAY_SET: case WASM_OP_ARRAY_FILL: case WASM_OP_ARRAY_COPY: case WASM_OP_ARRAY_INIT_DATA: case WASM_OP_ARRAY_INIT_ELEM: break;
     default: return refs_array_new(v, op, type, item);
     }
-    if (!(field & WR_VT_MUTABLE)) return validate_fail(v, WR_ERROR_VALIDATION, "array is immutable: type %u", type);
+    if (!(field & WR_VT_MUTABLE)) return validate_fail(v, WR_ERROR_VALIDATION, "immutable array: type %u", type);
     switch (op) {
     case WASM_OP_ARRAY_SET: return validate_pop(v, item, NULL) && refs_pop_i32s(v, 1) && validate_pop(v, array, NULL);
     case WASM_OP_ARRAY_FILL: return refs_pop_i32s(v, 1) && validate_pop(v, item, NULL) && refs_pop_i32s(v, 1) && validate_pop(v, array, NULL);

@@ -9,6 +9,7 @@ import pytest
 
 from tests.fuzz.programs import F64, I32, Program, sleb, uleb, vector
 from tests.machine import compile_module, engine
+from wasmrt import Engine, Instance, Module, Store
 from wasmrt.errors import LimitError, ValidationError
 
 END = b"\x0b"
@@ -125,3 +126,20 @@ def test_random_programs_pass_the_checks_of_the_allocator() -> None:
     made = engine(debug_checks=True, wasm_memory64=True)
     for seed in range(100, 140):
         compile_module(made, Program(seed).binary)
+
+
+def test_a_local_that_is_still_zero_is_not_held_by_a_loop() -> None:
+    """It is nowhere stored before something after the loop may set it: a register for it would be filled from what an earlier call left there."""
+    store = Store(Engine())
+    text = """(module
+      (func $nothing)
+      (func $leave (param i32) (call $nothing) (drop (local.get 0)))
+      (func $zero (param $never i32) (result i32) (local $z i32)
+        (loop (drop (local.get $z)))
+        (if (local.get $never) (then (local.set $z (i32.const 1))))
+        (local.get $z))
+      (func (export "f") (result i32)
+        (call $leave (i32.const 77))
+        (call $zero (i32.const 0))))"""
+    exports = Instance(store, Module(store.engine, text), []).exports(store)
+    assert exports["f"](store) == 0  # type: ignore[operator]

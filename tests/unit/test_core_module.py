@@ -106,7 +106,7 @@ def test_malformed(data: bytes, offset: int, words: str) -> None:
         ("(func (call 7))", "unknown function 7"),
         ("(func (drop (i32.load (i32.const 0))))", "unknown memory 0"),
         ("(memory 1) (func (drop (i32.load align=8 (i32.const 0))))", "alignment must not be larger than natural"),
-        ("(global i32 (i32.const 0)) (func (global.set 0 (i32.const 1)))", "global 0 is immutable"),
+        ("(global i32 (i32.const 0)) (func (global.set 0 (i32.const 1)))", "immutable global 0"),
         (
             "(func (param externref) (drop (select (local.get 0) (local.get 0) (i32.const 1))))",
             "needs its type annotated",

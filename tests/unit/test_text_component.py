@@ -48,9 +48,10 @@ def test_empty() -> None:
     assert encode("(component)") == b"\0asm\x0d\0\x01\0"
     assert (
         encode('(component binary "\\00asm\\0d\\00\\01\\00")')
-        == encode('(component quote "(component)")')
+        == encode('(component quote "")')
         == encode("(component)")
     )
+    assert encode('(component quote "(component)")') == encode("(component (component))")
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ def test_quoted_and_binary_modules() -> None:
         ("(module", 1, 8, "expected `)`"),
         ("(module) x", 1, 10, "expected end of text"),
         ('(memory (export "a', 1, 17, "unclosed string"),
-        ('(memory (export "\\zz"))', 1, 17, "illegal character or escape"),
+        ('(memory (export "\\zz"))', 1, 17, "invalid string escape"),
         ('(memory (export "\\ff") 0)', 1, 17, "malformed UTF-8"),
         ('(memory (export "a""b") 0)', 1, 17, "space is required"),
         ("(; (; ;)", 1, 1, "unclosed comment"),

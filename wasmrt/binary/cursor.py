@@ -116,5 +116,5 @@ class Cursor:
         at = self.pos
         value = self.byte(expected)
         if value > 1:
-            raise self.error(f"invalid leading byte ({value:#x}) for {expected}", at=at, expected="0x00 or 0x01")
+            raise self.error(f"invalid leading byte ({value:#x}) for {expected}: invalid boolean value", at=at, expected="0x00 or 0x01")
         return value == 1

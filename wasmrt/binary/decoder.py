@@ -52,6 +52,8 @@ def _component(c: Cursor, depth: int) -> r.ComponentDef:
     while c.pos < end:
         at = c.pos
         code = c.byte("section")
+        if code > 12:
+            raise c.error(f"malformed section id {code}", at=at, expected="section 0 to 12")
         size = c.u32("section size")
         if size > end - c.pos:
             raise c.error(
@@ -104,7 +106,7 @@ def _section(c: Cursor, code: int, at: int, component: r.ComponentDef, depth: in
         c.pos = c.end
     elif code == 1:
         if bytes(c.data[c.pos : min(c.end, c.pos + 8)]) != MODULE_PREAMBLE:
-            raise c.error("bad preamble of a nested core module", expected="a version header for a module")
+            raise c.error("bad preamble of a nested core module: expected a version header for a module", expected=MODULE_PREAMBLE.hex(" "))
         definitions.append(r.CoreModuleDef(at, c.pos, c.end))
         c.pos = c.end
     elif code == 9:
@@ -113,11 +115,9 @@ def _section(c: Cursor, code: int, at: int, component: r.ComponentDef, depth: in
         definitions += [core_type(c, depth) for _ in range(c.count("core types"))]
     elif code == 7:
         definitions += [type_def(c, depth) for _ in range(c.count("types"))]
-    elif code in _VECTORS:
+    else:
         what, decode = _VECTORS[code]
         definitions += [decode(c) for _ in range(c.count(what))]
-    else:
-        raise c.error(f"malformed section id {code}", at=at, expected="section 0 to 12")
 
 
 def _core_instance(c: Cursor) -> r.Definition:

@@ -355,22 +355,22 @@ def _declarations(c: Cursor, depth: int, *, in_component: bool) -> list[r.Declar
     return decls
 
 
-def sort(c: Cursor) -> r.Sort:
+def sort(c: Cursor, what: str = "component external kind") -> r.Sort:
     at = c.pos
     code = c.byte("sort")
     if code == 0x00:
         code = c.byte("core sort")
         if code not in CORE_SORTS:
-            raise c.leading(code, "core sort", at=at + 1)
+            raise c.leading(code, what, at=at + 1)
         return CORE_SORTS[code]
     if code not in SORTS:
-        raise c.leading(code, "sort", at=at)
+        raise c.leading(code, what, at=at)
     return SORTS[code]
 
 
 def alias(c: Cursor) -> r.Alias:
     at = c.pos
-    kind = sort(c)
+    kind = sort(c, "component outer alias kind")
     where = c.pos
     match c.byte("alias target"):
         case 0x00:
@@ -385,7 +385,11 @@ def alias(c: Cursor) -> r.Alias:
             return r.AliasCoreExport(at, kind, core_instance, c.name("export name"))
         case 0x02:
             if kind not in (r.Sort.CORE_MODULE, r.Sort.CORE_TYPE, r.Sort.TYPE, r.Sort.COMPONENT):
-                raise c.error(f"invalid outer alias of a {kind.value}", at=at, expected="module, type or component")
+                raise c.error(
+                    f"invalid leading byte ({c.data[where - 1]:#x}) for component outer alias kind: a {kind.value}",
+                    at=at,
+                    expected="module, type or component",
+                )
             count = c.u32("outer count")
             return r.AliasOuter(at, kind, count, c.u32("outer index"))
         case code:

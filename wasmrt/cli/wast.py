@@ -101,9 +101,10 @@ def run_script(text: str | bytes, filename: str | None = None, config: Config | 
 
 
 class ScriptRunner:
-    """The state of one script."""
+    """The state of one script. `agrees(theirs, ours)` says whether a refusal's message means what the script's text does; None: any reason is right."""
 
-    def __init__(self, config: Config | None = None) -> None:
+    def __init__(self, config: Config | None = None, agrees: Callable[[str, str], bool] | None = None) -> None:
+        self.agrees = agrees
         self.engine = Engine(config or Config())
         self.store = Store(self.engine)
         self.linker = Linker(self.engine)
@@ -355,6 +356,12 @@ class ScriptRunner:
             except error_class:
                 return
             raise CheckError(f"expected a failure to instantiate: {directive.message}")
+        error = self.refusal(directive)
+        if self.agrees is not None and not self.agrees(directive.message, error.message):
+            raise CheckError(f"expected the reason {directive.message!r}, got {error.message!r}")
+
+    def refusal(self, directive: s.AssertRefused) -> PlacedError | TextError:
+        """Why a module that is malformed or invalid is refused. CheckError when it is not."""
         try:
             data = directive.module.encode()
             if directive.module.kind == "module":
@@ -363,8 +370,8 @@ class ScriptRunner:
                 Component.from_binary(self.engine, data)
         except UnsupportedError:
             raise
-        except (PlacedError, TextError):
-            return
+        except (PlacedError, TextError) as error:
+            return error
         except WasmError as error:
             raise CheckError(f"refused, but with {type(error).__name__}: {error}") from error
         raise CheckError(f"accepted, expected {directive.kind[7:]}: {directive.message}")

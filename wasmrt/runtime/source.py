@@ -52,7 +52,8 @@ def checked_binary(data: Any, what: str) -> bytes:
     if len(binary) < 8 and (WASM_MAGIC + CORE_VERSION).startswith(binary):
         raise DecodeError("unexpected end", offset=len(binary), expected="magic number and version, 8 bytes")
     if binary[:4] != WASM_MAGIC:
-        raise DecodeError("magic header not detected", offset=0, expected="\\0asm")
+        short = "unexpected end: " if len(binary) < 4 else ""
+        raise DecodeError(f"{short}magic header not detected", offset=0, expected="\\0asm")
     found = KINDS.get(binary[4:8])
     if found is None:
         raise DecodeError(f"unknown binary version {binary[4:8].hex(' ')}", offset=4, expected=f"a {what}'s version")

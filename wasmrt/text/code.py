@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from wasmrt.spec._gen.wasm_ops import WASM_OP, WasmOpRow
 
 from . import lexer, numbers
-from .core_types import TypeParser
+from .core_types import TYPE_USE_WORDS, TypeParser
 from .numbers import sleb, uleb
 from .parser import ID, Space
 
@@ -62,6 +62,9 @@ _CATCHES = {"catch": 0, "catch_ref": 1, "catch_all": 2, "catch_all_ref": 3}
 
 # kinds of frames: up to FLAT any instruction may follow, in the others only folded ones
 TOP, FOLDED_BLOCK, THEN, ELSE_ARM, FLAT, FLAT_IF, PLAIN, IF, AFTER_THEN, AFTER_ELSE = range(10)
+
+# words that stand before instructions, or in a head of one
+_NO_INSTRUCTIONS = frozenset((*TYPE_USE_WORDS, "local", *_CATCHES))
 
 _LANES = {"i8x16": (16, 8), "i16x8": (8, 16), "i32x4": (4, 32), "i64x2": (2, 64), "f32x4": (4, 32), "f64x2": (2, 64)}
 # small constants repeat in every program
@@ -270,7 +273,7 @@ class CodeParser(TypeParser):
     def _no_operator(self, token: str) -> None:
         if not token or token in "()" or token[0] in '"$' or token in lexer.ANNOTATIONS or not token[0].isalnum():
             self.unexpected("an instruction or `)`")
-        if token[0].isdigit():
+        if token[0].isdigit() or token in _NO_INSTRUCTIONS:
             self.unexpected("an instruction")
         self.fail(f"unknown operator {lexer.shown(token)}")
 
@@ -418,11 +421,12 @@ class CodeParser(TypeParser):
     def _lane(self) -> bytes:
         at = self.i
         token = self.toks[at]
-        if not "0" <= token[:1] <= "9":
+        value = numbers.integer(token) if "0" <= token[:1] <= "9" and len(token) < 40 else None
+        if value is None:
             self.unexpected("a lane index")
-        value = self.number(32, "a lane index")
         if value > 255:
-            self.fail("malformed lane index: expected a number up to 255", at)
+            self.fail("i8 constant out of range: malformed lane index, expected a number up to 255", at)
+        self.i += 1
         return bytes((value,))
 
     def _imm_MEMARG(self, op: Operator) -> bytes:
@@ -450,7 +454,7 @@ class CodeParser(TypeParser):
         except ValueError:
             self.fail(f"{token[: skip - 1]} out of range: constant out of range")
         if value is None:
-            self.fail(f"unexpected token {lexer.shown(token)}, expected a number after `{token[:skip]}`")
+            self.fail(f"unknown operator {lexer.shown(token)}, expected a number after `{token[:skip]}`")
         self.i += 1
         return value
 
@@ -484,12 +488,18 @@ class CodeParser(TypeParser):
     def _imm_SHUFFLE(self, op: Operator) -> bytes:
         out = op.code
         for _ in range(16):
-            if not "0" <= self.toks[self.i][:1] <= "9":
-                self.fail(
-                    f"invalid lane length: unexpected token {lexer.shown(self.toks[self.i])}, expected 16 lane indices"
-                )
+            if not self.at_number() or not numbers.is_integer(self.toks[self.i]):
+                self._lanes_wanted()
             out += self._lane()
+        if self.at_number():
+            self._lanes_wanted()
         return out
+
+    def _lanes_wanted(self) -> NoReturn:
+        token = self.toks[self.i]
+        if numbers.is_number(token) and not token.isdigit():
+            self.fail(f"i8 constant out of range: {lexer.shown(token)} is no lane index, expected a number up to 255")
+        self.fail(f"invalid lane length: unexpected token {lexer.shown(self.toks[self.i])}, expected 16 lane indices")
 
     def _imm_F32(self, op: Operator) -> bytes:
         return op.code + self._float(32)
@@ -508,10 +518,13 @@ class CodeParser(TypeParser):
         self.i += 1
         count, bits = _LANES[shape]
         out = b""
+        lanes = self.toks[self.i : self.i + count]
+        if ")" in lanes or "(" in lanes:
+            self.fail(f"wrong number of lane literals: expected {count}")
         for _ in range(count):
-            if self.toks[self.i] in (")", "("):
-                self.fail(f"wrong number of lane literals: expected {count}")
             out += self._float(bits) if shape[0] == "f" else self._lane_value(bits)
+        if self.at_number():
+            self.fail(f"wrong number of lane literals: expected {count}")
         return out
 
     def _lane_value(self, bits: int) -> bytes:

@@ -7,6 +7,7 @@ of an instance, and an alias of it is added first. Options of older texts leave 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NoReturn
 
 from wasmrt.binary.records import Sort
 from wasmrt.binary.type_decoder import PRIMITIVES
@@ -158,10 +159,17 @@ class ComponentTypeParser(TypeParser):
             if found is not None:
                 return found if count == 0 else self._outer(sort, count, found, name)
             if sort not in OUTER_SORTS:
-                break
+                self._unknown(sort, name, at)
             scope = scope.parent
             count += 1
-        self.fail(f"unknown {sort.value} {lexer.shown(name)}", at)
+        self._unknown(sort, name, at)
+
+    def _unknown(self, sort: Sort, name: ID, at: int) -> NoReturn:
+        outer = self.scope.parent
+        while outer is not None and name not in outer.spaces[sort].ids:
+            outer = outer.parent
+        why = "" if outer is None else f": outer item `{name[1:]}` is not a module, type, or component"
+        self.fail(f"unknown {sort.value} {lexer.shown(name)}{why}", at)
 
     def _outer(self, sort: Sort, count: int, index: int, name: ID) -> int:
         made = self._alias_outer(sort, count, index)

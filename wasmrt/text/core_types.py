@@ -57,7 +57,7 @@ class TypeUse(NamedTuple):
 
 
 _NO_SIGNATURE = Signature()
-_TYPE_USE_WORDS = frozenset(("type", "param", "result"))
+TYPE_USE_WORDS = frozenset(("type", "param", "result"))
 
 
 class Limits(NamedTuple):
@@ -161,13 +161,15 @@ class TypeParser(Cursor):
     def type_use(self, *, named: bool = True) -> TypeUse:
         at = self.i
         toks = self.toks
-        if toks[at] != "(" or toks[at + 1] not in _TYPE_USE_WORDS:
+        if toks[at] != "(" or toks[at + 1] not in TYPE_USE_WORDS:
             return TypeUse(at, None, _NO_SIGNATURE, False, ())
         index = None
         if self.open("type"):
             index = self.type_index()
             self.close()
         signature, inline, names = self.signature(named=named)
+        if toks[self.i] == "(" and toks[self.i + 1] in TYPE_USE_WORDS:
+            self.unexpected("`(type`, `(param` and `(result` in this order", self.i + 1)
         return TypeUse(at, index, signature, inline, tuple(names))
 
     # --- definitions of types ---

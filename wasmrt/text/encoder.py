@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from wasmrt.errors import TextError
 
 from .component import encode_component
@@ -40,7 +42,7 @@ def _encode(cursor: Cursor) -> bytes:
 
 def encode_module_form(cursor: Cursor) -> bytes:
     """After `(module`: fields, `binary "..."` or `quote "..."`, through the `)`."""
-    quoted = quoted_form(cursor)
+    quoted = quoted_form(cursor, encode)
     if quoted is not None:
         return quoted
     data, cursor.i = encode_module(cursor.source, cursor.i)
@@ -49,14 +51,19 @@ def encode_module_form(cursor: Cursor) -> bytes:
 
 def encode_component_form(cursor: Cursor) -> bytes:
     """After `(component`: fields, `binary "..."` or `quote "..."`, through the `)`."""
-    quoted = quoted_form(cursor)
+    quoted = quoted_form(cursor, encode_component_fields)
     if quoted is not None:
         return quoted
     data, cursor.i = encode_component(cursor.source, cursor.i)
     return data
 
 
-def quoted_form(cursor: Cursor) -> bytes | None:
+def encode_component_fields(text: bytes) -> bytes:
+    """What `(component quote "...")` quotes: the fields of a component, without `(component` around them."""
+    return encode(b"(component\n" + text + b"\n)")
+
+
+def quoted_form(cursor: Cursor, encode_quoted: Callable[[bytes], bytes]) -> bytes | None:
     """`id? binary "..."` or `id? quote "..."`, if that is what follows."""
     at = cursor.i
     cursor.optional_id()
@@ -71,6 +78,6 @@ def quoted_form(cursor: Cursor) -> bytes | None:
     if form == "binary":
         return data
     try:
-        return encode(data)
+        return encode_quoted(data)
     except TextError as error:
         raise cursor.source.error(at, f"in the quoted text: {error}") from error

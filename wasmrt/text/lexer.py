@@ -18,6 +18,8 @@ from array import array
 from wasmrt.errors import LimitError, TextError
 from wasmrt.spec import limits
 
+from . import numbers
+
 # a string without its closing quote; a token that lacks it is refused later, so that no text is looked at twice
 _OPEN_STRING = (
     r'"[^"\\\x00-\x1f\x7f]*+'
@@ -35,6 +37,7 @@ _BLANK = re.compile(r"[^\n\r]")
 _CLOSED_RUN = _RUN.replace("?+)++", ")++")
 _LEXICAL = re.compile(r"[(){}\[\],;]|\(@(?:" + _CLOSED_RUN + r")?|" + _CLOSED_RUN)
 _STRING_TOKEN = re.compile(_STRING)
+_BAD_ESCAPE = re.compile(_OPEN_STRING + r"\\")
 _ESCAPE = re.compile(rb"\\(?:([tnr\"'\\])|([0-9a-fA-F]{2})|u\{([0-9a-fA-F_]+)\})")
 _ALL_HEX = re.compile(r"(?:\\[0-9a-fA-F]{2})++")
 _SIMPLE_ESCAPES = {b"t": b"\t", b"n": b"\n", b"r": b"\r", b'"': b'"', b"'": b"'", b"\\": b"\\"}
@@ -125,6 +128,8 @@ class Source:
 
     def _annotation_name(self, index: int, token: str) -> str:
         name = token[2:]
+        if name.startswith('"') and '"' not in name[1:]:
+            raise self.error(index, f"empty annotation id: {describe_bad(name)}")
         if name.startswith('"') and _STRING_TOKEN.fullmatch(name):
             try:
                 name = string_bytes(name).decode()
@@ -203,12 +208,19 @@ def _decoded(text: str | bytes | bytearray | memoryview, file: str | None) -> st
 def describe_bad(token: str) -> str | None:
     """What is wrong with a token that no grammar has, if it is one."""
     if '"' in token and re.fullmatch(_CLOSED_RUN, token) is None:
-        return 'unclosed string, or an illegal character or escape in it: expected `"` on the same line'
+        if _BAD_ESCAPE.match(token, token.index('"')):
+            return 'invalid string escape, or unclosed string: expected \\t, \\n, \\r, \\", \\\', \\\\, \\hh or \\u{...}'
+        return 'unclosed string, or an illegal character in it: expected `"` on the same line'
     if len(token) == 1 and not " " <= token <= "~":
         return f"illegal character {token!r}"
-    if '"' in token and not is_string(token) and not is_string(token[1:]):
-        return f"unexpected token {shown(token)}: space is required between tokens"
+    if '"' in token and not is_string(token) and not (token[0] == "$" and is_string(token[1:])):
+        return f"unknown operator {shown(token)}: space is required between tokens"
     return None
+
+
+def is_unknown(token: str) -> bool:
+    """Whether a token is none of those that some rule has: no parenthesis, string, identifier, number or word."""
+    return bool(token) and token[0] not in "()\"$" and not ("a" <= token[0] <= "z" and (token[:4] != "nan:" or token[4:].isalpha())) and not numbers.is_number(token)
 
 
 def shown(token: str) -> str:

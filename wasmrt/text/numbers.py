@@ -84,6 +84,15 @@ def fixed(token: str, bits: int) -> int | None:
     return value & (1 << bits) - 1
 
 
+def is_integer(token: str) -> bool:
+    return _INT.fullmatch(token) is not None
+
+
+def is_number(token: str) -> bool:
+    """Whether a token is a number of any kind, in range or not."""
+    return any(syntax.fullmatch(token) for syntax in (_INT, _DECIMAL, _HEX, _NAN)) or token in ("inf", "+inf", "-inf")
+
+
 def float_bits(token: str, bits: int) -> int | None:
     """The bit pattern of an f32 (bits 32) or f64 (64), correctly rounded to nearest, ties to even."""
     mantissa = 23 if bits == 32 else 52

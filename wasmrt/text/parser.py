@@ -29,7 +29,8 @@ class Cursor:
         raise self.source.error(self.i if at is None else at, message)
 
     def unexpected(self, expected: str, at: int | None = None) -> NoReturn:
-        token = self.toks[self.i if at is None else at]
+        where = self.i if at is None else at
+        token = self.toks[where]
         if token in lexer.ANNOTATIONS:
             self.fail(f"misplaced {token[1:]} annotation: expected {expected}", at)
         bad = lexer.describe_bad(token)
@@ -38,13 +39,15 @@ class Cursor:
         if not token:
             # a quote that is missing swallows what closes
             for index in range(self.i, len(self.toks)):
-                if self.toks[index][:1] == '"' and (bad := lexer.describe_bad(self.toks[index])) is not None:
-                    self.fail(bad, index)
+                word = self.toks[index]
+                if word[:1] in ('"', "$") and (bad := lexer.describe_bad(word)) is not None:
+                    self.fail(bad if word[0] == '"' else f"empty identifier: {bad}", index)
         if token == "(@":
             self.fail("empty annotation id", at)
         if token.startswith('$"') or token == "$":
             self.ident(at)
-        self.fail(f"unexpected token {lexer.shown(token)}, expected {expected}", at)
+        kind = "unknown operator" if lexer.is_unknown(token) else "unexpected token"
+        self.fail(f"{kind} {lexer.shown(token)}, expected {expected}", at)
 
     # --- punctuation and words ---
 
@@ -170,7 +173,7 @@ class Cursor:
         try:
             value = numbers.unsigned(self.toks[self.i], bits)
         except ValueError as error:
-            self.fail(f"{error}: expected {expected} below 2^{bits}")
+            self.fail(f"i{bits} {error}: expected {expected} below 2^{bits}")
         if value is None:
             self.unexpected(expected)
         self.i += 1

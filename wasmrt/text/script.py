@@ -12,7 +12,7 @@ from typing import Any
 from . import numbers
 from .code import CodeParser
 from .core_types import HEAP_BYTES
-from .encoder import encode, encode_component_form, encode_module_form
+from .encoder import encode, encode_component_fields, encode_component_form, encode_module_form
 from .lexer import Source
 from .module import EXTERNS, ModuleEncoder, encode_module
 from .parser import ID, Cursor
@@ -115,7 +115,7 @@ class ModuleText:
         if self.form == "quote":
             cursor.optional_id()
             cursor.i += 1
-            return encode(cursor.strings())
+            return encode(cursor.strings()) if self.kind == "module" else encode_component_fields(cursor.strings())
         return encode_module_form(cursor) if self.kind == "module" else encode_component_form(cursor)
 
 
