@@ -30,6 +30,9 @@ def lift_func(
 
 class LoweredImport: ...
 
+def check_values(
+    state: ComponentInstance, plan: Plan, args: tuple[Any, ...], result: Any = None, *, of_result: bool = False
+) -> None: ...
 def lower_import(
     plan: Plan,
     function: Callable[..., Any],

@@ -274,6 +274,34 @@ cdef bint needs_memory(Plan plan) noexcept:
     return plan.result != ABI_NO_NODE and plan.nodes[plan.result].flags & ABI_ALLOCATES
 
 
+def check_values(ComponentInstance state, Plan plan, args: tuple, result: object = None, *, of_result: bool = False) -> None:
+    """Whether the arguments (or, `of_result`, the result) of a function that no guest implements could be passed; raises as a call would."""
+    cdef AbiCall call
+    cdef Scope scope
+    cdef c.ValRaw values[MAX_CORE_VALUES]
+    cdef PyObject **vector
+    cdef size_t i, count = plan.num_params
+    state.store.ensure_open()
+    assert of_result or <size_t>len(args) == count
+    call_init(&call, plan)
+    scope_init(&scope, &state.instances[0])
+    set_hooks(&call, state, &scope)
+    vector = <PyObject **>malloc((count + 1) * sizeof(PyObject *))
+    if vector == NULL:
+        raise MemoryError
+    try:
+        if of_result:
+            stage_result(plan, &call, <PyObject *>result, values, 0)
+        else:
+            for i in range(count):
+                vector[i] = PyTuple_GET_ITEM(<PyObject *>args, <Py_ssize_t>i)
+            stage_params(plan, &call, vector, values)
+    finally:
+        free(vector)
+        if call.num_steps or call.chunks != NULL:
+            finish(&call, False)
+
+
 # ---- imports ----------------------------------------------------------------------------------------------------------------------------------------
 
 cdef class LoweredImport:

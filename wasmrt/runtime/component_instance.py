@@ -13,7 +13,7 @@ from wasmrt._native import component as native
 from wasmrt._native import core, instantiate, resources
 from wasmrt._native.abi import Plan
 from wasmrt.abi.plan import compile_func
-from wasmrt.errors import ArgumentTypeError, ArtifactError, WasmError
+from wasmrt.errors import ArgumentTypeError, ArtifactError, LinkError, WasmError
 from wasmrt.spec import types as spec
 from wasmrt.translate import info
 
@@ -87,11 +87,10 @@ class Blueprint:
                 )
             )
 
-    def plan(self, index: info.TypeIndex, options: info.CanonicalOptions) -> Plan:
+    def plan(self, index: info.TypeIndex) -> Plan:
         plan = self._plans.get(index)
-        if plan is None or options.memory_64:
-            rows = compile_func(self.component._types.func(index), 8 if options.memory_64 else 4)
-            plan = self._plans[index] = Plan(rows)
+        if plan is None:
+            plan = self._plans[index] = Plan(compile_func(self.component._types.func(index)))
         return plan
 
     def program(self, definitions: list[Definition]) -> tuple[instantiate.Program, list[Module | None]]:
@@ -164,13 +163,14 @@ class InstancePre:
     >>> instance = pre.instantiate(Store(engine))  # only the run-time work
     """
 
-    __slots__ = ("_bindings", "_blueprint", "_definitions", "_engine", "_modules", "component")
+    __slots__ = ("_bindings", "_blueprint", "_definitions", "_engine", "_modules", "_store", "component")
 
     def __init__(self, component: Component, definitions: list[Definition]) -> None:
         self.component = component
         self._engine = component.engine
         self._blueprint = blueprint = Blueprint.of(component)
         self._definitions = definitions
+        self._store = _store_of(definitions)
         program, self._modules = blueprint.program(definitions)
         records = blueprint.records
         lowered: list[native.LoweredImport | None] = [None] * len(records.trampolines)
@@ -192,7 +192,7 @@ class InstancePre:
         assert isinstance(definition, HostFunction)
         options = records.options[trampoline.options]
         return native.lower_import(
-            self._blueprint.plan(trampoline.ty, options),
+            self._blueprint.plan(trampoline.ty),
             definition.func,
             pass_store=definition.pass_store,
             instance=options.instance,
@@ -208,7 +208,21 @@ class InstancePre:
             raise ArgumentTypeError(f"expected a Store, got {type(store).__name__}")
         if store.engine is not self._engine:
             raise WasmError("cross-`Engine` usage is not supported")
+        if self._store is not None and store is not self._store:
+            raise WasmError("the component imports from an instance that belongs to another store")
         return ComponentInstance._make(self, store, instantiate.instantiate(self._bindings, store))
+
+
+def _store_of(definitions: list[Definition]) -> core.Store | None:
+    """The store that instances have to be in because of what they import from another; None when any will do."""
+    found: core.Store | None = None
+    for definition in definitions:
+        store = definition.store if isinstance(definition, (HostFunction, HostResource)) else None
+        if store is not None:
+            if found is not None and found is not store:
+                raise LinkError("the component would import from instances of two stores")
+            found = store
+    return found
 
 
 def describer(component: Component) -> Callable[[spec.FuncType, str], types.ComponentFunc]:
@@ -337,7 +351,7 @@ class ComponentInstance:
                 return native.lift_func(
                     state,
                     instantiate.core_item(state, *_core_ref(export.func, self._pre._modules)),
-                    blueprint.plan(export.ty, options),
+                    blueprint.plan(export.ty),
                     instance=options.instance,
                     encoding=options.string_encoding,
                     memory=options.memory,
@@ -355,7 +369,7 @@ class ComponentInstance:
                 definition = self._pre._definitions[export.import_]
                 assert isinstance(definition, HostFunction)
                 ty = state.func_type(self.component._types.func(export.ty), name)
-                return ReexportedFunc(self.store, definition, ty, name)
+                return ReexportedFunc(state, blueprint.plan(export.ty), definition, ty, name)
             case info.ExportResource():
                 return state.resource(export.resource)
             case info.ExportComponent() | info.ExportType():
@@ -378,24 +392,36 @@ class ComponentInstance:
 
 
 class ReexportedFunc:
-    """A host function that a component imports and exports again: called like any export, but no guest stands between, so values go through as they are."""
+    """A host function that a component imports and exports again: called like any export. No guest stands between, so what is passed arrives as it is,
+    once it has been checked like any other argument."""
 
-    def __init__(self, store: Store, definition: HostFunction, ty: types.ComponentFunc, name: str) -> None:
-        self._store = store
+    def __init__(
+        self, state: resources.ComponentInstance, plan: Plan, definition: HostFunction, ty: types.ComponentFunc, name: str
+    ) -> None:
+        self.store: Store = state.store  # type: ignore[assignment]
+        self._state = state
+        self._plan = plan
         self._definition = definition
         self._type = ty
         self.__name__ = name
 
-    def __call__(self, *args: Any) -> Any:
-        params = len(self._type.params)
-        if len(args) == params + 1 and isinstance(args[0], core.Store):
-            if args[0] is not self._store:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        names = [name for name, _ in self._type.params]
+        if args and len(args) + len(kwargs) == len(names) + 1 and isinstance(args[0], core.Store):
+            if args[0] is not self.store:
                 raise WasmError("the function belongs to another store")
             args = args[1:]
-        if len(args) != params:
-            raise ArgumentTypeError(f"wrong number of parameters provided: given {len(args)}, expected {params}")
-        leading = (self._store,) if self._definition.pass_store else ()
-        return self._definition.func(*leading, *args)
+        for name in names[len(args) :]:
+            if name in kwargs:
+                args = (*args, kwargs.pop(name))
+        if kwargs or len(args) != len(names):
+            given = len(args) + len(kwargs)
+            raise ArgumentTypeError(f"wrong number of parameters provided: given {given}, expected {len(names)}")
+        native.check_values(self._state, self._plan, args)
+        leading = (self.store,) if self._definition.pass_store else ()
+        value = self._definition.func(*leading, *args)
+        native.check_values(self._state, self._plan, (), value, of_result=True)
+        return value
 
     def type(self, store: Any = None) -> types.ComponentFunc:
         """Its type, the resources being those of the instance."""

@@ -14,11 +14,12 @@ from typing import Any
 from wasmrt.errors import ArgumentTypeError, LinkError, Trap, WasmError
 from wasmrt.spec import types as spec
 
+from . import component_types as types
 from .component import Component
-from .component_instance import ComponentInstance, InstancePre
+from .component_instance import ComponentExports, ComponentInstance, InstancePre
 from .definitions import Definition, HostFunction, HostResource
 from .engine import Engine
-from .host_objects import Items, UnfitError, find_definition
+from .host_objects import Items, UnfitError, find_definition, near_names
 from .module import Module
 from .names import find_name
 from .store import Store
@@ -62,8 +63,21 @@ class LinkerInstance:
             raise WasmError(f"map entry `{name}` defined twice")
         self._items[name] = definition
 
-    def add_instance(self, name: str) -> LinkerInstance:
-        """Opens the instance `name` for definitions, making it when it is new."""
+    def add_instance(self, name: str, instance: ComponentInstance | ComponentExports | None = None) -> LinkerInstance:
+        """Opens the instance `name` for definitions, making it when it is new.
+
+        With `instance`, an instance of another component or one that it exports, the name is defined as that: functions are called by values, core modules
+        and resource types are the same, and everything is checked against what is imported when a component is linked. Its store is the only one that
+        the linker can instantiate such components in.
+
+        >>> linker.root().add_instance("my:pkg/api@1.0.0", other.exports["my:pkg/api@1.0.0"])
+        """
+        if instance is not None:
+            if not isinstance(instance, (ComponentInstance, ComponentExports)):
+                raise ArgumentTypeError(f"expected an instance of a component, got {type(instance).__name__}")
+            made = Items.of_instance(instance)
+            self._define(name, made)
+            return LinkerInstance._of(self._linker, made)
         items = self._items.get(name)
         if items is None or not isinstance(items, dict):
             items = Items()
@@ -95,16 +109,16 @@ class LinkerInstance:
         self._define(name, HostResource.of(ty, dtor))
 
     def define(self, obj: Any, *, pass_store: bool = False) -> None:
-        """Defines everything that is imported of this instance by a Python object: an instance of a class, a module, or a mapping.
+        """Defines everything that is imported of this instance by a Python object: an instance of a class or of a component, a module, or a mapping.
 
         Names are looked for as WIT spells them and in snake case; resources are classes, whose methods serve theirs. Functions are called as `f(*args)`;
-        raising WitError returns an `err`. When a component is linked, arities are checked against its types. What `add_*` defines goes first.
+        raising WitError returns an `err`. When a component is linked, arities and annotations are checked against its types. What `add_*` defines goes first.
 
         >>> linker.instance("my:pkg/api@1.0.0").define(Api())
         """
         items = self._items
         assert isinstance(items, Items)
-        items.objects.append((obj, pass_store))
+        items.objects.append((obj.exports if isinstance(obj, ComponentInstance) else obj, pass_store))
 
     def add_module(self, name: str, module: Module) -> None:
         """Defines a core module."""
@@ -158,12 +172,19 @@ class Linker:
 
         _wasi_providers["http"](self)
 
+    def add_instance(self, name: str, instance: ComponentInstance | ComponentExports) -> None:
+        """Defines a top-level import as an instance of another component: composition at run time (see LinkerInstance.add_instance)."""
+        self.root().add_instance(name, instance)
+
     def define_unknown_imports_as_traps(self, component: Component) -> None:
         """Every function that `component` imports and that is not defined traps when it is called; missing resources become inert host resources."""
+        made: dict[Any, HostResource] = {}
         for name, index in component._artifacts.component.import_types:
-            self._define_trap(self._items, name, component._types[index], name)
+            self._define_trap(self._items, name, component._types[index], name, made)
 
-    def _define_trap(self, items: dict[str, Definition], name: str, item: spec.ComponentItem, path: str) -> None:
+    def _define_trap(
+        self, items: dict[str, Definition], name: str, item: spec.ComponentItem, path: str, made: dict[Any, HostResource]
+    ) -> None:
         try:
             found = find_definition(items, name, item)
         except UnfitError:
@@ -174,35 +195,65 @@ class Linker:
                 if find_name(name, items) is None:
                     items[name] = nested
                 for inner, inner_item in item.exports:
-                    self._define_trap(nested, inner, inner_item, f"{path}#{inner}")
+                    self._define_trap(nested, inner, inner_item, f"{path}#{inner}", made)
         elif found is None and isinstance(item, spec.FuncType):
             items[name] = HostFunction(_trapping(path), False)
-        elif found is None and isinstance(item, spec.ResourceItem):
-            items[name] = HostResource.anonymous(name)
+        elif isinstance(item, spec.ResourceItem):
+            if found is None:
+                found = items[name] = made.get(item.ty) or HostResource.anonymous(name)
+            if isinstance(found, HostResource):
+                made.setdefault(item.ty, found)
 
     # -- instantiating ------------------------------------------------------------------------------------------------------------------------
 
     def instantiate_pre(self, component: Component) -> InstancePre:
-        """Checks and looks everything up once; `instantiate(store)` on it is only the run-time work."""
+        """Checks and looks everything up once; `instantiate(store)` on it is only the run-time work.
+
+        Raises LinkError naming every import that is missing or does not fit, with the type that is wanted, what is there, and names that look alike.
+        """
+        return InstancePre(component, self._checked(component)[0])
+
+    def instantiate(self, store: Store, component: Component) -> ComponentInstance:
+        """An instance of `component` in `store`. Raises LinkError as `instantiate_pre` does, Trap, or what a host function raised in a start function."""
+        return self.instantiate_pre(component).instantiate(store)
+
+    def substituted_component_type(self, component: Component) -> types.Component:
+        """The type of `component` with the resources that this linker supplies in the place of those that it imports. Raises LinkError when it cannot
+        be instantiated with this linker. Resources that it defines stay abstract: each instance has its own.
+
+        >>> linker.root().add_resource("x", MyClass)
+        >>> assert linker.substituted_component_type(component).imports()["x"] == ResourceType.host(MyClass)
+        """
+        _, supplied = self._checked(component)
+        whole = component._types[component._artifacts.component.ty]
+        return component._described(spec.substitute_resources(whole, lambda r: supplied[r].type if r in supplied else component._abstract(r)))
+
+    def _checked(self, component: Component) -> tuple[list[Definition], dict[Any, HostResource]]:
         if not isinstance(component, Component):
             raise ArgumentTypeError(f"expected a Component, got {type(component).__name__}")
         if component.engine is not self.engine:
             raise WasmError("cross-`Engine` usage is not supported")
-        return InstancePre(component, self._resolve(component))
+        matching = _Matching(self, component)
+        return matching.definitions(), matching.resources
 
-    def instantiate(self, store: Store, component: Component) -> ComponentInstance:
-        """An instance of `component` in `store`. Raises LinkError naming every import that is missing or does not fit."""
-        return self.instantiate_pre(component).instantiate(store)
 
-    def _resolve(self, component: Component) -> list[Definition]:
-        """The definition of each RuntimeImport, by RuntimeImportIndex."""
-        records = component._artifacts.component
-        problems: list[str] = []
+class _Matching:
+    """The imports of one component matched against a linker's definitions; problems are collected, so that one error has them all."""
+
+    def __init__(self, linker: Linker, component: Component) -> None:
+        self.linker = linker
+        self.component = component
+        self.problems: list[str] = []
+        self.resources: dict[Any, HostResource] = {}  # by ResourceIndex
+
+    def definitions(self) -> list[Definition]:
+        """The definition of each RuntimeImport, by RuntimeImportIndex. Raises LinkError."""
+        records = self.component._artifacts.component
         roots: list[Definition | None] = []
         for name, type_index in records.import_types:
-            roots.append(self._match(self._items, name, component._types[type_index], f"`{name}`", problems))
-        if problems:
-            raise LinkError("\n".join(problems))
+            roots.append(self._match(self.linker._items, (name,), self.component._types[type_index]))
+        if self.problems:
+            raise LinkError("\n".join(self.problems))
         resolved: list[Definition] = []
         for runtime_import in records.imports:
             definition = roots[runtime_import.import_]
@@ -213,41 +264,110 @@ class Linker:
             resolved.append(definition)
         return resolved
 
-    def _match(
-        self, items: Mapping[str, Definition], name: str, item: spec.ComponentItem, path: str, problems: list[str]
-    ) -> Definition | None:
+    def _problem(self, item: spec.ComponentItem, path: tuple[str, ...], text: str) -> None:
+        kind = _KINDS.get(type(item), ("item", object))[0]
+        self.problems.append(f"component imports {kind} {'#'.join(f'`{name}`' for name in path)}, but {text}")
+
+    def _text(self, item: spec.ComponentItem, path: tuple[str, ...]) -> str:
+        """The imported type, with the names that the component has for its parts."""
+        if isinstance(item, spec.FuncType):
+            interface = path[0] if len(path) == 2 else ""
+            place = types.Place(self.component._signatures, True, interface, path[-1]) if len(path) <= 2 else None
+            return str(types.public_item(self.component._of_this(item), place))
+        if isinstance(item, spec.ComponentInstanceType):
+            names = [f"`{name}`" for name, inner in item.exports if not isinstance(inner, spec.TypeItem)]
+            more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+            return f"an instance that exports {', '.join(names[:6])}{more}" if names else "an instance"
+        return "a resource" if isinstance(item, spec.ResourceItem) else f"a {item}"
+
+    def _match(self, items: Mapping[str, Definition], path: tuple[str, ...], item: spec.ComponentItem) -> Definition | None:
+        name = path[-1]
+        if isinstance(item, spec.FuncType):
+            item = self._substituted(item)
         try:
             definition = find_definition(items, name, item)
         except UnfitError as unfit:
-            problems.append(f"component imports {_KINDS[type(item)][0]} {path}, but what defines it does not fit: {unfit}")
+            self._problem(item, path, f"what defines it does not fit: {unfit}")
             return None
+        if definition is None and isinstance(item, spec.ResourceItem):
+            definition = self.resources.get(item.ty)  # another name of a type that has been supplied
         if definition is None:
             if not isinstance(item, spec.TypeItem):
-                problems.append(_missing(item, path, name, items))
+                self._missing(items, path, item)
             return None
-        wanted, fits = _KINDS.get(type(item), ("type", object))
-        if not isinstance(definition, fits):
-            problems.append(f"component imports {wanted} {path}, but the linker has {_describe(definition)} there")
+        if not isinstance(definition, _KINDS.get(type(item), ("type", object))[1]):
+            self._problem(item, path, f"the linker has {_describe(definition)} there; expected {self._text(item, path)}")
             return None
+        if isinstance(item, spec.FuncType):
+            return self._function(definition, path, item)
+        if isinstance(item, spec.ResourceItem):
+            return self._resource(definition, path, item)
         if isinstance(item, spec.ModuleType):
-            from wasmrt.translate.subtype import Mismatch, match_modules
-
-            assert isinstance(definition, Module)
-            given = spec.ModuleType(tuple(definition._info.imports), tuple(definition._info.exports))
-            try:
-                match_modules(item, given)
-            except Mismatch as mismatch:
-                problems.append(f"component imports module {path}, but the linker has one of another type there: {mismatch}")
-                return None
+            return self._module(definition, path, item)
         if isinstance(item, spec.ComponentInstanceType):
             assert isinstance(definition, Mapping)
             matched: dict[str, Definition] = {}
             for inner, inner_item in item.exports:
-                found = self._match(definition, inner, inner_item, f"{path}#`{inner}`", problems)
+                found = self._match(definition, (*path, inner), inner_item)
                 if found is not None:
                     matched[inner] = found
             return matched
         return definition
+
+    def _substituted(self, ty: spec.FuncType) -> spec.FuncType:
+        """With the resources that have been supplied so far; a type is imported before what mentions it."""
+        supplied = self.resources
+        return spec.substitute_resources(ty, lambda r: supplied[r].type if r in supplied else r)  # type: ignore[no-any-return]
+
+    def _function(self, definition: Any, path: tuple[str, ...], item: spec.FuncType) -> Definition | None:
+        if definition.type is not None:
+            from wasmrt.translate.subtype import Mismatch, match_funcs  # what needs no such check does not pay for it
+
+            try:
+                match_funcs(item, definition.type)
+            except Mismatch as mismatch:
+                found = f"the linker has {definition.type} there"
+                self._problem(item, path, f"{found}; expected {self._text(item, path)}: {mismatch}")
+                return None
+        return definition  # type: ignore[no-any-return]
+
+    def _resource(self, definition: Any, path: tuple[str, ...], item: spec.ResourceItem) -> Definition | None:
+        known = self.resources.setdefault(item.ty, definition)
+        if known.type != definition.type:
+            text = f"the linker has {definition.type!r} there, where {known.type!r} is another name of it: resource types are not the same"
+            self._problem(item, path, text)
+            return None
+        return definition  # type: ignore[no-any-return]
+
+    def _module(self, definition: Any, path: tuple[str, ...], item: spec.ModuleType) -> Definition | None:
+        from wasmrt.translate.subtype import Mismatch, match_modules
+
+        given = spec.ModuleType(tuple(definition._info.imports), tuple(definition._info.exports))
+        try:
+            match_modules(item, given)
+        except Mismatch as mismatch:
+            self._problem(item, path, f"the linker has one of another type there: {mismatch}; expected {item}, found {given}")
+            return None
+        return definition  # type: ignore[no-any-return]
+
+    def _missing(self, items: Mapping[str, Definition], path: tuple[str, ...], item: spec.ComponentItem) -> None:
+        name = path[-1]
+        text = f"a matching implementation was not found in the linker; expected {self._text(item, path)}"
+        near = near_names(items, name)
+        if name.startswith("wasi:") and len(path) == 1:
+            text += f"; {self._wasi_fix(name)}"
+        if near:
+            text += "; the linker has " + ", ".join(f"`{other}`" for other in near)
+        self._problem(item, path, text)
+
+    def _wasi_fix(self, name: str) -> str:
+        """The line that defines an interface of WASI."""
+        for call in ("add_wasip2", "add_wasi_http"):
+            wasi = Linker(self.linker.engine)
+            getattr(wasi, call)()
+            if find_name(name, wasi._items) is not None:
+                return f"`linker.{call}()` defines it"
+        return "WASI 0.2 as `linker.add_wasip2()` defines it has no such interface, or none of a compatible version"
 
 
 _KINDS: dict[type, tuple[str, type]] = {
@@ -259,27 +379,12 @@ _KINDS: dict[type, tuple[str, type]] = {
 
 
 def _describe(definition: Definition) -> str:
+    if isinstance(definition, HostFunction) and definition.type is not None:
+        return str(definition.type)
     for kind, cls in _KINDS.values():
         if isinstance(definition, cls):
             return f"a {kind}" if kind != "instance" else "an instance"
     return type(definition).__name__
-
-
-def _missing(item: spec.ComponentItem, path: str, name: str, items: Mapping[str, Definition]) -> str:
-    kind = _KINDS.get(type(item), ("item", object))[0]
-    text = f"component imports {kind} {path}, but a matching implementation was not found in the linker"
-    if isinstance(item, spec.FuncType):
-        text += f"; expected {item}"
-    import difflib
-
-    near = difflib.get_close_matches(name, list(items), n=3, cutoff=0.6)
-    if near:
-        text += "; the linker has " + ", ".join(f"`{other}`" for other in near)
-    elif name.startswith("wasi:") and not any(other.startswith("wasi:") for other in items):
-        text += "; Linker.add_wasip2() defines WASI 0.2"
-    if name.startswith("wasi:http/"):
-        text += "; Linker.add_wasi_http() defines wasi:http"
-    return text
 
 
 def _trapping(path: str) -> Callable[..., Any]:

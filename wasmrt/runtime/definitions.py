@@ -6,16 +6,21 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Union
 
+from wasmrt._native import core
+from wasmrt.spec import types as spec
+
 from .module import Module
 from .values import ResourceType
 
 
 @dataclasses.dataclass(frozen=True)
 class HostFunction:
-    """`func(*args)`, or `func(store, *args)` when `pass_store`."""
+    """`func(*args)`, or `func(store, *args)` when `pass_store`. A function of another component has its type, and the store that it can be called in."""
 
     func: Callable[..., Any]
     pass_store: bool
+    type: spec.FuncType | None = None
+    store: core.Store | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +39,11 @@ class HostResource:
     def anonymous(cls, name: str) -> HostResource:
         """A type of its own, that no value has."""
         return cls(ResourceType.host(type(name, (), {})))
+
+    @property
+    def store(self) -> core.Store | None:
+        """The store of the instance that defines it, for a guest's."""
+        return self.type.store
 
 
 Definition = Union[HostFunction, HostResource, Module, dict[str, "Definition"]]

@@ -1,11 +1,13 @@
 """Definitions looked up on Python objects: what `LinkerInstance.define(obj)` stands for.
 
 Nothing is known about an object until a component imports something of it: then the import's name is looked for by its WIT spelling (a mapping's key)
-and in snake case (a key or an attribute), and what is found is checked against the imported type.
+and in snake case (a key or an attribute), and what is found is checked against the imported type: arity, annotations, and the whole type where it is a
+function of another component. Instances of other components are such objects.
 """
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import keyword
 from collections.abc import Callable, Iterator, Mapping
@@ -14,11 +16,13 @@ from typing import Any
 from wasmrt.spec import types as spec
 from wasmrt.spec.names import parse_name
 
+from .annotations import problem
+from .component_instance import ComponentExports, ComponentInstance, ReexportedFunc
 from .definitions import Definition, HostFunction, HostResource
 from .module import Module
 from .names import find_name
 from .results import wrapper
-from .values import ResourceType
+from .values import ComponentFunc, ResourceType
 
 _NOT_FOUND = object()
 
@@ -30,9 +34,14 @@ class Items(dict[str, Definition]):
         super().__init__()
         self.objects: list[tuple[Any, bool]] = [] if objects is None else objects
 
+    @classmethod
+    def of_instance(cls, instance: ComponentInstance | ComponentExports) -> Items:
+        """What another component, or an instance that it exports, has."""
+        return cls([(instance.exports if isinstance(instance, ComponentInstance) else instance, False)])
+
 
 class UnfitError(Exception):
-    """An object has something under the name, but of another kind or arity; the message says what."""
+    """An object has something under the name, but of another kind, arity or type; the message says what."""
 
 
 def find_definition(items: Mapping[str, Definition], name: str, item: spec.ComponentItem) -> Definition | None:
@@ -45,6 +54,23 @@ def find_definition(items: Mapping[str, Definition], name: str, item: spec.Compo
         if definition is not None:
             return definition
     return None
+
+
+def near_names(items: Mapping[str, Definition], name: str) -> list[str]:
+    """Names that are there and look like one that is not: of definitions in WIT's spelling, of objects as they have them."""
+    parsed = parse_name(name) if name.startswith("[") else None
+    found = difflib.get_close_matches(name, list(items), n=3, cutoff=0.6)
+    wanted = name if parsed is None else parsed.label or parsed.resource
+    for obj, _ in items.objects if isinstance(items, Items) else ():
+        owner = obj if parsed is None or not parsed.resource else _class(obj, parsed.resource)
+        if parsed is not None and isinstance(obj, ComponentExports):
+            owner, wanted = obj, name
+        if owner is _NOT_FOUND:
+            continue
+        names = [key for key in owner if isinstance(key, str)] if isinstance(owner, Mapping) else [n for n in dir(owner) if not n.startswith("_")]
+        spellings = {one.replace("_", "-").lower(): one for one in names}
+        found += [spellings[near] for near in difflib.get_close_matches(wanted.lower(), list(spellings), n=3, cutoff=0.6)]
+    return list(dict.fromkeys(found))[:3]
 
 
 def python_names(name: str) -> Iterator[str]:
@@ -75,9 +101,16 @@ def _on_object(obj: Any, pass_store: bool, name: str, item: spec.ComponentItem) 
     match item:
         case spec.FuncType():
             function = _function(obj, name, item)
-            return None if function is None else HostFunction(_checked(function, item, pass_store), pass_store)
+            if function is None:
+                return None
+            if isinstance(function, (ComponentFunc, ReexportedFunc)):
+                return HostFunction(function, False, function.type()._type, function.store)
+            is_constructor = name.startswith("[constructor]")
+            return HostFunction(_checked(function, item, pass_store, is_constructor), pass_store)
         case spec.ComponentInstanceType():
             found = _find(obj, name)
+            if isinstance(found, ComponentInstance):
+                found = found.exports
             return None if found is _NOT_FOUND else Items([(found, pass_store)])
         case spec.ResourceItem():
             found = _class(obj, name)
@@ -107,7 +140,7 @@ def _class(obj: Any, name: str) -> Any:
 
 def _function(obj: Any, name: str, ty: spec.FuncType) -> Callable[..., Any] | None:
     parsed = parse_name(name)
-    if parsed.kind in ("label", "interface"):
+    if parsed.kind in ("label", "interface") or (isinstance(obj, Mapping) and name in obj):
         function = _find(obj, name)
     else:
         cls = _class(obj, parsed.resource)
@@ -137,8 +170,8 @@ def _method(function: Any, attribute: str) -> Callable[..., Any]:
     return call
 
 
-def _checked(function: Callable[..., Any], ty: spec.FuncType, pass_store: bool) -> Callable[..., Any]:
-    """The function, once it can be called with as many arguments as `ty` has; raising WitError is how it returns an `err`."""
+def _checked(function: Callable[..., Any], ty: spec.FuncType, pass_store: bool, is_constructor: bool) -> Callable[..., Any]:
+    """The function, once it can be called with what `ty` has; raising WitError is how it returns an `err`."""
     if inspect.iscoroutinefunction(function):
         raise UnfitError("a coroutine function cannot be called synchronously by a guest")
     try:
@@ -151,4 +184,7 @@ def _checked(function: Callable[..., Any], ty: spec.FuncType, pass_store: bool) 
             signature.bind(*[None] * count)
         except TypeError:
             raise UnfitError(f"expected {ty}, the object has it as {signature}, which does not take {count} arguments") from None
+        reason = problem(function, signature, ty, int(pass_store), is_constructor)
+        if reason is not None:
+            raise UnfitError(reason)
     return wrapper(ty.result, function) if isinstance(ty.result, spec.ResultType) else function
