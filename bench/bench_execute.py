@@ -1,22 +1,21 @@
-"""Run time of compiled code: the kernels of polybench, each a whole program whose `_start` is timed.
+"""Run time of compiled code: the programs of polybench, libsodium, mibench and ostrich, whole WASI commands whose `_start` is timed.
 
-A kernel's module is compiled once an engine; each round makes a fresh store and instance (not timed) and runs `_start`
-(timed). The programs set up their arrays inside `_start`, which is small beside the kernel; they read no clock, so that is
-the finest that can be measured from outside. Before anything is timed, each engine runs the program once, and what it
+A program's module is compiled once an engine; each round makes a fresh store and instance (not timed) and runs `_start`
+(timed). The programs set up their data inside `_start`; the clock that they read is made up, so timing from outside is
+the finest there is. Before anything is timed, each engine runs the program once, and what it
 printed and its whole memory at the end are compared with the other engines'.
 """
 
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.engines import Contender, contenders
 from bench.interleave import Candidate, Clock, Comparison, interleave
-from bench.programs import polybench
+from bench.programs import Command, commands
 from bench.wasi_stub import Exit, Wasi, define
 
 QUICK = ("trisolv", "jacobi-1d", "durbin")
@@ -25,23 +24,25 @@ ROUND_SECONDS = 0.03
 
 
 class OutputDiffers(Exception):
-    """Two engines printed, or left in memory, different things: one of them computes wrongly."""
+    """What an engine printed, or left in memory, is not what it should be: it computes wrongly."""
 
 
 class Program:
-    """One module compiled by one contender."""
+    """One command compiled by one contender."""
 
-    def __init__(self, contender: Contender, path: Path) -> None:
+    def __init__(self, contender: Contender, command: Command) -> None:
         self._contender = contender
+        self._command = command
         self._engine = contender.engine()
-        self._module = contender.package.Module(self._engine, path.read_bytes())
-        self._name = path.stem
+        self._module = contender.package.Module(self._engine, command.path.read_bytes())
+        self._stdin = command.stdin.read_bytes() if command.stdin else b""
 
     def run(self, clock: Clock) -> tuple[Wasi, Any, Any]:
         """`_start` in a fresh instance, timed; what it printed, its store and its instance."""
         package = self._contender.package
         store = self._contender.store(self._engine)
-        wasi = Wasi(arguments=[self._name])
+        command = self._command
+        wasi = Wasi([command.path.stem, *command.arguments], self._stdin, command.folder)
         linker = package.Linker(self._engine)
         define(package, linker, wasi)
         instance = linker.instantiate(store, self._module)
@@ -60,7 +61,10 @@ class Program:
         """What was printed, and a digest of the memory, which holds the arrays that were computed."""
         wasi, store, instance = self.run(Clock())
         memory = bytes(instance.exports(store)["memory"].read(store))
-        return bytes(wasi.output[1] + wasi.output[2]).decode(), hashlib.sha256(memory).hexdigest()
+        printed = bytes(wasi.output[1] + wasi.output[2]).decode("latin-1")
+        if self._command.expected not in printed:
+            raise OutputDiffers(f"expected {self._command.expected!r} in what it prints, got {printed[-200:]!r}")
+        return printed, hashlib.sha256(memory).hexdigest()
 
     def repeats(self) -> int:
         """How many runs fill ROUND_SECONDS."""
@@ -77,8 +81,8 @@ def candidate(program: Program, repeats: int) -> Candidate:
     return run
 
 
-def compare_one(path: Path, rounds: int, seconds: float) -> Comparison:
-    programs = {name: Program(contender, path) for name, contender in contenders().items()}
+def compare_one(command: Command, rounds: int, seconds: float) -> Comparison:
+    programs = {name: Program(contender, command) for name, contender in contenders().items()}
     outcomes = {name: program.outcome() for name, program in programs.items()}
     if len(set(outcomes.values())) > 1:
         raise OutputDiffers({name: (printed[-80:], memory[:8]) for name, (printed, memory) in outcomes.items()})
@@ -87,14 +91,15 @@ def compare_one(path: Path, rounds: int, seconds: float) -> Comparison:
     return interleave(candidates, rounds, 1, seconds).each(repeats)
 
 
-def compare(names: list[str], rounds: int, seconds: float) -> dict[str, Comparison | str]:
-    """Kernel -> times, or why it could not be run. `seconds` bounds each kernel."""
+def compare(suite: str, names: list[str], rounds: int, seconds: float) -> dict[str, Comparison | str]:
+    """Program -> times, or why it could not be run. `names`: none are all. `seconds` bounds the rounds of each program."""
     result: dict[str, Comparison | str] = {}
-    paths = polybench()
-    for name in names or list(paths):
+    for name, command in commands(suite).items():
+        if names and name not in names:
+            continue
         try:
-            result[name] = compare_one(paths[name], rounds, seconds)
-        except Exception as error:  # one kernel that fails must not lose the others' results
+            result[name] = compare_one(command, rounds, seconds)
+        except Exception as error:  # one program that fails must not lose the others' results
             result[name] = f"{type(error).__name__}: {error}"
     return result
 
@@ -102,7 +107,8 @@ def compare(names: list[str], rounds: int, seconds: float) -> dict[str, Comparis
 @pytest.mark.network
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(contenders()))
-@pytest.mark.parametrize("kernel", QUICK)
-def test_kernel(benchmark: Any, kernel: str, name: str) -> None:
-    program = Program(contenders()[name], polybench()[kernel])
-    benchmark.pedantic(program.run, args=(Clock(),), rounds=3, warmup_rounds=1)
+@pytest.mark.parametrize("program", QUICK)
+def test_program(benchmark: Any, program: str, name: str) -> None:
+    benchmark.group = f"execute: {program}"
+    run = Program(contenders()[name], commands("polybench")[program]).run
+    benchmark.pedantic(run, args=(Clock(),), rounds=3, warmup_rounds=1)

@@ -4,20 +4,46 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from tools.fetch import POLYBENCH, codec_path, fetch_package
+from tools.fetch import WASURE, codec_path, fetch_package
+
+SUITES = ("polybench", "libsodium", "mibench", "ostrich")
+# arguments that the package leaves to whoever runs it: sizes at which a run takes a noticeable part of a second
+ARGUMENTS: dict[tuple[str, str], str] = {}
 
 
 def codec(name: str = "zstd") -> bytes:
     return codec_path(name).read_bytes()
 
 
-def polybench() -> dict[str, Path]:
-    """The kernels of polybench by name."""
-    folder = fetch_package(*POLYBENCH) / "wasure" / "benchmarks" / "polybench"
-    listed = json.loads((folder / "benchmarks.json").read_text())["benchmarks"]
-    return {item["name"]: folder / item["path"] for item in listed}
+@dataclass(frozen=True)
+class Command:
+    """A WASI 0.1 command and what it is run with; `expected` stands in its output, `folder` is what it sees as `/`."""
+
+    path: Path
+    arguments: tuple[str, ...] = ()
+    stdin: Path | None = None
+    folder: Path | None = None
+    expected: str = ""
+
+
+def commands(suite: str) -> dict[str, Command]:
+    """The programs of one of SUITES, by name."""
+    folder = fetch_package(*WASURE) / "wasure" / "benchmarks" / suite
+    found = {}
+    for item in json.loads((folder / "benchmarks.json").read_text())["benchmarks"]:
+        words = item.get("args", ARGUMENTS.get((suite, item["name"]), "")).split()
+        stdin = None
+        if "<" in words:
+            stdin = folder / words[words.index("<") + 1].removeprefix("{path}/")
+            words = words[: words.index("<")]
+        arguments = tuple(word.replace("{path}/", "/") for word in words)
+        found[item["name"]] = Command(
+            folder / item["path"], arguments, stdin, folder, item.get("output-validator", "")
+        )
+    return found
 
 
 def _leb128(data: bytes, position: int) -> tuple[int, int]:

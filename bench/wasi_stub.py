@@ -1,19 +1,21 @@
 """Owns the little of wasi_snapshot_preview1 that benchmark programs need, on the core `Linker.define_func` alone.
 
-Any engine with wasmtime's Python names can run it. Files and environment do not exist; what is written to the standard
-streams is kept, so that the outputs of engines can be compared.
+Any engine with wasmtime's Python names can run it. There is no environment; files of one folder can be read; clock and random numbers are the
+same in every run; what is written to the standard streams is kept: so outputs, and memories at the end, of engines can be compared.
 """
 
 from __future__ import annotations
 
-import os
+import hashlib
+import io
 import struct
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-BADF, INVAL, SPIPE = 8, 28, 70
+BADF, INVAL, NOENT, NOSYS, SPIPE = 8, 28, 44, 52, 70
+ROOT = 3  # descriptor of the folder
 MODULE = "wasi_snapshot_preview1"
 
 
@@ -27,56 +29,99 @@ class Exit(Exception):
 
 @dataclass
 class Wasi:
-    """State of one run: arguments in, output out."""
+    """State of one run: arguments, standard input and a folder in, output out."""
 
     arguments: Sequence[str] = ("program",)
+    stdin: bytes = b""
+    folder: Path | None = None
     output: dict[int, bytearray] = field(default_factory=lambda: {1: bytearray(), 2: bytearray()})
+
+    def __post_init__(self) -> None:
+        self._files: dict[int, io.BytesIO] = {0: io.BytesIO(self.stdin)}
+        self._nanoseconds = 0
+        self._random = 0
 
     def fd_write(self, memory: _View, fd: int, vectors: int, count: int, written: int) -> int:
         if fd not in self.output:
             return BADF
         total = 0
-        for index in range(count):
-            base, length = struct.unpack("<II", memory.read((vectors + 8 * index) & 0xFFFFFFFF, 8))
+        for base, length in memory.vectors(vectors, count):
             self.output[fd] += memory.read(base, length)
             total += length
         memory.write(written, struct.pack("<I", total))
         return 0
 
-    def fd_read(self, memory: _View, fd: int, _vectors: int, _count: int, read: int) -> int:
-        if fd != 0:
+    def fd_read(self, memory: _View, fd: int, vectors: int, count: int, read: int) -> int:
+        if fd not in self._files:
             return BADF
-        memory.write(read, bytes(4))
+        total = 0
+        for base, length in memory.vectors(vectors, count):
+            data = self._files[fd].read(length)
+            memory.write(base, data)
+            total += len(data)
+        memory.write(read, struct.pack("<I", total))
         return 0
 
     def fd_close(self, _memory: _View, fd: int) -> int:
-        return 0 if fd in (0, 1, 2) else BADF
+        return 0 if self._files.pop(fd, None) is not None or fd in (0, 1, 2, ROOT) else BADF
 
-    def fd_seek(self, _memory: _View, fd: int, _offset: int, _whence: int, _out: int) -> int:
-        return SPIPE if fd in (0, 1, 2) else BADF
-
-    def fd_fdstat_get(self, memory: _View, fd: int, out: int) -> int:
-        if fd not in (0, 1, 2):
+    def fd_seek(self, memory: _View, fd: int, offset: int, whence: int, out: int) -> int:
+        if fd in (0, 1, 2):
+            return SPIPE
+        if fd not in self._files:
             return BADF
-        # a character device with all rights: a C library then writes by lines
-        memory.write(out, struct.pack("<BxHxxxxQQ", 2, 0, 0xFFFFFFFF, 0xFFFFFFFF))
+        memory.write(out, struct.pack("<Q", self._files[fd].seek(offset, whence)))
         return 0
 
-    def fd_prestat_get(self, _memory: _View, _fd: int, _out: int) -> int:
-        return BADF
+    def fd_fdstat_get(self, memory: _View, fd: int, out: int) -> int:
+        # a C library writes to a character device by lines
+        kind = {0: 2, 1: 2, 2: 2, ROOT: 3}.get(fd, 4)
+        if kind == 4 and fd not in self._files:
+            return BADF
+        memory.write(out, struct.pack("<BxHxxxxQQ", kind, 0, 2**64 - 1, 2**64 - 1))
+        return 0
 
-    def fd_prestat_dir_name(self, _memory: _View, _fd: int, _path: int, _length: int) -> int:
-        return BADF
+    def fd_fdstat_set_flags(self, _memory: _View, _fd: int, _flags: int) -> int:
+        return 0
+
+    def fd_prestat_get(self, memory: _View, fd: int, out: int) -> int:
+        if fd != ROOT or self.folder is None:
+            return BADF
+        memory.write(out, struct.pack("<II", 0, 1))
+        return 0
+
+    def fd_prestat_dir_name(self, memory: _View, fd: int, path: int, _length: int) -> int:
+        if fd != ROOT or self.folder is None:
+            return BADF
+        memory.write(path, b"/")
+        return 0
+
+    def path_open(
+        self, memory: _View, fd: int, _look: int, path: int, length: int, _open: int, _rights: int, _inherited: int, _flags: int, out: int
+    ) -> int:
+        if fd != ROOT or self.folder is None:
+            return BADF
+        found = (self.folder / memory.read(path, length).decode()).resolve()
+        if not found.is_relative_to(self.folder.resolve()) or not found.is_file():
+            return NOENT
+        opened = max(ROOT, *self._files) + 1
+        self._files[opened] = io.BytesIO(found.read_bytes())
+        memory.write(out, struct.pack("<I", opened))
+        return 0
+
+    def poll_oneoff(self, _memory: _View, _in: int, _out: int, _count: int, _events: int) -> int:
+        return NOSYS
 
     def clock_time_get(self, memory: _View, clock: int, _precision: int, out: int) -> int:
         if clock not in (0, 1, 2, 3):
             return INVAL
-        now = (time.time_ns, time.monotonic_ns, time.process_time_ns, time.thread_time_ns)[clock]()
-        memory.write(out, struct.pack("<Q", now))
+        self._nanoseconds += 1_000_000
+        memory.write(out, struct.pack("<Q", self._nanoseconds))
         return 0
 
     def random_get(self, memory: _View, out: int, length: int) -> int:
-        memory.write(out, os.urandom(length))
+        self._random += 1
+        memory.write(out, hashlib.shake_128(self._random.to_bytes(8, "little")).digest(length))
         return 0
 
     def _encoded(self) -> list[bytes]:
@@ -120,6 +165,10 @@ class _View:
             raise IndexError(f"guest passed [{start}, +{length}) outside of its memory")
         return found
 
+    def vectors(self, start: int, count: int) -> list[tuple[int, int]]:
+        """`count` pairs of address and length at `start`."""
+        return list(struct.iter_unpack("<II", self.read(start, 8 * count)))
+
     def write(self, start: int, value: bytes) -> None:
         self._memory.write(self._caller, value, start & 0xFFFFFFFF)
 
@@ -130,8 +179,11 @@ SIGNATURES = {
     "fd_close": "i:i",
     "fd_seek": "iIii:i",
     "fd_fdstat_get": "ii:i",
+    "fd_fdstat_set_flags": "ii:i",
     "fd_prestat_get": "ii:i",
     "fd_prestat_dir_name": "iii:i",
+    "path_open": "iiiiiIIii:i",
+    "poll_oneoff": "iiii:i",
     "clock_time_get": "iIi:i",
     "random_get": "ii:i",
     "args_sizes_get": "ii:i",

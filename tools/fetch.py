@@ -34,7 +34,7 @@ CODECS = {
     "tthresh": "0.3.2",
     "jpeg2000": "0.3.0",
 }
-POLYBENCH = ("wasure", "0.9")
+WASURE = ("wasure", "0.9")  # polybench, libsodium, mibench, ostrich as WASI 0.1 commands
 
 
 class FetchError(Exception):

@@ -6,7 +6,7 @@ import pytest
 
 from bench.bench_execute import Program
 from bench.engines import contenders
-from bench.programs import polybench
+from bench.programs import commands
 from tools.fetch import FetchError
 
 if not {"wasmrt", "cranelift"} <= set(contenders()):
@@ -20,8 +20,8 @@ KERNELS = ("trisolv", "durbin", "jacobi-1d", "atax", "doitgen", "nussinov", "flo
 @pytest.mark.parametrize("name", KERNELS)
 def test_kernel(name: str) -> None:
     try:
-        path = polybench()[name]
+        command = commands("polybench")[name]
     except FetchError as error:
         pytest.skip(str(error))
-    outcomes = {contender: Program(contenders()[contender], path).outcome() for contender in ("wasmrt", "cranelift")}
+    outcomes = {contender: Program(contenders()[contender], command).outcome() for contender in ("wasmrt", "cranelift")}
     assert outcomes["wasmrt"] == outcomes["cranelift"]
