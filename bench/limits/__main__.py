@@ -10,13 +10,11 @@ import sys
 
 import click
 
-from bench.interleave import Candidate, Comparison, interleave
+from bench.interleave import Comparison
 
-from .cases import Case, Work, cases
+from .cases import Case, cases
 from .cases import peer as peer_guests
-
-GUEST_CALL = 25e-9
-SPAN = 0.004  # about what one candidate takes in one round
+from .measure import goal, measure
 
 
 def _duration(seconds: float) -> str:
@@ -26,35 +24,13 @@ def _duration(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
-def measure(case: Case, rounds: int, seconds: float, with_peer: bool) -> Comparison:
-    """Seconds of one operation for ours, dropin, floor and peer, as far as the row has them."""
-    works: dict[str, Work] = {"ours": case.ours()}
-    for name, make in (("dropin", case.dropin), ("floor", case.floor), ("peer", case.peer if with_peer else None)):
-        if make is not None:
-            works[name] = make()
-    candidates: dict[str, Candidate] = {}
-    scale: dict[str, int] = {}
-    for name, work in works.items():
-        work.seconds(1)
-        times = max(1, int(SPAN / max(work.seconds(2), 1e-9)))
-        times = max(1, int(SPAN / max(work.seconds(times), 1e-9)))
-        candidates[name] = work.candidate(times)
-        scale[name] = times * work.operations
-    comparison = interleave(candidates, rounds, 1, seconds)
-    for name, samples in comparison.samples.items():
-        samples.wall = [value / scale[name] for value in samples.wall]
-        samples.cpu = [value / scale[name] for value in samples.cpu]
-    return comparison
-
-
 def row_of(case: Case, comparison: Comparison) -> tuple[list[str], bool]:
     """The cells of a row, and whether its least was reached."""
     found = {name: samples.median() for name, samples in comparison.samples.items()}
     cells = [case.title, _duration(found["ours"]), _duration(found["dropin"]) if "dropin" in found else ""]
     fits = True
     if "floor" in found:
-        goal = 1.5 * found["floor"] + GUEST_CALL * case.guest_calls
-        cells += [_duration(found["floor"]), f"{found['ours'] / goal:.2f}"]
+        cells += [_duration(found["floor"]), f"{found['ours'] / goal(case, comparison):.2f}"]
     else:
         cells += ["", ""]
     if "peer" in found:
