@@ -16,7 +16,7 @@
 #include "x64/cpu.h"
 
 _Static_assert(sizeof(WrTunables) == 40 && sizeof(ImageHeader) == 80 + sizeof(WrTunables), "records of the format have no padding");
-_Static_assert(sizeof(ModuleRecord) == 88 && sizeof(FunctionLoc) == 8, "records of the format have no padding");
+_Static_assert(sizeof(ModuleRecord) == 88 && sizeof(FunctionLoc) == 8 && sizeof(HandlerRow) == 24, "records of the format have no padding");
 
 /* ---- fingerprint and checksums ------------------------------------------------------------------------------------------------ */
 
@@ -37,6 +37,7 @@ uint64_t wr_code_abi_fingerprint(void)
         offsetof(VMContextHeader, type_ids), offsetof(VMHostContext, call), offsetof(VMMemoryDef, length_bytes), offsetof(VMTableDef, length),
         offsetof(VMMemoryImport, def), offsetof(VMFuncImport, vmctx), offsetof(VMStoreContext, last_entry), offsetof(VMStoreContext, exit_fp),
         offsetof(VMStoreContext, fuel), offsetof(VMStoreContext, real_stack_limit), offsetof(VMStoreContext, trap_code),
+        offsetof(VMStoreContext, exception), offsetof(VMStoreContext, landing), offsetof(VMException, values), (uint16_t)-WR_FRAME_VMCTX,
     };
     return wr_hash_bytes(wr_hash_bytes(0, (const uint8_t *)rows, sizeof rows), (const uint8_t *)layout, sizeof layout);
 }
@@ -102,6 +103,7 @@ static bool code_check_header(const CodeMemory *code, WrError *error)
     if (!code_same(error, CODE_PLACE(num_funcs), "number of functions times their size", (uint64_t)header->num_funcs * sizeof(FunctionLoc), sizes[WR_SECTION_FUNCS])) return false;
     if (!code_same(error, CODE_PLACE(num_traps), "number of traps times their size", (uint64_t)header->num_traps * 5, sizes[WR_SECTION_TRAPS])) return false;
     if (!code_same(error, CODE_PLACE(num_addrs), "number of places times their size", (uint64_t)header->num_addrs * 8, sizes[WR_SECTION_ADDRMAP])) return false;
+    if (!code_same(error, CODE_PLACE(num_handlers), "number of exception handlers times their size", (uint64_t)header->num_handlers * sizeof(HandlerRow), sizes[WR_SECTION_HANDLERS])) return false;
     if ((uint64_t)header->num_trampolines * 2 > header->num_funcs)
         return wr_error_set(error, WR_ERROR_ARTIFACT, CODE_PLACE(num_trampolines), "number of trampolines: %u do not fit %u functions", header->num_trampolines, header->num_funcs);
     if (sizes[WR_SECTION_TEXT] > WR_IMAGE_MAX_TEXT_BYTES)
@@ -167,6 +169,7 @@ static bool code_open(CodeMemory *code, uint8_t *pages, WrError *error)
     code->trap_codes = code->bytes + offsets[WR_SECTION_TRAPS] + 4 * (size_t)code->header->num_traps;
     code->addr_offsets = (const uint32_t *)(const void *)(code->bytes + offsets[WR_SECTION_ADDRMAP]);
     code->addr_places = code->addr_offsets + code->header->num_addrs;
+    code->handlers = (const HandlerRow *)(const void *)(code->bytes + offsets[WR_SECTION_HANDLERS]);
     code->text = code->bytes + offsets[WR_SECTION_TEXT];
     code->text_bytes = (uint32_t)code->layout.sizes[WR_SECTION_TEXT];
     code->modules = calloc((size_t)code->header->num_modules + 1, sizeof *code->modules);
@@ -400,6 +403,53 @@ int32_t wr_code_trap_at(uintptr_t pc)
     return trap;
 }
 
+/* ---- exception handlers -------------------------------------------------------------------------------------------------------- */
+
+/* From `row` on along `next`, the first that covers the offset. */
+static bool code_handler_from(WrHandler *handler, uint32_t row)
+{
+    const CodeMemory *code = handler->code;
+    while (row < code->header->num_handlers) {
+        const HandlerRow *found = &code->handlers[row];
+        if (handler->offset >= found->start && handler->offset < found->end && found->landing < code->text_bytes && found->resume < code->text_bytes) {
+            handler->row = row;
+            handler->tag = found->tag;
+            handler->landing = code->text + found->landing;
+            handler->resume = code->text + found->resume;
+            return true;
+        }
+        if (found->next >= row) return false; /* HANDLER_NONE; rows only ever lead back */
+        row = found->next;
+    }
+    return false;
+}
+
+bool wr_code_handler_first(uintptr_t pc, WrHandler *handler)
+{
+    const CodeMemory *code = wr_code_read_begin(pc);
+    *handler = (WrHandler){.code = code, .module_index = UINT32_MAX};
+    bool found = false;
+    if (code) {
+        const ImageHeader *header = code->header;
+        handler->offset = (uint32_t)(pc - (uintptr_t)code->text);
+        uint32_t index = code_last_not_above(header->num_modules ? &code->records[0].text_offset : NULL, sizeof(ModuleRecord) / 4, header->num_modules, handler->offset);
+        if (index < header->num_modules && handler->offset - code->records[index].text_offset < code->records[index].text_bytes) {
+            handler->module_index = index;
+            handler->is_boundary = (code->records[index].flags & WR_MODULE_BOUNDARY) != 0;
+            uint32_t row = code_last_not_above(header->num_handlers ? &code->handlers[0].start : NULL, sizeof(HandlerRow) / 4, header->num_handlers, handler->offset);
+            found = code_handler_from(handler, row);
+        }
+    }
+    wr_code_read_end();
+    return found;
+}
+
+bool wr_code_handler_next(WrHandler *handler)
+{
+    uint32_t next = handler->code->handlers[handler->row].next;
+    return next < handler->row && code_handler_from(handler, next);
+}
+
 /* ---- verifying ---------------------------------------------------------------------------------------------------------------- */
 
 static bool code_verify_funcs(const CodeMemory *code, const ModuleRecord *record, uint32_t first, uint32_t count, bool ascending, bool may_be_empty, WrError *error)
@@ -426,6 +476,17 @@ static bool code_verify_offsets(const CodeMemory *code, uint32_t section, const 
     return true;
 }
 
+static bool code_verify_handlers(const CodeMemory *code, WrError *error)
+{
+    const uint32_t limit = code->text_bytes;
+    for (uint32_t i = 0; i < code->header->num_handlers; i++) {
+        const HandlerRow *row = &code->handlers[i];
+        if ((i && row->start < row[-1].start) || row->start > row->end || row->end > limit || row->landing >= limit || row->resume >= limit || (row->next >= i && row->next != HANDLER_NONE))
+            return wr_error_set(error, WR_ERROR_ARTIFACT, code->layout.offsets[WR_SECTION_HANDLERS] + (uint64_t)i * sizeof *row, "exception handler %u lies outside of the text or out of order", i);
+    }
+    return true;
+}
+
 bool wr_code_verify(const CodeMemory *code, WrError *error)
 {
     const ImageHeader *header = code->header;
@@ -447,6 +508,6 @@ bool wr_code_verify(const CodeMemory *code, WrError *error)
         VMArrayCall array_call;
         if (!wr_code_trampoline(code, i, &wasm_call, &array_call)) return wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "trampoline %u lies outside of the text", i);
     }
-    return code_verify_offsets(code, WR_SECTION_TRAPS, code->trap_offsets, header->num_traps, error) &&
+    return code_verify_handlers(code, error) && code_verify_offsets(code, WR_SECTION_TRAPS, code->trap_offsets, header->num_traps, error) &&
            code_verify_offsets(code, WR_SECTION_ADDRMAP, code->addr_offsets, header->num_addrs, error);
 }

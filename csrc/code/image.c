@@ -16,6 +16,7 @@ enum { IMAGE_BLOB_ALIGN = 16, IMAGE_TEXT_ALIGN = 64 };
 
 typedef struct ImageModule {
     size_t meta_bytes, data_bytes;
+    uint32_t first_handler;
     ModuleRecord record;
 } ImageModule;
 
@@ -26,7 +27,7 @@ typedef struct ImageWriter {
     FunctionLoc array_call;  /* of all of them */
     ImageModule *modules;
     uint64_t trampoline_text; /* offset in TEXT */
-    uint32_t num_funcs, num_traps, num_addrs;
+    uint32_t num_funcs, num_traps, num_addrs, num_handlers;
     ElfLayout layout;
     WrError *error;
 } ImageWriter;
@@ -108,9 +109,10 @@ static bool image_place(ImageWriter *writer)
         record->num_host_calls = compiled->num_host_calls;
         record->num_traps = compiled->num_traps;
         record->num_addrs = compiled->num_addrs;
+        record->flags = input->boundaries && input->boundaries[i] ? WR_MODULE_BOUNDARY : 0;
         bool fits = image_take(&writer->num_funcs, record->num_funcs, &record->first_func) && image_take(&writer->num_funcs, record->num_array_calls, &record->first_array_call) &&
                     image_take(&writer->num_funcs, record->num_host_calls, &record->first_host_call) && image_take(&writer->num_traps, record->num_traps, &record->first_trap) &&
-                    image_take(&writer->num_addrs, record->num_addrs, &record->first_addr);
+                    image_take(&writer->num_addrs, record->num_addrs, &record->first_addr) && image_take(&writer->num_handlers, compiled->num_handlers, &module->first_handler);
         if (!fits || text > WR_IMAGE_MAX_TEXT_BYTES || meta > UINT32_MAX || data > UINT64_C(1) << 40)
             return wr_error_set(writer->error, WR_ERROR_LIMIT, WR_NO_OFFSET, "the image is over %u bytes of machine code, or its tables over 4 GiB", WR_IMAGE_MAX_TEXT_BYTES);
     }
@@ -126,6 +128,7 @@ static bool image_place(ImageWriter *writer)
     sizes[WR_SECTION_FUNCS] = writer->num_funcs * sizeof(FunctionLoc);
     sizes[WR_SECTION_TRAPS] = (uint64_t)writer->num_traps * 5;
     sizes[WR_SECTION_ADDRMAP] = (uint64_t)writer->num_addrs * 8;
+    sizes[WR_SECTION_HANDLERS] = (uint64_t)writer->num_handlers * sizeof(HandlerRow);
     sizes[WR_SECTION_DATA] = data;
     sizes[WR_SECTION_INFO] = input->num_info_bytes;
     sizes[WR_SECTION_TEXT] = text;
@@ -172,6 +175,13 @@ static void image_write_module(const ImageWriter *writer, uint8_t *bytes, uint32
         addr_offsets[i] = base + compiled->addrs[i].code_offset;
         addr_places[i] = compiled->addrs[i].wasm_offset;
     }
+    const uint32_t first = writer->modules[index].first_handler;
+    HandlerRow *handlers = (HandlerRow *)(void *)(bytes + offsets[WR_SECTION_HANDLERS]) + first;
+    for (uint32_t i = 0; i < compiled->num_handlers; i++) {
+        HandlerRow row = compiled->handlers[i];
+        assert(row.start <= row.end && row.end <= compiled->text_bytes && row.landing < compiled->text_bytes && (i == 0 || row.start >= compiled->handlers[i - 1].start));
+        handlers[i] = (HandlerRow){base + row.start, base + row.end, row.tag, base + row.landing, base + row.resume, row.next == HANDLER_NONE ? HANDLER_NONE : first + row.next};
+    }
 }
 
 static void image_write(const ImageWriter *writer, uint8_t *bytes)
@@ -204,6 +214,7 @@ static void image_write(const ImageWriter *writer, uint8_t *bytes)
         .num_funcs = writer->num_funcs,
         .num_traps = writer->num_traps,
         .num_addrs = writer->num_addrs,
+        .num_handlers = writer->num_handlers,
         .contents_checksum = wr_code_contents_checksum(bytes, &writer->layout),
     };
     uint8_t *place = bytes + offsets[WR_SECTION_ENGINE];

@@ -24,7 +24,8 @@ typedef enum WrSection {
 } WrSection;
 
 #define WR_IMAGE_MAGIC "wasmrt\0\1"
-#define WR_IMAGE_FORMAT 1u /* of the records here; the ABI fingerprint follows vm.h and the .def tables by itself */
+#define WR_MODULE_BOUNDARY 1u /* no exception leaves its functions: adapters between components */
+#define WR_IMAGE_FORMAT 2u /* of the records here; the ABI fingerprint follows vm.h and the .def tables by itself */
 #define WR_IMAGE_TARGET_X86_64_LINUX 1u
 #define WR_IMAGE_MAX_TEXT_BYTES 0x40000000u /* LIMIT IMAGE_BYTES */
 
@@ -43,7 +44,7 @@ typedef struct ImageHeader {
     uint32_t num_funcs;        /* rows of FUNCS */
     uint32_t num_traps;
     uint32_t num_addrs;
-    uint32_t reserved;
+    uint32_t num_handlers;
     uint64_t contents_checksum; /* of all sections that header_checksum leaves out; compared by wr_code_verify */
     uint64_t header_checksum;   /* of everything up to here, and of MODULES, META and INFO; compared by the loader */
 } ImageHeader;
@@ -59,7 +60,7 @@ typedef struct ModuleRecord {
     uint32_t first_trap, num_traps;             /* TRAPS */
     uint32_t first_addr, num_addrs;             /* ADDRMAP */
     uint32_t num_imported_funcs;
-    uint32_t reserved;
+    uint32_t flags;                             /* WR_MODULE_* */
 } ModuleRecord;
 
 typedef struct CodeMemory CodeMemory;
@@ -71,6 +72,7 @@ typedef struct WrImageInput {
     const WrTunables *tunables;
     uint64_t wasm_features;
     const WasmModule *const *modules; const CompiledModule *const *compiled; uint32_t num_modules;
+    const uint8_t *boundaries; /* per module: it is one (WR_MODULE_BOUNDARY); NULL: none is */
     const WrTrampolineRequest *trampolines; uint32_t num_trampolines;
     const uint8_t *info; size_t num_info_bytes;
 } WrImageInput;

@@ -22,6 +22,7 @@ struct CodeMemory {
     const uint32_t *trap_offsets;
     const uint8_t *trap_codes;
     const uint32_t *addr_offsets, *addr_places;
+    const HandlerRow *handlers;
     const uint8_t *text;
     uint32_t text_bytes;
     WasmModule **modules;          /* views of META; num_modules, NULL where opening stopped */

@@ -79,9 +79,10 @@ void cg_return_moves(FuncCompiler *fc)
 
 /* ---- calls -------------------------------------------------------------------------------------------------------------------------- */
 
-/* Nothing above stays only in registers that a callee may change. `args` is the stack position of the first argument. */
-static void call_save(FuncCompiler *fc, uint32_t args)
+/* Where a handler may take over, locals go home from callee-saved registers too, which keep a copy: a landing pad knows nothing of registers. */
+void cg_call_save(FuncCompiler *fc, uint32_t args)
 {
+    uint32_t lasting = fc->handler == HANDLER_NONE ? REGS_CALLEE_SAVED : 0;
     fc->makes_calls = true;
     for (uint32_t i = args; i < fc->sp; i++) /* what only the arguments name need not be kept */
         if (fc->stack[i].kind == VAL_LOCAL) fc->local_aliases[fc->stack[i].index]--;
@@ -89,7 +90,7 @@ static void call_save(FuncCompiler *fc, uint32_t args)
         Reg reg = (Reg)__builtin_ctz(set);
         if (fc->reg_stack[reg] < args) cg_spill_stack(fc, reg);
     }
-    for (uint32_t set = fc->rs.locals & fc->rs.dirty & ~REGS_CALLEE_SAVED; set; set &= set - 1) {
+    for (uint32_t set = fc->rs.locals & fc->rs.dirty & ~lasting; set; set &= set - 1) {
         Reg reg = (Reg)__builtin_ctz(set);
         uint32_t local = fc->rs.local[reg];
         if (!cg_is_dead(fc, local, UINT32_MAX)) cg_store(fc, fc->local_type[local], cg_local_mem(fc, local), reg);
@@ -121,15 +122,18 @@ static void call_place_args(FuncCompiler *fc, const CgAbi *abi, uint32_t args, M
     }
 }
 
-static void call_area(FuncCompiler *fc, const AbiLayout *layout)
+int32_t cg_call_area(FuncCompiler *fc, int32_t bytes)
 {
-    if (!layout->result_area_bytes) return;
-    int32_t bytes = (int32_t)layout->result_area_bytes;
     if (fc->call_area_bytes < bytes) { /* a larger one: the smaller, if any, stays unused */
         fc->call_area = cg_frame_take(fc, bytes);
         fc->call_area_bytes = bytes;
     }
-    x64_leaq_rm(fc->as, RDX, x64_mem_b(RBP, fc->call_area));
+    return fc->call_area;
+}
+
+static void call_area(FuncCompiler *fc, const AbiLayout *layout)
+{
+    if (layout->result_area_bytes) x64_leaq_rm(fc->as, RDX, x64_mem_b(RBP, cg_call_area(fc, (int32_t)layout->result_area_bytes)));
 }
 
 static void call_results(FuncCompiler *fc, const CgAbi *abi)
@@ -164,7 +168,7 @@ static void call_direct(FuncCompiler *fc, uint32_t func)
     uint32_t args = fc->sp - abi->num_params;
     Moves moves;
     cg_moves_init(&moves);
-    call_save(fc, args);
+    cg_call_save(fc, args);
     call_place_args(fc, abi, args, &moves);
     cg_moves_emit(fc, &moves);
     call_area(fc, &abi->layout);
@@ -193,7 +197,7 @@ static void call_indirect(FuncCompiler *fc, uint32_t type_index, uint32_t table)
     uint32_t args = fc->sp - abi->num_params;
     Moves moves;
     cg_moves_init(&moves);
-    call_save(fc, args);
+    cg_call_save(fc, args);
     call_place_args(fc, abi, args, &moves);
     cg_moves_add(fc, &moves, RAX, index); /* no argument register */
     cg_moves_emit(fc, &moves);
@@ -236,7 +240,7 @@ void cg_call_builtin(FuncCompiler *fc, uint32_t builtin, const uint32_t *leading
     if (fc->upper) cg_clean_upper(fc); /* C code reads indices as 64 bits */
     Moves moves;
     cg_moves_init(&moves);
-    call_save(fc, args);
+    cg_call_save(fc, args);
     for (uint32_t i = 0; i < num_args; i++) cg_moves_add(fc, &moves, arg_regs[1 + num_leading + i], fc->stack[args + i]);
     for (uint32_t i = 0; i < num_leading; i++)
         cg_moves_add(fc, &moves, arg_regs[1 + i], (Val){.kind = VAL_CONST, .type = WR_KIND_I32, .bits = leading[i]});

@@ -34,6 +34,13 @@ static inline bool wr_memory_guarded(const WrTunables *tunables, const WasmLimit
 typedef struct TrapRow { uint32_t code_offset; uint32_t trap_code; } TrapRow;
 typedef struct AddrRow { uint32_t code_offset; uint32_t wasm_offset; } AddrRow;
 
+/* One catch of a try_table: calls that return to (start, end] and throw `tag` go on at `resume`, which restores the frame and jumps to `landing`. Offsets
+ * into the text. A row that does not apply leads to `next`, a row before it: the try_table's next catch, then those around it. The rows of a
+ * try_table stand in reverse order, so that the last row that starts before a pc is the first to be asked. */
+typedef struct HandlerRow { uint32_t start, end, tag /* index of the module's, or HANDLER_ALL */, landing, resume, next /* or HANDLER_NONE */; } HandlerRow;
+#define HANDLER_ALL UINT32_MAX
+#define HANDLER_NONE UINT32_MAX
+
 /* Machine code of one module, position independent, calls inside it resolved. */
 typedef struct CompiledModule {
     uint8_t *text; uint32_t text_bytes;        /* functions, then entry stubs and trampolines; 16-byte aligned starts */
@@ -41,6 +48,7 @@ typedef struct CompiledModule {
     FunctionLoc *array_calls; uint32_t num_array_calls; /* array_call of each escaped function, by escape index */
     FunctionLoc *host_calls; uint32_t num_host_calls;   /* wasm-to-array trampoline per type of the module (by type index), for imports given by the host; length 0: type is not a func type */
     TrapRow *traps; uint32_t num_traps;        /* sorted by offset */
+    HandlerRow *handlers; uint32_t num_handlers; /* sorted by start */
     AddrRow *addrs; uint32_t num_addrs;        /* sorted: a row holds from its offset to the next; wasm_offset UINT32_MAX = no place */
 } CompiledModule;
 

@@ -463,6 +463,7 @@ void cg_end(FuncCompiler *fc)
         cg_fuel_end(fc);
         if (!fc->dead) cg_return_moves(fc);
         break;
+    case CONTROL_TRY: cg_try_end(fc, c); /* fall through */
     default:
         if (c->fixed) {
             if (!fc->dead) control_arrive(fc, c);

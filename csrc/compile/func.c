@@ -11,6 +11,7 @@ enum { PROLOGUE_ROOM = 96, STACK_CHECK_SLACK = 1024 /* a frame up to this is not
 
 /* Where callee-saved registers are kept, below rbp. */
 enum { SAVE_VMCTX = -8, SAVE_MEMORY = -16, SAVE_RBX = -24, SAVE_R12 = -32, SAVE_R13 = -40 };
+_Static_assert(WR_FRAME_VMCTX == -FRAME_CATCH_BYTES, "the runtime finds it there");
 
 void cg_fail(FuncCompiler *fc, WrErrorKind kind, const char *message)
 {
@@ -21,7 +22,7 @@ void cg_fail(FuncCompiler *fc, WrErrorKind kind, const char *message)
     fc->failed = true;
 }
 
-static bool func_room(FuncCompiler *fc, void **array, uint32_t *cap, uint32_t want, size_t item_bytes)
+bool cg_room(FuncCompiler *fc, void **array, uint32_t *cap, uint32_t want, size_t item_bytes)
 {
     if (want <= *cap) return true;
     uint32_t new_cap = *cap < 64 ? 64 : *cap * 2;
@@ -40,14 +41,14 @@ static bool func_room(FuncCompiler *fc, void **array, uint32_t *cap, uint32_t wa
 
 static void func_trap_row(FuncCompiler *fc, uint32_t trap_code)
 {
-    if (!func_room(fc, (void **)&fc->traps, &fc->cap_traps, fc->num_traps + 1, sizeof *fc->traps)) return;
+    if (!cg_room(fc, (void **)&fc->traps, &fc->cap_traps, fc->num_traps + 1, sizeof *fc->traps)) return;
     fc->traps[fc->num_traps++] = (TrapRow){x64_offset(fc->as), trap_code};
 }
 
 static void func_addr_row(FuncCompiler *fc, uint32_t wasm_offset)
 {
     if (fc->num_addrs && fc->addrs[fc->num_addrs - 1].wasm_offset == wasm_offset) return;
-    if (!func_room(fc, (void **)&fc->addrs, &fc->cap_addrs, fc->num_addrs + 1, sizeof *fc->addrs)) return;
+    if (!cg_room(fc, (void **)&fc->addrs, &fc->cap_addrs, fc->num_addrs + 1, sizeof *fc->addrs)) return;
     fc->addrs[fc->num_addrs++] = (AddrRow){x64_offset(fc->as), wasm_offset};
 }
 
@@ -63,7 +64,7 @@ void cg_trap_row(FuncCompiler *fc, uint8_t trap_code)
 
 static Late *late_add(FuncCompiler *fc, LateKind kind, uint8_t trap_code)
 {
-    if (!func_room(fc, (void **)&fc->late, &fc->cap_late, fc->num_late + 1, sizeof *fc->late)) return NULL;
+    if (!cg_room(fc, (void **)&fc->late, &fc->cap_late, fc->num_late + 1, sizeof *fc->late)) return NULL;
     Late *late = &fc->late[fc->num_late++];
     *late = (Late){.kind = (uint8_t)kind, .trap_code = trap_code, .wasm_offset = cg_offset(fc), .label = x64_label_new(fc->as)};
     return late;
@@ -153,6 +154,7 @@ static void emit_late(FuncCompiler *fc)
             x64_jmp(fc->as, late->back);
         }
     }
+    cg_emit_pads(fc);
     if (fc->unwind_used) { /* the trap is recorded: on to the landing pad of the last entry */
         x64_label_bind(fc->as, fc->unwind);
         x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, WR_OFFSET(VMContextHeader, store)));
@@ -166,7 +168,7 @@ static void emit_late(FuncCompiler *fc)
 typedef struct FrameSaves { Reg reg; int8_t home; } FrameSaves;
 static const FrameSaves frame_saves[3] = {{RBX, SAVE_RBX}, {R12, SAVE_R12}, {R13, SAVE_R13}};
 
-static int32_t frame_size(const FuncCompiler *fc)
+int32_t cg_frame_size(const FuncCompiler *fc)
 {
     bool saves = fc->uses_vmctx || fc->uses_memory_base || (fc->ever & REGS_CALLEE_SAVED);
     if (!saves && fc->frame_bytes == FRAME_SAVE_BYTES) return 0;
@@ -178,9 +180,9 @@ static void emit_epilogue(FuncCompiler *fc)
     x64_label_bind(fc->as, fc->epilogue);
     for (unsigned i = 0; i < 3; i++)
         if (fc->ever & REG_BIT(frame_saves[i].reg)) x64_movq_rm(fc->as, REG_GPR(frame_saves[i].reg), x64_mem_b(RBP, frame_saves[i].home));
-    if (fc->uses_memory_base) x64_movq_rm(fc->as, REG_MEMORY, x64_mem_b(RBP, SAVE_MEMORY));
+    if (fc->uses_memory_base || fc->catches) x64_movq_rm(fc->as, REG_MEMORY, x64_mem_b(RBP, SAVE_MEMORY));
     if (fc->uses_vmctx) x64_movq_rm(fc->as, REG_VMCTX, x64_mem_b(RBP, SAVE_VMCTX));
-    if (frame_size(fc)) x64_leave(fc->as);
+    if (cg_frame_size(fc)) x64_leave(fc->as);
     else x64_popq_r(fc->as, RBP);
     if (fc->abi->layout.stack_arg_bytes) x64_ret_i(fc->as, (uint16_t)fc->abi->layout.stack_arg_bytes);
     else x64_ret(fc->as);
@@ -192,7 +194,7 @@ static uint32_t emit_prologue(FuncCompiler *fc, uint32_t body)
     Asm *as = fc->as;
     uint8_t code[PROLOGUE_ROOM];
     uint32_t from = x64_offset(as), check, jump_end;
-    int32_t frame = frame_size(fc);
+    int32_t frame = cg_frame_size(fc);
     x64_pushq_r(as, RBP);
     x64_movq_rr(as, RBP, RSP);
     check = x64_offset(as) - from;
@@ -211,10 +213,9 @@ static uint32_t emit_prologue(FuncCompiler *fc, uint32_t body)
         x64_movq_mr(as, x64_mem_b(RBP, SAVE_VMCTX), REG_VMCTX);
         x64_movq_rr(as, REG_VMCTX, RDI);
     }
-    if (fc->uses_memory_base) {
-        x64_movq_mr(as, x64_mem_b(RBP, SAVE_MEMORY), REG_MEMORY);
-        x64_movq_rm(as, REG_MEMORY, x64_mem_b(RDI, (int32_t)(fc->mc->offsets.memories) + WR_OFFSET(VMMemoryImport, base)));
-    }
+    if (fc->catches) x64_movq_mr(as, x64_mem_b(RBP, WR_FRAME_VMCTX), RDI);
+    if (fc->uses_memory_base || fc->catches) x64_movq_mr(as, x64_mem_b(RBP, SAVE_MEMORY), REG_MEMORY);
+    if (fc->uses_memory_base) x64_movq_rm(as, REG_MEMORY, x64_mem_b(RDI, (int32_t)(fc->mc->offsets.memories) + WR_OFFSET(VMMemoryImport, base)));
     for (unsigned i = 0; i < 3; i++)
         if (fc->ever & REG_BIT(frame_saves[i].reg)) x64_movq_mr(as, x64_mem_b(RBP, frame_saves[i].home), REG_GPR(frame_saves[i].reg));
     wr_x64_nop(as, (0u - (x64_offset(as) - from)) & 15u);
@@ -286,6 +287,9 @@ static void func_op(FuncCompiler *fc, WasmOp op)
     case WASM_OP_BLOCK: cg_block(fc, CONTROL_BLOCK); break;
     case WASM_OP_LOOP: cg_block(fc, CONTROL_LOOP); break;
     case WASM_OP_IF: cg_op_if(fc); break;
+    case WASM_OP_TRY_TABLE: cg_try_table(fc); break;
+    case WASM_OP_THROW:
+    case WASM_OP_THROW_REF: cg_op_throw(fc, op); break;
     case WASM_OP_ELSE: cg_else(fc); break;
     case WASM_OP_END: cg_end(fc); break;
     case WASM_OP_BR: cg_br(fc, wr_leb_u32(&fc->ip)); break;
@@ -477,24 +481,27 @@ void cg_free(FuncCompiler *fc)
     free(fc->late);
     free(fc->traps);
     free(fc->addrs);
+    free(fc->handlers);
+    free(fc->pads);
+    free(fc->loads);
 }
 
 static bool func_reserve(FuncCompiler *fc, const WasmFuncInfo *info)
 {
     uint32_t slots = info->max_stack + 8, cap = fc->cap_stack;
-    if (!func_room(fc, (void **)&fc->stack, &fc->cap_stack, slots, sizeof *fc->stack)) return false;
-    if (!func_room(fc, (void **)&fc->slot_home, &fc->cap_slots, slots, sizeof *fc->slot_home)) return false;
-    if (!func_room(fc, (void **)&fc->wide_home, &fc->cap_wide, slots, sizeof *fc->wide_home)) return false;
-    if (!func_room(fc, (void **)&fc->ctl, &fc->cap_ctl, info->max_depth + 2, sizeof *fc->ctl)) return false;
+    if (!cg_room(fc, (void **)&fc->stack, &fc->cap_stack, slots, sizeof *fc->stack)) return false;
+    if (!cg_room(fc, (void **)&fc->slot_home, &fc->cap_slots, slots, sizeof *fc->slot_home)) return false;
+    if (!cg_room(fc, (void **)&fc->wide_home, &fc->cap_wide, slots, sizeof *fc->wide_home)) return false;
+    if (!cg_room(fc, (void **)&fc->ctl, &fc->cap_ctl, info->max_depth + 2, sizeof *fc->ctl)) return false;
     (void)cap;
     uint32_t locals = info->num_locals;
     if (locals > fc->cap_locals) {
         uint32_t caps[5] = {0};
-        bool ok = func_room(fc, (void **)&fc->local_type, (caps[0] = fc->cap_locals, &caps[0]), locals, sizeof *fc->local_type);
-        ok = ok && func_room(fc, (void **)&fc->local_reg, (caps[1] = fc->cap_locals, &caps[1]), locals, sizeof *fc->local_reg);
-        ok = ok && func_room(fc, (void **)&fc->local_pref, (caps[2] = fc->cap_locals, &caps[2]), locals, sizeof *fc->local_pref);
-        ok = ok && func_room(fc, (void **)&fc->local_aliases, (caps[3] = fc->cap_locals, &caps[3]), locals, sizeof *fc->local_aliases);
-        ok = ok && func_room(fc, (void **)&fc->local_home, (caps[4] = fc->cap_locals, &caps[4]), locals, sizeof *fc->local_home);
+        bool ok = cg_room(fc, (void **)&fc->local_type, (caps[0] = fc->cap_locals, &caps[0]), locals, sizeof *fc->local_type);
+        ok = ok && cg_room(fc, (void **)&fc->local_reg, (caps[1] = fc->cap_locals, &caps[1]), locals, sizeof *fc->local_reg);
+        ok = ok && cg_room(fc, (void **)&fc->local_pref, (caps[2] = fc->cap_locals, &caps[2]), locals, sizeof *fc->local_pref);
+        ok = ok && cg_room(fc, (void **)&fc->local_aliases, (caps[3] = fc->cap_locals, &caps[3]), locals, sizeof *fc->local_aliases);
+        ok = ok && cg_room(fc, (void **)&fc->local_home, (caps[4] = fc->cap_locals, &caps[4]), locals, sizeof *fc->local_home);
         if (!ok) return false;
         fc->cap_locals = caps[0];
     }
@@ -525,19 +532,28 @@ bool cg_func(FuncCompiler *fc, uint32_t func_index, const WasmFuncInfo *info, Co
     if (info->oom) cg_fail(fc, WR_ERROR_MEMORY, "out of memory while compiling");
     if (fc->failed || !func_reserve(fc, info)) return false;
     fc->num_locals = info->num_locals;
-    fc->dead = fc->uses_memory_base = fc->uses_vmctx = fc->makes_calls = fc->unwind_used = fc->flags_live = fc->wide_slots = false;
+    fc->dead = fc->uses_memory_base = fc->uses_vmctx = fc->makes_calls = fc->unwind_used = fc->thrown_used = fc->flags_live = fc->wide_slots = false;
     fc->sp = fc->stable = fc->next_block = fc->table_stamp = 0;
     fc->loop = fc->outer_loop = fc->hint = fc->zero_at = UINT32_MAX;
     fc->rs.locals = fc->rs.dirty = 0;
     fc->stk = fc->lock = fc->pins = fc->upper = fc->ever = fc->victim = 0;
     fc->frame_bytes = FRAME_SAVE_BYTES;
     fc->area_home = fc->call_area = fc->call_area_bytes = 0;
-    fc->num_late = 0;
+    fc->num_late = fc->num_pads = fc->num_loads = 0;
+    fc->handler = HANDLER_NONE;
+    fc->catches = info->num_catches != 0;
+    if (fc->catches) { /* see exceptions.c */
+        fc->frame_bytes = FRAME_CATCH_BYTES;
+        fc->ever = REGS_CALLEE_SAVED;
+        fc->uses_vmctx = true;
+        fc->uses_memory_base = module->num_memories != 0;
+    }
 
     Asm *as = fc->as;
     wr_x64_function_begin(as);
     fc->epilogue = x64_label_new(as);
     fc->unwind = x64_label_new(as);
+    fc->thrown = x64_label_new(as);
     wr_x64_nop(as, PROLOGUE_ROOM);
     uint32_t body = x64_offset(as);
     func_addr_row(fc, info->code_start);

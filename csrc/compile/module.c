@@ -16,7 +16,7 @@ enum { MODULE_THREAD_BYTES = 64 * 1024, MODULE_MAX_THREADS = 64, MODULE_CHUNK = 
 typedef struct FuncRecord { /* of a compiled function, before layout */
     uint32_t worker;
     CompiledFunc code;
-    uint32_t first_reloc, num_relocs, first_trap, num_traps, first_addr, num_addrs;
+    uint32_t first_reloc, num_relocs, first_trap, num_traps, first_addr, num_addrs, first_handler, num_handlers;
 } FuncRecord;
 
 typedef struct Worker {
@@ -93,6 +93,7 @@ static bool worker_func(Worker *w, uint32_t defined)
     record->first_reloc = w->as.reloc_count;
     record->first_trap = fc->num_traps;
     record->first_addr = fc->num_addrs;
+    record->first_handler = fc->num_handlers;
     if (!wr_func_validate(job->mc.module, func_index, &w->info, w->scratch, &w->error)) return false;
     bool careful = func_index >= job->mc.tunables.careful_first && func_index < job->mc.tunables.careful_end;
     fc->mc = careful ? &job->careful : &job->mc;
@@ -100,6 +101,7 @@ static bool worker_func(Worker *w, uint32_t defined)
     record->num_relocs = w->as.reloc_count - record->first_reloc;
     record->num_traps = fc->num_traps - record->first_trap;
     record->num_addrs = fc->num_addrs - record->first_addr;
+    record->num_handlers = fc->num_handlers - record->first_handler;
     return true;
 }
 
@@ -253,7 +255,7 @@ static bool module_layout(ModuleJob *job, Worker *workers, CompiledModule *out, 
 {
     const WasmModule *module = job->mc.module;
     uint64_t text = 0;
-    uint32_t num_traps = 0, num_addrs = 0;
+    uint32_t num_traps = 0, num_addrs = 0, num_handlers = 0;
     out->num_funcs = job->num_defined;
     out->num_array_calls = module->num_escaped_funcs;
     out->num_host_calls = module->num_types;
@@ -268,6 +270,7 @@ static bool module_layout(ModuleJob *job, Worker *workers, CompiledModule *out, 
         text = align16((uint32_t)text + r->code.length);
         num_traps += r->num_traps;
         num_addrs += r->num_addrs + 1;
+        num_handlers += r->num_handlers;
     }
     Trampolines t;
     wr_x64_asm_init(&t.as, (uint32_t)job->mc.tunables.cpu_features);
@@ -280,7 +283,8 @@ static bool module_layout(ModuleJob *job, Worker *workers, CompiledModule *out, 
     out->text = malloc(out->text_bytes + 16);
     out->traps = alloc_items(num_traps, sizeof *out->traps);
     out->addrs = alloc_items(num_addrs + 1, sizeof *out->addrs);
-    if (!out->text || !out->traps || !out->addrs || out->text_bytes > MODULE_MAX_TEXT) {
+    out->handlers = alloc_items(num_handlers, sizeof *out->handlers);
+    if (!out->text || !out->traps || !out->addrs || !out->handlers || out->text_bytes > MODULE_MAX_TEXT) {
         wr_x64_asm_free(&t.as);
         return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory while compiling");
     }
@@ -305,6 +309,12 @@ static bool module_layout(ModuleJob *job, Worker *workers, CompiledModule *out, 
             AddrRow row = w->fc.addrs[r->first_addr + k];
             uint32_t at = k == 0 ? start : row.code_offset + shift; /* the prologue belongs to the first row */
             out->addrs[out->num_addrs++] = (AddrRow){at, row.wasm_offset};
+        }
+        uint32_t first = out->num_handlers;
+        for (uint32_t k = 0; k < r->num_handlers; k++) {
+            HandlerRow row = w->fc.handlers[r->first_handler + k];
+            uint32_t next = row.next == HANDLER_NONE ? HANDLER_NONE : row.next - r->first_handler + first;
+            out->handlers[out->num_handlers++] = (HandlerRow){row.start + shift, row.end + shift, row.tag, row.landing + shift, row.resume + shift, next};
         }
     }
     if (out->num_addrs) out->addrs[out->num_addrs++] = (AddrRow){base, UINT32_MAX};
@@ -379,5 +389,6 @@ void wr_compiled_module_free(CompiledModule *compiled)
     free(compiled->host_calls);
     free(compiled->traps);
     free(compiled->addrs);
+    free(compiled->handlers);
     free(compiled);
 }

@@ -69,7 +69,7 @@ typedef struct Cond {
 } Cond;
 enum { COND_AND_NP = 1, COND_OR_P = 2 };
 
-typedef enum ControlKind { CONTROL_FUNC, CONTROL_BLOCK, CONTROL_LOOP, CONTROL_IF, CONTROL_ELSE } ControlKind;
+typedef enum ControlKind { CONTROL_FUNC, CONTROL_BLOCK, CONTROL_LOOP, CONTROL_IF, CONTROL_ELSE, CONTROL_TRY } ControlKind;
 
 typedef struct Control {
     uint8_t kind;
@@ -82,6 +82,7 @@ typedef struct Control {
     ValType single;   /* what `results` points to for a one-type block type */
     uint32_t outer_loop; /* index of the loop around this one, or UINT32_MAX; loops only */
     uint32_t fuel_site, fuel_ops; /* loops: those of what is around it */
+    uint32_t num_catches, outer_handler; /* try_tables: the handler of what is around it */
     uint32_t table_stamp; X64Label table_label; bool table_edge; /* where the br_table with this stamp goes */
     RegState state, else_state;
 } Control;
@@ -89,6 +90,18 @@ typedef struct Control {
 /* Code after the function's end, reached by a jump. */
 typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT } LateKind;
 typedef struct Late { uint8_t kind; uint8_t trap_code; uint32_t wasm_offset; X64Label label, back; } Late;
+
+/* The way from the landing pad of a catch to its label, emitted after the body: loads of the locals that the label wants in registers. */
+typedef struct Pad {
+    X64Label label;
+    uint32_t handler;             /* row */
+    uint32_t first_load, num_loads;
+    uint32_t height, num_values;  /* what the label takes, the exnref included; the position of the first */
+    const ValType *types;         /* of the values */
+    Reg result_reg;               /* REG_NONE: values go to their slots */
+    bool with_ref, returns;       /* returns: the label is the function's */
+} Pad;
+typedef struct PadLoad { uint32_t local; Reg reg; } PadLoad;
 
 typedef struct CgAbi { uint32_t num_params, num_results; const ValType *param_types, *result_types; AbiLayout layout; } CgAbi;
 
@@ -154,11 +167,16 @@ typedef struct FuncCompiler {
     Late *late; uint32_t num_late, cap_late;
     TrapRow *traps; uint32_t num_traps, cap_traps; /* of all functions of this worker; offsets into the Asm's code */
     AddrRow *addrs; uint32_t num_addrs, cap_addrs;
-    X64Label epilogue, unwind;
-    bool unwind_used;
+    HandlerRow *handlers; uint32_t num_handlers, cap_handlers; /* of all functions of this worker; `next` counts in this array */
+    Pad *pads; uint32_t num_pads, cap_pads; /* of this function */
+    PadLoad *loads; uint32_t num_loads, cap_loads;
+    uint32_t handler;        /* the first that a throw here asks, or HANDLER_NONE */
+    X64Label epilogue, unwind, thrown;
+    bool unwind_used, thrown_used;
+    bool catches;            /* the function has a handler */
 } FuncCompiler;
 
-enum { FRAME_SAVE_BYTES = 40 }; /* r14 r15 rbx r12 r13, right below rbp */
+enum { FRAME_SAVE_BYTES = 40, FRAME_CATCH_BYTES = 48 }; /* r14 r15 rbx r12 r13, right below rbp; then the VMContext, where there is a handler */
 
 /* ---- types ---------------------------------------------------------------------------------------------------------------- */
 
@@ -170,6 +188,8 @@ static inline bool cg_fits_i32(uint8_t type, uint64_t bits) { return type == WR_
 /* ---- failure -------------------------------------------------------------------------------------------------------------- */
 
 void cg_fail(FuncCompiler *fc, WrErrorKind kind, const char *message);
+/* Room for `want` items in an array whose capacity is *cap; contents kept. */
+bool cg_room(FuncCompiler *fc, void **array, uint32_t *cap, uint32_t want, size_t item_bytes);
 /* The local is still the zero it started as: it has no place at all. */
 static inline bool cg_is_virgin(const FuncCompiler *fc, uint32_t local)
 {
@@ -308,6 +328,7 @@ void cg_interrupt_check(FuncCompiler *fc);
 void cg_fuel_begin(FuncCompiler *fc); /* charges for what follows, up to cg_fuel_end, each time code comes by */
 void cg_fuel_end(FuncCompiler *fc);
 void cg_unwind_if_nonzero(FuncCompiler *fc); /* eax is a status */
+int32_t cg_frame_size(const FuncCompiler *fc); /* what the prologue takes, so far */
 
 /* ---- instructions --------------------------------------------------------------------------------------------------------------- */
 
@@ -342,11 +363,22 @@ void cg_op_ref(FuncCompiler *fc, WasmOp op);
 void cg_op_call(FuncCompiler *fc, WasmOp op);
 void cg_op_simd(FuncCompiler *fc, WasmOp op); /* all with prefix 0xFD */
 
+/* calls.c: nothing above stays only in registers that a callee may change; `args` is the stack position of its first argument */
+void cg_call_save(FuncCompiler *fc, uint32_t args);
+/* calls.c: a result area of calls made here, in the frame: its disp from rbp */
+int32_t cg_call_area(FuncCompiler *fc, int32_t bytes);
 /* calls.c: a builtin's integer arguments are the topmost stack entries, after `num_leading` constants. Pops them, leaves the result in rax. */
 void cg_call_builtin(FuncCompiler *fc, uint32_t builtin, const uint32_t *leading, uint32_t num_leading, uint32_t num_args);
 void cg_func_entry(FuncCompiler *fc); /* parameters become locals */
 void cg_return_moves(FuncCompiler *fc);
 bool cg_return_is_plain(FuncCompiler *fc); /* no move is needed */
+
+/* ---- exceptions.c ------------------------------------------------------------------------------------------------------------- */
+
+void cg_try_table(FuncCompiler *fc);
+void cg_try_end(FuncCompiler *fc, const Control *c);
+void cg_op_throw(FuncCompiler *fc, WasmOp op);
+void cg_emit_pads(FuncCompiler *fc); /* after the body */
 
 /* ---- func.c, stubs.c ------------------------------------------------------------------------------------------------------------- */
 

@@ -92,6 +92,16 @@ static void builtin_ELEM_DROP(VMContext *vmctx, uint32_t segment)
     vm_set_bit(vm_instance_of(vmctx)->dropped_elems, segment);
 }
 
+static VMResume builtin_THROW(VMContext *vmctx, uint32_t tag, const ValRaw *values)
+{
+    return vm_throw(vmctx, tag, values, (uintptr_t)__builtin_return_address(0), *(const uintptr_t *)__builtin_frame_address(0));
+}
+
+static VMResume builtin_THROW_REF(VMContext *vmctx, VMException *exception)
+{
+    return vm_throw_ref(vmctx, exception, (uintptr_t)__builtin_return_address(0), *(const uintptr_t *)__builtin_frame_address(0));
+}
+
 /* The entry is not linked yet: what is under it was left by a host call. */
 static void builtin_ENTRY_OVERFLOW(VMContext *vmctx)
 {

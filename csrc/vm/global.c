@@ -29,6 +29,14 @@ void wr_global_type(const WrGlobal *global, ValType *out_type, bool *out_mutable
     *out_mutable = global->is_mutable;
 }
 
+bool vm_tag_init(WrTag *tag, WrStore *store, uint32_t type_id)
+{
+    const ValType *results;
+    uint32_t num_results;
+    *tag = (WrTag){ .type_id = type_id, .store = store };
+    return wr_types_func(store->registry, type_id, &tag->params, &tag->num_params, &results, &num_results) && num_results == 0;
+}
+
 WrTag *wr_tag_new(WrStore *store, uint32_t type_id, WrError *error)
 {
     WrTag *tag = malloc(sizeof *tag);
@@ -36,7 +44,12 @@ WrTag *wr_tag_new(WrStore *store, uint32_t type_id, WrError *error)
         wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for a tag");
         return NULL;
     }
-    *tag = (WrTag){ type_id, store, store->tags };
+    if (!vm_tag_init(tag, store, type_id)) {
+        free(tag);
+        wr_error_set(error, WR_ERROR_VALIDATION, WR_NO_OFFSET, "the type of a tag is a function type without results");
+        return NULL;
+    }
+    tag->next = store->tags;
     store->tags = tag;
     return tag;
 }

@@ -120,6 +120,8 @@ static bool instance_take_imports(WrInstance *instance, const WrExtern *imports,
         if (instance->memories[i] == NULL) return instance_malformed(error, "imports");
     for (uint32_t i = 0; i < module->num_imported_globals; i++)
         if (instance->globals[i] == NULL) return instance_malformed(error, "imports");
+    for (uint32_t i = 0; i < module->num_imported_tags; i++)
+        if (instance->tags[i] == NULL) return instance_malformed(error, "imports");
     return true;
 }
 
@@ -169,8 +171,8 @@ static bool instance_make_globals(WrInstance *instance, WrError *error)
     }
     for (uint32_t i = module->num_imported_tags; i < module->num_tags; i++) {
         WrTag *tag = &instance->own_tags[i - module->num_imported_tags];
-        if (module->tags[i].type_index >= module->num_types) return instance_malformed(error, "tag");
-        *tag = (WrTag){ .type_id = instance->type_ids[module->tags[i].type_index], .store = instance->store };
+        if (module->tags[i].type_index >= module->num_types || !vm_tag_init(tag, instance->store, instance->type_ids[module->tags[i].type_index]))
+            return instance_malformed(error, "tag");
         instance->tags[i] = tag;
     }
     return true;

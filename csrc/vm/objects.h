@@ -41,6 +41,8 @@ struct WrGlobal {
 
 struct WrTag {
     uint32_t type_id;
+    uint32_t num_params;
+    const ValType *params;      /* the registry's */
     WrStore *store;
     struct WrTag *next;
 };
@@ -91,9 +93,15 @@ bool vm_table_copy(WrTable *dst_table, WrTable *src_table, uint64_t dst, uint64_
 bool vm_table_fill(WrTable *table, uint64_t dst, void *value, uint64_t length);
 
 /* global.c */
+bool vm_tag_init(WrTag *tag, WrStore *store, uint32_t type_id); /* false: no type of functions */
 void vm_globals_free(WrStore *store); /* and tags */
 void vm_host_funcs_free(WrStore *store);
 void vm_externrefs_free(WrStore *store);
+
+/* exceptions.c */
+VMResume vm_throw(VMContext *vmctx, uint32_t tag, const ValRaw *values, uintptr_t return_address, uintptr_t fp);
+VMResume vm_throw_ref(VMContext *vmctx, VMException *exception, uintptr_t return_address, uintptr_t fp);
+void vm_exceptions_free(WrStore *store);
 
 /* const_expr.c: false: malformed, which only an artifact can be. */
 bool vm_const_eval(WrInstance *instance, const WasmConst *constant, ValRaw *out_value);

@@ -136,6 +136,7 @@ void wr_store_free(WrStore *store)
     vm_globals_free(store);
     vm_host_funcs_free(store);
     vm_externrefs_free(store);
+    vm_exceptions_free(store);
     wr_types_release(store->registry);
     vm_lock();
     store->next_free = store_free_list;
@@ -210,7 +211,9 @@ void wr_store_leave(WrStore *store, WrEntry *entry)
     WrThread *thread = atomic_load_explicit(&store->owner, memory_order_relaxed);
     if (thread == NULL) return;
     atomic_store_explicit(&thread->running, entry->previous, memory_order_release);
-    if (--store->depth == 0) atomic_store_explicit(&store->owner, NULL, memory_order_release);
+    if (--store->depth != 0) return;
+    if (__builtin_expect(store->exceptions.num_live > VM_EXCEPTIONS_LEAVE + 2 * store->exceptions.kept, 0)) vm_exceptions_leave(store);
+    atomic_store_explicit(&store->owner, NULL, memory_order_release);
 }
 
 void wr_interrupt_all(void)

@@ -38,6 +38,19 @@ typedef struct VmExternRefs {
 
 typedef struct VmHostFunc VmHostFunc;
 
+typedef struct VmException VmException; /* exceptions.c */
+typedef struct VmExceptions {
+    VmException **chunks;  /* by address */
+    uint32_t num_chunks, capacity;
+    VmException *free;     /* list */
+    uint32_t num_live;     /* since the last collection: what it left, and what was made */
+    uint32_t threshold;    /* of num_live, for the next one */
+    uint32_t kept;         /* by the last collection between entries */
+    size_t bytes;          /* of chunks and of values that lie outside of them */
+} VmExceptions;
+enum { VM_EXCEPTIONS_LEAVE = 256 }; /* so many may outlive the entry that they were thrown in, and as many again as are kept */
+void vm_exceptions_leave(WrStore *store); /* no guest code runs in it */
+
 struct WrStore {
     VMStoreContext context;      /* first: machine code's pointer to it is the store's */
     _Atomic(WrThread *) owner;   /* the thread that runs it */
@@ -53,6 +66,7 @@ struct WrStore {
     WrTag *tags;
     VmHostFunc *host_funcs;
     VmExternRefs externrefs;
+    VmExceptions exceptions;
     uint32_t num_trap_frames;
     uintptr_t trap_frames[VM_MAX_TRAP_FRAMES]; /* pcs, innermost first; of callers: return address - 1 */
     struct WrStore *next_free;

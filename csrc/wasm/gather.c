@@ -54,7 +54,7 @@ void wr_gather_begin(WasmFuncInfo *info)
     info->num_blocks = info->num_weights = info->num_undo = info->num_open = info->num_init = 0;
     info->assigned = 0;
     info->call_weight = 0;
-    info->max_stack = info->max_depth = 0;
+    info->max_stack = info->max_depth = info->num_catches = 0;
 }
 
 void wr_gather_block(WasmFuncInfo *info, uint32_t kind)

@@ -42,6 +42,7 @@ typedef struct WasmFuncInfo {
     uint32_t code_start;      /* offset of the first instruction in the module's bytes */
     uint32_t max_stack;       /* operands at most (filled by the validator) */
     uint32_t max_depth;       /* control blocks at most, the function's own included */
+    uint32_t num_catches;     /* of all its try_tables */
     uint32_t call_weight;
     uint64_t assigned;        /* whole function */
     WasmBlockInfo *blocks; uint32_t num_blocks, cap_blocks;

@@ -320,6 +320,7 @@ static bool refs_try_table(WasmValidator *v)
     uint32_t count;
     if (!validate_block_type(v, &params, &results)) return false;
     if (!wr_reader_count(&v->reader, WR_LIMIT_BR_TABLE_TARGETS, "BR_TABLE_TARGETS", 2, &count, "the number of catches")) return false;
+    if (v->info) v->info->num_catches += count;
     while (count--)
         if (!refs_catch(v)) return false;
     if (!validate_pop_list(v, validate_types(&params), params.count)) return false;

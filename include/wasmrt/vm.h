@@ -46,6 +46,21 @@ typedef struct VMEntryRecord {
 
 #define WR_INTERRUPTED UINTPTR_MAX
 
+/* What an exnref points at. It belongs to its store, which frees it when nothing that can hold an exnref does (csrc/vm/exceptions.c). */
+typedef struct VMException {
+    struct WrTag *tag;   /* compared by address */
+    ValRaw *values;      /* one slot a parameter of the tag */
+} VMException;
+
+/* Where code goes on that threw: `pc` (NULL: the reason is recorded in the store, unwind) with rbp = `fp`. In rax and rdx. */
+typedef struct VMResume {
+    const void *pc;
+    void *fp;
+} VMResume;
+
+/* A compiled function with a try_table keeps its own VMContext here, from rbp: its landing pads start with nothing but rbp. */
+#define WR_FRAME_VMCTX (-48)
+
 typedef struct VMStoreContext {
     uintptr_t stack_limit;       /* rsp below it: slow path. WR_INTERRUPTED asks for the slow path */
     VMEntryRecord *last_entry;   /* NULL while no guest code runs */
@@ -58,6 +73,8 @@ typedef struct VMStoreContext {
     uintptr_t trap_fp;           /* rbp of the frame that trapped */
     uintptr_t trap_address;      /* faulting address of a memory fault */
     void *host;                  /* borrowed: the store object of the embedder */
+    VMException *exception;      /* thrown: what the handler that a VMResume leads to takes */
+    const void *landing;         /* its landing pad */
 } VMStoreContext;
 
 typedef struct VMContextHeader {

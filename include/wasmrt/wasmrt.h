@@ -43,6 +43,12 @@ typedef struct WrCodePlace { const CodeMemory *code; uint32_t module_index, func
 WR_API bool wr_code_find(uintptr_t pc, WrCodePlace *out_place); /* false: in no image */
 WR_API int32_t wr_code_trap_at(uintptr_t pc);                  /* TRAP_*, or -1: no instruction that may trap starts there */
 
+/* Exception handlers that cover a pc, in the order in which a throw asks them. The image must be held; rows were not checked when it was loaded, so
+ * what they say is in range, and nothing more. */
+typedef struct WrHandler { const CodeMemory *code; uint32_t offset, row, module_index; uint32_t tag /* index in the module, or UINT32_MAX: every */; bool is_boundary; const void *landing, *resume; } WrHandler;
+WR_API bool wr_code_handler_first(uintptr_t pc, WrHandler *out_handler); /* fills code (NULL: no image), module_index and is_boundary in any case */
+WR_API bool wr_code_handler_next(WrHandler *handler);
+
 /* ---- engine-wide: types --------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct WrTypeRegistry WrTypeRegistry; /* reference counted; canonicalizes whole recursion groups */

@@ -42,6 +42,7 @@ COMPILED = {
     "core/simd",
     "core/relaxed-simd",
     "core/memory64",
+    "core/exceptions",
     "core/tail-call",
     "core/function-references",
     "core/custom-page-sizes",

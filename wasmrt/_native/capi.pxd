@@ -105,6 +105,7 @@ cdef extern from "wasm/types.h" nogil:
     const uint32_t WR_KIND_REF
     const uint32_t WR_HEAP_FUNC
     const uint32_t WR_HEAP_EXTERN
+    const uint32_t WR_HEAP_NOFUNC
     const uint32_t WR_VALTYPE_I32
     const uint32_t WR_VALTYPE_I64
     const uint32_t WR_VALTYPE_F32
@@ -235,6 +236,7 @@ cdef extern from "code/image.h" nogil:
         const WasmModule *const *modules
         const CompiledModule *const *compiled
         uint32_t num_modules
+        const uint8_t *boundaries
         const WrTrampolineRequest *trampolines
         uint32_t num_trampolines
         const uint8_t *info

@@ -95,4 +95,5 @@ def build_image(
     info: bytes,
     threads: int = 0,
     places: list[tuple[str, int]] | None = None,
+    boundaries: list[bool] | None = None,
 ) -> CodeMemory: ...

@@ -390,9 +390,11 @@ def build_image(
     info: bytes,
     threads: int = 0,
     places: list[tuple[str, int]] | None = None,
+    boundaries: list[bool] | None = None,
 ) -> CodeMemory:
     """Compiles core modules (`_native.wasm.CoreModule`) and packs them, the trampolines and `info` into one sealed image.
 
+    No exception leaves the functions of a module whose row of `boundaries` is true: it becomes a trap there.
     Runs without the GIL. Raises ValidationError, UnsupportedError or LimitError with the offset in the module; `places[i]` is a path and an offset to add.
     """
     cdef size_t count = len(modules), i, j, words = 0, used = 0
@@ -404,6 +406,7 @@ def build_image(
     cdef const c.WasmModule **decoded = <const c.WasmModule **>malloc((count + 1) * sizeof(void *))
     cdef c.WrTrampolineRequest *requests = <c.WrTrampolineRequest *>malloc((num_trampolines + 1) * sizeof(c.WrTrampolineRequest))
     cdef uint32_t *types = NULL
+    cdef bytes boundary_rows = bytes(boundaries) if boundaries is not None else None
     cdef uint32_t c_threads = threads
     cdef bint ok = True
     cdef CodeMemory result
@@ -446,6 +449,7 @@ def build_image(
         image.modules = decoded
         image.compiled = <const c.CompiledModule *const *>compiled
         image.num_modules = <uint32_t>count
+        image.boundaries = <const uint8_t *>boundary_rows if boundary_rows is not None else NULL
         image.trampolines = requests
         image.num_trampolines = <uint32_t>num_trampolines
         image.info = info

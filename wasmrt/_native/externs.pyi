@@ -60,6 +60,8 @@ class Global:
 
 class Tag:
     store: Store
+    def __init__(self, store: Any, ty: Any) -> None: ...
+    def type(self, store: Any = None) -> Any: ...
 
 class InstanceHandle:
     store: Store
@@ -79,5 +81,6 @@ def set_type_factories(
     memory: Callable[..., Any],
     table: Callable[..., Any],
     global_: Callable[..., Any],
+    tag: Callable[..., Any],
     val: type,
 ) -> None: ...

@@ -51,17 +51,19 @@ cdef object make_func_type = None
 cdef object make_memory_type = None
 cdef object make_table_type = None
 cdef object make_global_type = None
+cdef object make_tag_type = None
 cdef object val_class = None
 
 
-def set_type_factories(func: object, memory: object, table: object, global_: object, val: type) -> None:
+def set_type_factories(func: object, memory: object, table: object, global_: object, tag: object, val: type) -> None:
     """Called once by the runtime with callables that build public types from words and limits, and the class of boxed values."""
-    global make_func_type, make_memory_type, make_table_type, make_global_type, val_class
+    global make_func_type, make_memory_type, make_table_type, make_global_type, make_tag_type, val_class
     val_class = val
     make_func_type = func
     make_memory_type = memory
     make_table_type = table
     make_global_type = global_
+    make_tag_type = tag
 
 
 # ---- values -----------------------------------------------------------------------------------------------------------------------------------------
@@ -109,6 +111,11 @@ cdef bytes v128_bytes(object value):
     return lanes
 
 
+cdef bint is_func_word(uint32_t word) noexcept:
+    """Of the types whose values are not externrefs: those that Python has objects for. Exceptions are the guest's alone."""
+    return c.wr_vt_concrete(word) or c.wr_vt_heap(word) == c.WR_HEAP_FUNC or c.wr_vt_heap(word) == c.WR_HEAP_NOFUNC
+
+
 cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) except -1:
     """Converts one argument; the whole slot is written."""
     cdef uint32_t kind = c.wr_vt_kind(word)
@@ -153,13 +160,14 @@ cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) e
                 store.externrefs[<uintptr_t>out.ref] = value
     elif value is None:
         out.ref = NULL
-    elif isinstance(value, Func):
+    elif isinstance(value, Func) and is_func_word(word):
         func = <Func>value
         if func.store is not store:
             raise WasmError("a function of another store was given")
         out.ref = func.c_func
     else:
-        raise ArgumentTypeError(f"expected {word_name(word)} (a Func or None), got {type(value).__name__}")
+        what = "a Func or None" if is_func_word(word) else "None"
+        raise ArgumentTypeError(f"expected {word_name(word)} ({what}), got {type(value).__name__}")
     return 0
 
 
@@ -184,6 +192,8 @@ cdef object value_from_raw(Store store, uint32_t word, const c.ValRaw *raw):
         return None
     if c.wr_vt_heap(word) == c.WR_HEAP_EXTERN and not c.wr_vt_concrete(word):
         return store.externrefs[<uintptr_t>raw.ref]
+    if not is_func_word(word):
+        raise WasmError(f"values of type {word_name(word)} cannot leave the guest")
     return wrap_func(store, <c.VMFuncRef *>raw.ref)
 
 
@@ -708,10 +718,35 @@ cdef class Global:
 
 
 cdef class Tag:
-    """An exception tag of an instance."""
+    """What kind of exception a guest throws and catches: `Tag(store, TagType)`, or an export of an instance.
 
-    def __init__(self) -> None:
-        raise WasmError("tags come from instances")
+    A catch matches what was thrown with the same tag, and every Tag is one of its own, whatever its type: instances throw to each other by
+    importing the same. Tags are equal when they are the same tag. (WebAssembly 3.0, 4.2.9 "Tag Instances")
+
+        tag = Tag(store, TagType(FuncType([ValType.i32()], [])))
+        instance = Instance(store, module, [tag])
+    """
+
+    def __init__(self, store: object, ty: object) -> None:
+        cdef Store c_store = store_of(store)
+        cdef c.WrError error
+        c_store.ensure_open()
+        memset(&error, 0, sizeof(error))
+        signature = ty.functype
+        type_id = c_store.registry.register_func(signature.param_words, signature.result_words)
+        self.c_tag = c.wr_tag_new(c_store.c_store, type_id, &error)
+        if self.c_tag == NULL:
+            raise error_from(&error)
+        self.store = c_store
+
+    def type(self, store: object = None) -> object:
+        """The TagType: its function type's parameters are the values that an exception carries; it has no results."""
+        cdef const uint32_t *params = NULL
+        cdef const uint32_t *results = NULL
+        cdef uint32_t num_params = 0, num_results = 0
+        self.store.ensure_open()
+        c.wr_types_func(self.store.registry.c_registry, c.wr_tag_type(self.c_tag), &params, &num_params, &results, &num_results)
+        return make_tag_type(make_func_type([params[i] for i in range(num_params)], []))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tag) and (<Tag>other).c_tag == self.c_tag

@@ -331,6 +331,7 @@ def compile_component(engine: Engine, data: bytes) -> core.CodeMemory:
         artifact.encode(artifacts),
         threads=engine.compile_threads,
         places=[(f"module[{index}]", module.start) for index, module in enumerate(translation.static_modules)],
+        boundaries=[module.is_adapter for module in translation.static_modules],
     )
 
 

@@ -259,5 +259,6 @@ externs.set_type_factories(
     memory=lambda low, high, is_64, shared, log2: MemoryType(Limits(low, high), is_64, shared, log2),
     table=lambda word, low, high: TableType(ValType(word), Limits(low, high)),
     global_=lambda word, mutable: GlobalType(ValType(word), mutable),
+    tag=TagType,
     val=Val,
 )

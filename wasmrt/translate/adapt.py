@@ -47,7 +47,7 @@ class _Module:
     def static_module(self) -> StaticModule:
         from wasmrt._native.wasm import FEATURES_DEFAULT, CoreModule
 
-        return StaticModule(0, 0, CoreModule(self.code.finish(), FEATURES_DEFAULT), "adapter")
+        return StaticModule(0, 0, CoreModule(self.code.finish(), FEATURES_DEFAULT), "adapter", is_adapter=True)
 
     def define(self, instance: i.RuntimeInstanceIndex) -> None:
         for pending, index in self.members:

@@ -32,6 +32,8 @@ class StaticModule:
     end: int
     view: CoreModuleView
     name: str | None = None
+    is_adapter: bool = False
+    """Written by the translator for calls between components, which no exception passes."""
 
 
 @dataclasses.dataclass
