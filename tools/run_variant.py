@@ -39,7 +39,7 @@ def environment(variant: str) -> dict[str, str]:
     result.setdefault(
         "ASAN_OPTIONS",
         "detect_leaks=0:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:allow_user_segv_handler=1"
-        ":allocator_may_return_null=1",
+        ":allocator_may_return_null=1:quarantine_size_mb=32",
     )
     result.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
     result["WASMRT_VARIANT"] = variant
