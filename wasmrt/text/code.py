@@ -69,6 +69,7 @@ _NO_INSTRUCTIONS = frozenset((*TYPE_USE_WORDS, "local", *_CATCHES))
 _LANES = {"i8x16": (16, 8), "i16x8": (8, 16), "i32x4": (4, 32), "i64x2": (2, 64), "f32x4": (4, 32), "f64x2": (2, 64)}
 # small constants repeat in every program
 _CACHE_SIZE = 1 << 14
+_SMALL = {str(number): uleb(number) for number in range(128)}
 _i32_cache: dict[str, bytes] = {}
 
 
@@ -94,10 +95,6 @@ class CodeParser(TypeParser):
         self.module = module
         # encoded indices by index space and token
         self.leb: defaultdict[str, dict[str, bytes]] = defaultdict(dict)
-        self.begin()
-
-    def begin(self) -> None:
-        """A new body: no locals, no labels."""
         self.out = bytearray()
         self.leb["locals"] = {}
         self.local_space = Space("local")
@@ -105,6 +102,23 @@ class CodeParser(TypeParser):
         self.names: dict[ID, list[int]] = {}
         self.label_names: list[tuple[int, bytes]] = []
         self.hints: dict[int, int] = {}
+
+    def begin(self) -> None:
+        """A new body: no locals, no labels. What the last one left empty serves again."""
+        self.out = bytearray()
+        self.local_space.count = 0
+        if self.leb["locals"]:
+            self.leb["locals"] = {}
+        if self.local_space.ids:
+            self.local_space.ids = {}
+        if self.labels:
+            self.labels = []
+        if self.names:
+            self.names = {}
+        if self.label_names:
+            self.label_names = []
+        if self.hints:
+            self.hints = {}
 
     def type_index(self) -> int:
         return self.module.types.index(self)
@@ -297,6 +311,10 @@ class CodeParser(TypeParser):
             if not found:
                 self.fail(f"unknown label {lexer.shown(token)}", at)
             return uleb(len(self.labels) - 1 - found[-1])
+        plain = _SMALL.get(token)
+        if plain is not None:
+            self.i += 1
+            return plain
         return uleb(self.u32("a label"))
 
     def _block_head(self, op: Operator) -> tuple[ID | None, bytes | None, bytes]:
@@ -312,7 +330,7 @@ class CodeParser(TypeParser):
             while self.head() in _CATCHES:
                 kind = _CATCHES[self.toks[self.i + 1]]
                 self.i += 2
-                tag = b"" if kind >= 2 else uleb(self.module.tags.index(self))
+                tag = b"" if kind >= 2 else uleb(self.module.spaces["tags"].index(self))
                 catches.append(bytes((kind,)) + tag + self._label())
                 self.close()
             code += numbers.vector(catches)

@@ -57,6 +57,7 @@ class TypeUse(NamedTuple):
 
 
 _NO_SIGNATURE = Signature()
+_NO_TYPE_USE = TypeUse(0, None, _NO_SIGNATURE, False, ())
 TYPE_USE_WORDS = frozenset(("type", "param", "result"))
 
 
@@ -162,7 +163,7 @@ class TypeParser(Cursor):
         at = self.i
         toks = self.toks
         if toks[at] != "(" or toks[at + 1] not in TYPE_USE_WORDS:
-            return TypeUse(at, None, _NO_SIGNATURE, False, ())
+            return _NO_TYPE_USE
         index = None
         if self.open("type"):
             index = self.type_index()

@@ -7,6 +7,8 @@ section. Signatures that are only written at their use become types at the end, 
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from . import lexer
 from .code import CodeParser
 from .core_types import Limits, LocalName, Signature, TypeParser, TypeUse
@@ -31,6 +33,8 @@ SECTIONS = {
     "code": 10,
     "data": 11,
 }
+_ORDER = {section: number for number, section in enumerate(SECTIONS)}
+_SECTION_BYTES = {section: bytes((code,)) for section, code in SECTIONS.items()}
 # what can be imported and exported: the kind's byte, its index space
 EXTERNS = {
     "func": (0, "funcs"),
@@ -53,6 +57,7 @@ _NONE_YET = dict.fromkeys(_WORDS, 0)
 _FIELD_SPACES = {word: space for word, (_, space) in EXTERNS.items()} | {"elem": "elems", "data": "datas"}
 # subsections of the name section, in order
 _NAMED = {4: "types", 5: "tables", 6: "memories", 7: "globals", 8: "elems", 9: "datas"}
+_INLINE = ("export", "import")
 _FUNCREF = b"\x70"
 
 
@@ -60,6 +65,8 @@ def encode_module(source: Source, at: int, end: str = ")", name: ID | None = Non
     """Encodes the fields from token `at`, after `(module`; gives the binary and the token after `end`.
 
     `name` is the module's identifier if it stands before `at`."""
+    if name is None and end == ")" and source.tokens[at] == ")":
+        return MAGIC, at + 1
     encoder = ModuleEncoder(source, at)
     return encoder.module(end, name), encoder.i
 
@@ -79,22 +86,16 @@ class ModuleEncoder(TypeParser):
 
     __slots__ = (
         "annotated_names",
-        "code",
-        "codes",
         "customs",
-        "datas",
         "defined",
-        "elems",
-        "exports",
         "field_ids",
         "fields",
-        "func_types",
-        "globals",
+        "has_names",
         "hints",
-        "imports",
+        "items",
         "label_names",
         "local_names",
-        "memories",
+        "made_code",
         "module_name",
         "needs_data_count",
         "next",
@@ -102,35 +103,22 @@ class ModuleEncoder(TypeParser):
         "signatures",
         "spaces",
         "start",
-        "tables",
-        "tag_types",
-        "tags",
-        "type_defs",
         "types",
     )
 
     def __init__(self, source: Source, at: int) -> None:
         super().__init__(source, at)
         self.spaces = _Spaces()
-        self.types, self.tags = self.spaces["types"], self.spaces["tags"]
+        self.types = self.spaces["types"]
+        self.items: defaultdict[str, list[bytes]] = defaultdict(list)
         self.next = _NONE_YET.copy()
         self.fields: list[tuple[int, int]] = []
-        self.type_defs: list[bytes] = []
         self.signatures: dict[int, Signature] = {}
         self.signature_index: dict[Signature, int] = {}
         self.field_ids: dict[int, dict[ID, int]] = {}
-        self.imports: list[bytes] = []
-        self.func_types: list[bytes] = []
-        self.tables: list[bytes] = []
-        self.memories: list[bytes] = []
-        self.tag_types: list[bytes] = []
-        self.globals: list[bytes] = []
-        self.exports: list[bytes] = []
         self.start: bytes | None = None
-        self.elems: list[bytes] = []
-        self.codes: list[bytes] = []
-        self.datas: list[bytes] = []
         self.needs_data_count = False
+        self.has_names = False
         self.defined: str | None = None
         self.customs: dict[tuple[str, str], list[bytes]] = {}
         self.module_name: bytes | None = None
@@ -138,7 +126,15 @@ class ModuleEncoder(TypeParser):
         self.local_names: list[tuple[int, list[tuple[int, bytes]]]] = []
         self.label_names: list[tuple[int, list[tuple[int, bytes]]]] = []
         self.hints: list[tuple[int, dict[int, int]]] = []
-        self.code = CodeParser(self)
+        self.made_code: CodeParser | None = None
+
+    @property
+    def code(self) -> CodeParser:
+        """Made when first asked for: a component may have a great many small modules."""
+        made = self.made_code
+        if made is None:
+            made = self.made_code = CodeParser(self)
+        return made
 
     def type_index(self) -> int:
         return self.types.index(self)
@@ -151,10 +147,18 @@ class ModuleEncoder(TypeParser):
             if self.toks[self.i] == lexer.NAME:
                 self.fail("@name annotation: multiple module names")
         after = self._find_fields(end)
+        toks = self.toks
+        types = []
         for start, _ in self.fields:
+            word = toks[start + 1]
+            if word == "func" and toks[start + 2][:1] != "$" and toks[start] == "(":
+                self.spaces["funcs"].count += 1
+                continue
             self._declare(start)
-        for start, _ in self.fields:
-            if self.toks[start + 1] in ("type", "rec") and self.toks[start] == "(":
+            if word in ("type", "rec") and toks[start] == "(":
+                types.append(start)
+        if types:
+            for start in types:
                 self.i = start + 1
                 self._type_field()
                 if self.toks[self.i] != ")":
@@ -230,7 +234,9 @@ class ModuleEncoder(TypeParser):
 
     def _bind(self, space: str) -> None:
         at = self.i
-        self.spaces[space].add(self, self.optional_id(), at)
+        name = self.optional_id()
+        self.has_names |= name is not None
+        self.spaces[space].add(self, name, at)
 
     def _declare_inline_segment(self, word: str) -> None:
         """`(table funcref (elem ...))` and `(memory (data ...))` take an index among the segments."""
@@ -257,7 +263,7 @@ class ModuleEncoder(TypeParser):
             body, index, signature = self._type_def()
             if signature is not None:
                 self.signature_index.setdefault(signature, index)
-            self.type_defs.append(body)
+            self.items["type"].append(body)
             return
         self.i += 1
         group: list[bytes] = []
@@ -269,7 +275,7 @@ class ModuleEncoder(TypeParser):
             self.close()
         if len(group) == 1 and signature is not None:
             self.signature_index.setdefault(signature, index)
-        self.type_defs.append(b"\x4e" + vector(group))
+        self.items["type"].append(b"\x4e" + vector(group))
 
     def _type_def(self) -> tuple[bytes, int, Signature | None]:
         """`type id? ...`: the bytes, the index, and the signature if, alone in its group, type uses without an index mean it."""
@@ -280,6 +286,7 @@ class ModuleEncoder(TypeParser):
         if signature is not None:
             self.signatures[index] = signature
         if fields:
+            self.has_names = True
             self.field_ids[index] = fields
         return body, index, signature if plain else None
 
@@ -299,7 +306,7 @@ class ModuleEncoder(TypeParser):
             self.types.count += 1
             self.signature_index[use.signature] = index
             self.signatures[index] = use.signature
-            self.type_defs.append(use.signature.encode())
+            self.items["type"].append(use.signature.encode())
         return index
 
     def block_type(self, use: TypeUse) -> bytes:
@@ -365,7 +372,7 @@ class ModuleEncoder(TypeParser):
         kind, space = EXTERNS[word]
         index = self._named(space)
         while self.open("export"):
-            self.exports.append(sized(self.name()) + bytes((kind,)) + uleb(index))
+            self.items["export"].append(sized(self.name()) + bytes((kind,)) + uleb(index))
             self.close()
         if not self.open("import"):
             return index, None
@@ -405,7 +412,7 @@ class ModuleEncoder(TypeParser):
                 body = self.global_type()
             case _:
                 body = b"\0" + uleb(self.resolve(self.type_use()))
-        self.imports.append(names + body)
+        self.items["import"].append(names + body)
 
     def _export(self) -> None:
         name = sized(self.name())
@@ -414,33 +421,40 @@ class ModuleEncoder(TypeParser):
             self.unexpected("`(func`, `(table`, `(memory`, `(global` or `(tag`")
         self.i += 2
         kind, space = EXTERNS[word]
-        self.exports.append(name + bytes((kind,)) + self._index(space))
+        self.items["export"].append(name + bytes((kind,)) + self._index(space))
         self.close()
 
     def _func(self) -> None:
-        index, imported = self._extern_head("func")
-        if imported is not None:
-            self._add_import("func", imported)
-            return
+        token = self.toks[self.i]
+        if token == ")" or (token == "(" and self.toks[self.i + 1] not in _INLINE):
+            index = self.next["funcs"]
+            self.next["funcs"] = index + 1
+        else:
+            index, imported = self._extern_head("func")
+            if imported is not None:
+                self._add_import("func", imported)
+                return
         self._define("function")
         use = self.type_use()
         type_index = self.resolve(use)
-        self.func_types.append(uleb(type_index))
+        self.items["func"].append(uleb(type_index))
         code = self.code
         code.i = self.i
         code.begin()
         signature = self.signatures.get(type_index)
-        params = len(signature.params) if signature is not None else 0
-        code.local_space.count = params
+        if signature is not None:
+            code.local_space.count = len(signature.params)
         names: dict[int, bytes] = {}
         for name in use.names:
             self._bind_local(name, names)
-        local_types = self._locals(code, names)
-        code.out += vector(local_types)
+        if self.toks[self.i] == "(" and self.toks[self.i + 1] == "local":
+            code.out += vector(self._locals(code, names))
+        else:
+            code.out.append(0)
         code.instructions()
         code.out.append(0x0B)
         self.i = code.i
-        self.codes.append(sized(code.out))
+        self.items["code"].append(sized(code.out))
         if names:
             self.local_names.append((index, sorted(names.items())))
         if code.label_names:
@@ -490,7 +504,7 @@ class ModuleEncoder(TypeParser):
             self._add_import("global", imported)
             return
         self._define("global")
-        self.globals.append(self.global_type() + self._constant())
+        self.items["global"].append(self.global_type() + self._constant())
 
     def _tag(self) -> None:
         _, imported = self._extern_head("tag")
@@ -498,7 +512,7 @@ class ModuleEncoder(TypeParser):
             self._add_import("tag", imported)
             return
         self._define("tag")
-        self.tag_types.append(b"\0" + uleb(self.resolve(self.type_use())))
+        self.items["tag"].append(b"\0" + uleb(self.resolve(self.type_use())))
 
     def _memory(self) -> None:
         index, imported = self._extern_head("memory")
@@ -518,13 +532,13 @@ class ModuleEncoder(TypeParser):
             log2 = 16 if page_size is None else page_size
             pages = -(-len(data) >> log2)
             flags |= 1 | (8 if page_size is not None else 0)
-            self.memories.append(Limits(flags, pages, pages, page_size).encode())
+            self.items["memory"].append(Limits(flags, pages, pages, page_size).encode())
             head = b"\0" if index == 0 else b"\x02" + uleb(index)
             zero = b"\x42\0\x0b" if flags & 4 else b"\x41\0\x0b"
-            self.datas.append(head + zero + sized(data))
+            self.items["data"].append(head + zero + sized(data))
             return
         self.i = at
-        self.memories.append(self.limits(memory=True).encode())
+        self.items["memory"].append(self.limits(memory=True).encode())
 
     def _table(self) -> None:
         index, imported = self._extern_head("table")
@@ -540,7 +554,7 @@ class ModuleEncoder(TypeParser):
             body = self.ref_type() + size.encode()
             if self.toks[self.i] != ")":
                 body = b"\x40\0" + body + self._constant()
-            self.tables.append(body)
+            self.items["table"].append(body)
             return
         ty = self.ref_type()
         self.expect_open("elem")
@@ -554,7 +568,7 @@ class ModuleEncoder(TypeParser):
             items = self._expressions()
             count, expressions = len(items), True
         self.close()
-        self.tables.append(ty + Limits(flags | 1, count, count, None).encode())
+        self.items["table"].append(ty + Limits(flags | 1, count, count, None).encode())
         offset = b"\x42\0\x0b" if flags & 4 else b"\x41\0\x0b"
         self._add_elem(index, offset, ty if expressions else None, items)
 
@@ -613,7 +627,7 @@ class ModuleEncoder(TypeParser):
         if offset is None:
             flags = 3 if declared else 1
             head = bytes((flags | 4,)) + ty if ty is not None else bytes((flags, 0))
-            self.elems.append(head + vector(items))
+            self.items["elem"].append(head + vector(items))
         else:
             self._add_elem(table or 0, offset, ty, items)
 
@@ -625,17 +639,17 @@ class ModuleEncoder(TypeParser):
             head = b"\x04" + offset
         else:
             head = b"\x06" + uleb(table) + offset + ty
-        self.elems.append(head + vector(items))
+        self.items["elem"].append(head + vector(items))
 
     def _data(self) -> None:
         self._named("datas")
         memory = self._segment_target("memory", "memories")
         if memory is None and self.toks[self.i] != "(":
-            self.datas.append(b"\x01" + sized(self.strings()))
+            self.items["data"].append(b"\x01" + sized(self.strings()))
             return
         offset = self._offset()
         head = b"\x02" + uleb(memory) if memory else b"\0"
-        self.datas.append(head + offset + sized(self.strings()))
+        self.items["data"].append(head + offset + sized(self.strings()))
 
     # --- custom sections ---
 
@@ -668,38 +682,30 @@ class ModuleEncoder(TypeParser):
     # --- the binary ---
 
     def _assemble(self) -> bytes:
-        bodies: dict[str, bytes] = {}
-        for section, items in (
-            ("type", self.type_defs),
-            ("import", self.imports),
-            ("func", self.func_types),
-            ("table", self.tables),
-            ("memory", self.memories),
-            ("tag", self.tag_types),
-            ("global", self.globals),
-            ("export", self.exports),
-            ("elem", self.elems),
-            ("code", self.codes),
-            ("data", self.datas),
-        ):
-            if items:
-                bodies[section] = vector(items)
+        items = self.items
+        bodies = {section: vector(found) for section, found in items.items()}
         if self.start is not None:
             bodies["start"] = self.start
         if self.needs_data_count:
-            bodies["datacount"] = uleb(len(self.datas))
-        out = [MAGIC, *self.customs.get(("before", "first"), ())]
-        for section, code in SECTIONS.items() if bodies or self.customs else ():
-            out += self.customs.get(("before", section), ())
+            bodies["datacount"] = uleb(len(items["data"]))
+        customs = self.customs
+        out = [MAGIC, *customs.get(("before", "first"), ())]
+        if not customs and not self.hints:
+            for section in sorted(bodies, key=_ORDER.__getitem__) if len(bodies) > 1 else bodies:
+                out += (_SECTION_BYTES[section], sized(bodies[section]))
+            names = self._name_section()
+            return b"".join(out) + (custom_section(b"name", names) if names else b"")
+        for section in SECTIONS:
+            out += customs.get(("before", section), ())
             if section == "code" and self.hints:
                 out.append(self._hint_section())
             if section in bodies:
-                out += (bytes((code,)), sized(bodies[section]))
-            out += self.customs.get(("after", section), ())
+                out += (_SECTION_BYTES[section], sized(bodies[section]))
+            out += customs.get(("after", section), ())
         names = self._name_section()
         if names:
             out.append(custom_section(b"name", names))
-        out += self.customs.get(("after", "last"), ())
+        out += customs.get(("after", "last"), ())
         return b"".join(out)
 
     def _hint_section(self) -> bytes:
@@ -710,6 +716,8 @@ class ModuleEncoder(TypeParser):
         return custom_section(b"metadata.code.branch_hint", vector(functions))
 
     def _name_section(self) -> bytes:
+        if not (self.has_names or self.module_name or self.annotated_names or self.local_names or self.label_names):
+            return b""
         out = b""
         if self.module_name is not None:
             out += _subsection(0, sized(self.module_name))

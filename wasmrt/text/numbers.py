@@ -19,11 +19,12 @@ _HEX = re.compile(
 _NAN = re.compile(r"[+-]?nan(?::0x([0-9a-fA-F]++(?:_[0-9a-fA-F]++)*+))?")
 # more digits than any number in range can have
 _MAX_DIGITS = 40
+_SMALL = [bytes((value,)) for value in range(128)]
 
 
 def uleb(value: int) -> bytes:
     if value < 0x80:
-        return bytes((value,))
+        return _SMALL[value]
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -42,11 +43,13 @@ def sleb(value: int) -> bytes:
 
 
 def vector(items: list[bytes]) -> bytes:
-    return uleb(len(items)) + b"".join(items)
+    count = len(items)
+    return (_SMALL[count] if count < 0x80 else uleb(count)) + b"".join(items)
 
 
 def sized(data: bytes | bytearray) -> bytes:
-    return uleb(len(data)) + data
+    size = len(data)
+    return (_SMALL[size] if size < 0x80 else uleb(size)) + data
 
 
 def integer(token: str) -> int | None:

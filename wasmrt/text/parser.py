@@ -170,8 +170,12 @@ class Cursor:
 
     def number(self, bits: int, expected: str) -> int:
         """A number without sign."""
+        token = self.toks[self.i]
+        if len(token) < 10 and token.isdecimal() and token.isascii():
+            self.i += 1
+            return int(token)
         try:
-            value = numbers.unsigned(self.toks[self.i], bits)
+            value = numbers.unsigned(token, bits)
         except ValueError as error:
             self.fail(f"i{bits} {error}: expected {expected} below 2^{bits}")
         if value is None:
