@@ -190,6 +190,8 @@ void vm_memories_free(WrStore *store)
     while (store->memories != NULL) vm_memory_remove(store->memories);
 }
 
+WrMemory *wr_memory_of_def(VMMemoryDef *def) { return (WrMemory *)(void *)def; }
+
 void wr_memory_retain(WrMemory *memory)
 {
     atomic_fetch_add_explicit(&memory->references, 1, memory_order_relaxed);

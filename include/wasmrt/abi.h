@@ -122,6 +122,10 @@ typedef struct AbiCall {
     int (*commit_resource)(struct AbiCall *call, AbiStep *step, uint32_t *out_handle);
     /* Undoes a staged one that was not committed, or ends a loan. Never fails. */
     void (*finish_resource)(struct AbiCall *call, AbiStep *step, int committed);
+    /* Lists of scalars (ABI_SCALAR) as buffers, if the call's options ask for them: a new reference, or NULL, without an exception for a plain list.
+     * NULL as a whole: plain lists. `results` is its own. */
+    void *(*lift_buffer)(struct AbiCall *call, const AbiNode *element, const uint8_t *at, uint32_t count);
+    void *results;
     /* A new reference to what a handle lifts to, or NULL with an exception. */
     void *(*lift_resource)(struct AbiCall *call, const AbiNode *node, uint32_t handle);
     AbiStep first_steps[ABI_INLINE_STEPS];

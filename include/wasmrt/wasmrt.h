@@ -118,6 +118,7 @@ WR_API VMMemoryDef *wr_memory_def(WrMemory *memory);
 WR_API const WasmLimits *wr_memory_type(const WrMemory *memory);
 WR_API int64_t wr_memory_grow(WrMemory *memory, uint64_t delta_pages); /* old size in pages or -1 */
 WR_API void wr_memory_retain(WrMemory *memory);  /* for buffers */
+WR_API WrMemory *wr_memory_of_def(VMMemoryDef *def); /* whose it is */
 WR_API void wr_memory_release(WrMemory *memory);
 WR_API WrTable *wr_table_new(WrStore *store, ValType element, const WasmLimits *limits, void *init, WrError *error);
 WR_API VMTableDef *wr_table_def(WrTable *table);

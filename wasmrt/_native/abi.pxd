@@ -138,6 +138,8 @@ cdef extern from "wasmrt/abi.h" nogil:
         int (*stage_resource)(AbiCall *call, const AbiNode *node, void *value, AbiStep *step) noexcept
         int (*commit_resource)(AbiCall *call, AbiStep *step, uint32_t *out_handle) noexcept
         void (*finish_resource)(AbiCall *call, AbiStep *step, int committed) noexcept
+        void *(*lift_buffer)(AbiCall *call, const AbiNode *element, const uint8_t *at, uint32_t count) noexcept
+        void *results
         void *(*lift_resource)(AbiCall *call, const AbiNode *node, uint32_t handle) noexcept
         AbiStep first_steps[4]
         uint8_t first_bytes[512]
@@ -178,6 +180,7 @@ cdef inline void call_init(AbiCall *call, Plan plan) noexcept:
     call.limit = call.first_bytes + 512
     call.chunks = NULL
     call.path = NULL
+    call.lift_buffer = NULL
 
 
 cdef int fail(AbiCall *call, object cls, object text) noexcept

@@ -291,6 +291,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     VMStoreContext *wr_store_context(WrStore *store)
     ctypedef struct WrEntry:
         void *previous
+        uintptr_t reserved[3]
     ctypedef enum WrEnterResult:
         WR_ENTER_OK
         WR_ENTER_BUSY
@@ -335,6 +336,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     const WasmLimits *wr_memory_type(const WrMemory *memory)
     int64_t wr_memory_grow(WrMemory *memory, uint64_t delta_pages)
     void wr_memory_retain(WrMemory *memory)
+    WrMemory *wr_memory_of_def(VMMemoryDef *def_)
     void wr_memory_release(WrMemory *memory)
     WrTable *wr_table_new(WrStore *store, ValType element, const WasmLimits *limits, void *init, WrError *error)
     VMTableDef *wr_table_def(WrTable *table)

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from .abi import Plan
 from .core import Store, VMFuncRef
@@ -10,6 +10,14 @@ class ComponentFunc:
     store: Store
     name: str
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def with_options(
+        self,
+        *,
+        gil: Literal["hold", "release"] | None = ...,
+        results: Literal["memoryview", "array", "numpy"] | None = ...,
+        copy: bool = ...,
+        timeout: float | None = ...,
+    ) -> ComponentFunc: ...
     def type(self, store: Store | None = None) -> Any: ...
     def post_return(self, store: Store | None = None) -> None: ...
     @property

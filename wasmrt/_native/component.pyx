@@ -18,18 +18,32 @@ under way (`busy`), no other may begin in any of the components that it is made 
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 cimport wasmrt._native.capi as c
 cimport wasmrt._native.core as core
 from wasmrt._native.abi cimport *
-from wasmrt._native.core cimport Store, VMFuncRef, gil_acquire, trap_text, wr_enable_vectorcall, wrap_func_ref
+from wasmrt._native.core cimport (
+    PyEval_SaveThread,
+    Store,
+    VMFuncRef,
+    enter_store,
+    gil_acquire,
+    gil_host_returns,
+    leave_store,
+    trap_text,
+    wr_enable_vectorcall,
+    wrap_func_ref,
+)
 from wasmrt._native.externs cimport Func
 from wasmrt._native.lift cimport lift_params, lift_result
 from wasmrt._native.lower cimport commit, stage_params, stage_result
-from wasmrt._native.pyapi cimport PyTypeObject, decref, refuse_new, xdecref
+from wasmrt._native.options cimport GIL_RELEASE, RESULTS_PLAIN, SavedOptions, changed_options, options_begin, options_end
+from wasmrt._native.pyapi cimport PyTypeObject, decref, float_value, is_float_exact, is_long_exact, refuse_new, xdecref
 from wasmrt._native.resources cimport *
+from wasmrt._native.results cimport Borrow, ResultContext, open_borrow, seal_borrow, set_result_hooks, settle_borrows
 
 from wasmrt.errors import ArgumentTypeError, WasmError
 
@@ -39,11 +53,18 @@ cdef extern from "Python.h":
     PyObject *PyObject_Vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
     Py_ssize_t PyTuple_GET_SIZE(PyObject *value) noexcept
     PyObject *PyTuple_GET_ITEM(PyObject *value, Py_ssize_t index) noexcept
+    object PyLong_FromLong(long value)
+    object PyLong_FromUnsignedLong(unsigned long value)
+    object PyFloat_FromDouble(double value)
+
+cdef extern from "abi_text.h" nogil:
+    bint abi_small_int(PyObject *value, int64_t *out)
 
 cdef enum:
     MAX_CORE_VALUES = 18     # flat parameters, a return pointer, one spare
     INLINE_ARGUMENTS = 18
     NO_SLOT = 0xFFFFFFFF
+    NO_OP = 0xFF
 
 
 # ---- exports ----------------------------------------------------------------------------------------------------------------------------------------
@@ -51,9 +72,105 @@ cdef enum:
 cdef object func_vectorcall(object callable, PyObject *const *args, size_t nargsf, PyObject *kwnames):
     cdef ComponentFunc self = <ComponentFunc>callable
     cdef size_t count = PyVectorcall_NARGS(nargsf)
-    if kwnames == NULL and count == self.plan.num_params:
-        return call_export(self, args)
+    if kwnames == NULL:
+        if count == self.plan.num_params + 1 and args[0] == <PyObject *>self.store:
+            args += 1
+            count -= 1
+        if count == self.plan.num_params:
+            return call_quick(self, args) if self.quick else call_export(self, args)
     return bind_arguments(self, args, count, kwnames)
+
+
+cdef object call_quick(ComponentFunc self, PyObject *const *args):
+    """`call_export` for functions of scalars only, without post-return and options. What is not of the plainest kind goes the long way."""
+    cdef c.ValRaw values[MAX_CORE_VALUES]
+    cdef c.WrEntry entry
+    cdef ComponentInstance owner = self.owner
+    cdef Store store = self.store
+    cdef size_t i, count = self.plan.num_params
+    cdef uint8_t op
+    cdef int64_t number
+    cdef double real
+    cdef PyObject *value
+    cdef bint ok
+    for i in range(count):
+        value = args[i]
+        op = self.param_ops[i]
+        if op == ABI_OP_F64:
+            if not is_float_exact(value):
+                return call_export(self, args)
+            real = float_value(value)
+            memcpy(&values[i], &real, 8)
+            continue
+        if not is_long_exact(value) or not abi_small_int(value, &number):
+            return call_export(self, args)
+        values[i].i64 = number
+        if op == ABI_OP_S32:
+            if number != <int32_t>number:
+                return call_export(self, args)
+        elif op == ABI_OP_U32:
+            if number != <int64_t><uint32_t>number:
+                return call_export(self, args)
+        elif op == ABI_OP_U64:
+            if number < 0:
+                return call_export(self, args)
+    enter_store(store, &entry)
+    if owner.poisoned or owner.busy or owner.num_borrowed:
+        leave_store(store, &entry)
+        return call_export(self, args)
+    owner.busy = True
+    ok = self.func.array_call(self.func.vmctx, self.func.vmctx, values, MAX_CORE_VALUES)
+    owner.busy = False
+    if not ok:
+        owner.poisoned = True
+        gil_acquire(store.context)
+        fail_call(store, &entry)
+    leave_store(store, &entry)
+    op = self.result_op
+    if op == ABI_OP_S32:
+        return PyLong_FromLong(values[0].i32)
+    if op == ABI_OP_F64:
+        memcpy(&real, &values[0], 8)
+        return PyFloat_FromDouble(real)
+    if op == NO_OP:
+        return None
+    if op == ABI_OP_U32:
+        return PyLong_FromLong(<uint32_t>values[0].i32)
+    if op == ABI_OP_S64:
+        return PyLong_FromLong(values[0].i64)
+    return PyLong_FromUnsignedLong(<uint64_t>values[0].i64)
+
+
+cdef int fail_call(Store store, c.WrEntry *entry) except -1:
+    """Leaves the store and raises what made the array call return false."""
+    try:
+        store.raise_pending()
+    finally:
+        leave_store(store, entry)
+    return -1
+
+
+cdef bint is_quick_op(uint8_t op) noexcept:
+    return op == ABI_OP_S32 or op == ABI_OP_U32 or op == ABI_OP_S64 or op == ABI_OP_U64 or op == ABI_OP_F64
+
+
+cdef void find_quick(ComponentFunc self) noexcept:
+    """Whether `call_quick` can run it."""
+    cdef Plan plan = self.plan
+    cdef uint32_t i
+    self.quick = False
+    if not self.simple or self.options is not None or self.post_return_func != NULL or plan.num_params > 16 or plan.result_spills:
+        return
+    for i in range(plan.num_params):
+        self.param_ops[i] = plan.nodes[plan.fields[plan.first_param + i].node].op
+        if not is_quick_op(self.param_ops[i]):
+            return
+    self.result_op = NO_OP
+    if plan.result != ABI_NO_NODE:
+        self.result_op = plan.nodes[plan.result].op
+        if not is_quick_op(self.result_op):
+            return
+    self.quick = True
 
 
 cdef object bind_arguments(ComponentFunc self, PyObject *const *args, size_t count, PyObject *kwnames):
@@ -100,26 +217,35 @@ cdef object call_export(ComponentFunc self, PyObject *const *args):
     cdef Scope scope
     cdef c.ValRaw values[MAX_CORE_VALUES]
     cdef c.WrEntry entry
+    cdef SavedOptions saved
+    cdef ResultContext context
     cdef Plan plan = self.plan
     cdef RuntimeInstance *instance = self.instance
+    cdef ComponentInstance owner = self.owner
+    cdef Store store = self.store
     cdef bint entered = False, running = False, committed = False, finished = False, ok
     cdef object result
+    cdef Borrow borrow = None
     call_init(&call, plan)
     call.memory = self.memory
     call.encoding = self.encoding
     if not self.simple:
         scope_init(&scope, instance)
-        set_hooks(&call, self.owner, &scope)
+        set_hooks(&call, owner, &scope)
         call.realloc_func = self.realloc
         call.realloc_guest = REALLOC_HOOK
     try:
         stage_params(plan, &call, args, values)
-        self.store.enter(&entry)
+        enter_store(store, &entry)
         entered = True
-        if self.owner.poisoned or self.owner.busy:
+        if owner.num_borrowed:
+            settle_borrows(owner)
+        if owner.poisoned or owner.busy:
             raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
+        if self.options is not None:
+            options_begin(self.options, store, &saved)
         running = True
-        self.owner.busy = True
+        owner.busy = True
         if call.num_steps:
             if self.has_resources:
                 scope.previous = instance.scopes
@@ -128,31 +254,41 @@ cdef object call_export(ComponentFunc self, PyObject *const *args):
             committed = True
             if not self.has_resources:
                 finish(&call, True)
+        if self.options is not None and self.options.gil == GIL_RELEASE:
+            store.host.saved = PyEval_SaveThread()
         ok = self.func.array_call(self.func.vmctx, self.func.vmctx, values, MAX_CORE_VALUES)
-        gil_acquire(self.store.context)
+        gil_acquire(store.context)
         if not ok:
-            self.store.raise_pending()
+            store.raise_pending()
+        if self.options is not None and self.options.results != RESULTS_PLAIN:
+            if self.options.borrowed:
+                borrow = open_borrow(owner, instance, self.post_return_func, self.memory)
+            set_result_hooks(&call, &context, self.options, borrow)
         result = lift_result(plan, &call, values)
-        if self.post_return_func != NULL:
+        if self.post_return_func != NULL and borrow is None:
             instance.may_leave[0] = 0
             ok = self.post_return_func.array_call(self.post_return_func.vmctx, self.post_return_func.vmctx, values, MAX_CORE_VALUES)
-            gil_acquire(self.store.context)
+            gil_acquire(store.context)
             if not ok:
-                self.store.raise_pending()
+                store.raise_pending()
             instance.may_leave[0] = 1
         if self.has_resources and scope.num_borrows:
             raise trap_text(c.TRAP_HANDLE, "borrow handles still remain at the end of the call")
+        if borrow is not None:
+            seal_borrow(borrow, values)
         finished = True
         return result
     finally:
         if running:
             if self.has_resources and instance.scopes == &scope:
                 instance.scopes = scope.previous
-            self.owner.busy = False
+            owner.busy = False
             if not finished:
-                self.owner.poisoned = True
+                owner.poisoned = True
+            if self.options is not None:
+                options_end(store, &saved)
         if entered:
-            self.store.leave(&entry)
+            leave_store(store, &entry)
         if call.num_steps or call.chunks != NULL:
             finish(&call, committed)
 
@@ -203,6 +339,29 @@ cdef class ComponentFunc:
         if self.public_type is None:
             self.public_type = self.owner.func_type(self.plan.type, self.name)
         return self.public_type
+
+    def with_options(self, *, gil: object = ..., results: object = ..., copy: object = ..., timeout: object = ...) -> ComponentFunc:
+        """The same function, called with other options; what is not given stays as it is. Functions are immutable: this makes another one.
+
+        * `gil`: None lets go of the GIL after about a millisecond in guest code, "hold" never does, "release" lets go of it for the whole call.
+        * `results`: lists of numbers and bools as None (bytes for list<u8>, else lists), "memoryview", "array" (array.array) or "numpy".
+        * `copy=False`: views on guest memory instead, read-only. While one is open, entering the instance raises WasmError; releasing it (`release()`,
+          or when it is collected) lets the guest take its memory back at the store's next entry.
+        * `timeout`: seconds after which guest code is interrupted with a Trap (TrapCode.INTERRUPT); None for no limit.
+
+        Raises ArgumentValueError and ArgumentTypeError for what these cannot be. Config has the same names for the defaults.
+
+        >>> with func.with_options(results="memoryview", copy=False)(data) as view:
+        ...     out.write(view)
+        """
+        cdef ComponentFunc other = ComponentFunc.__new__(ComponentFunc)
+        other.func, other.realloc, other.post_return_func = self.func, self.realloc, self.post_return_func
+        other.memory, other.instance, other.encoding = self.memory, self.instance, self.encoding
+        other.has_resources, other.simple = self.has_resources, self.simple
+        other.plan, other.store, other.owner, other.name, other.public_type = self.plan, self.store, self.owner, self.name, self.public_type
+        other.options = changed_options(self.options, gil, results, copy, timeout)
+        find_quick(other)
+        return other
 
     def post_return(self, store: object = None) -> None:
         """Nothing to do: it ran at the end of the call."""
@@ -265,6 +424,8 @@ def lift_func(
     self.simple = plan.params_simple and not self.has_resources
     if self.memory == NULL and needs_memory(plan):
         raise WasmError(f"{name or 'a function'} needs the `memory` option")
+    self.options = state.store.call_options
+    find_quick(self)
     return self
 
 
@@ -391,8 +552,11 @@ cdef c.c_bool import_with_gil(c.VMHostContext *context, c.ValRaw *values) noexce
 
 cdef c.c_bool import_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
     """The VMArrayCall of a lowered import."""
+    cdef c.c_bool ok
     gil_acquire((<c.VMContextHeader *>callee).store)
-    return (<WithGil><void *>import_with_gil)(<c.VMHostContext *>callee, values)
+    ok = (<WithGil><void *>import_with_gil)(<c.VMHostContext *>callee, values)
+    gil_host_returns((<c.VMContextHeader *>callee).store)
+    return ok
 
 
 # ---- resource intrinsics ----------------------------------------------------------------------------------------------------------------------------
@@ -459,7 +623,7 @@ cdef int drop_guest(ComponentInstance owner, ResourceType ty, uint64_t rep) exce
     cdef c.ValRaw values[2]
     cdef bint ok, foreign = ty.instance is not owner
     if foreign:
-        if ty.instance.poisoned or ty.instance.busy:
+        if ty.instance.poisoned or ty.instance.busy or ty.instance.num_borrowed:
             raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
         ty.instance.busy = True
     values[0].i64 = <int64_t>(rep & 0xFFFFFFFF)

@@ -36,7 +36,6 @@ from wasmrt.errors import (
 )
 
 cdef extern from "Python.h":
-    PyThreadState *PyEval_SaveThread() nogil
     void PyEval_RestoreThread(PyThreadState *state) nogil
     int PyObject_GetBuffer(object obj, Py_buffer *view, int flags) except -1
     void PyBuffer_Release(Py_buffer *view) noexcept
@@ -167,11 +166,11 @@ cdef int note_frames(object exception, tuple frames) except -1:
     return 0
 
 
-cdef object trap_from(Store store, uint32_t trap_code):
+cdef object trap_from(Store store, uint32_t trap_code, str said=None):
     """The Trap for a code, with the wasm frames that C recorded."""
     cdef const char *text = c.wr_trap_message(trap_code)
     frames = frames_of(store)
-    message = "wasm trap: " + (text.decode() if text != NULL else f"trap {trap_code}")
+    message = "wasm trap: " + (said or (text.decode() if text != NULL else f"trap {trap_code}"))
     return Trap(with_backtrace(message, frames), trap_code_object(trap_code), frames)
 
 
@@ -553,13 +552,34 @@ def install_signal_handlers() -> None:
         _signals_installed = True
 
 
-cdef int run_drop(object function, object args) except -1:
+cdef object run_drop(object function, object args):
+    """False: it is to be run again at a later entry."""
     try:
-        function(*args)
+        return function(*args) is not False
     except BaseException as exception:
         error_set(<PyObject *>BaseException, <PyObject *>exception)
         error_unraisable(<PyObject *>function)
-    return 0
+    return True
+
+
+cdef object engine_class = None
+
+
+def set_engine_class(cls: type) -> None:
+    """Called once by the runtime: what a Store is made of."""
+    global engine_class
+    engine_class = cls
+
+
+cdef class StoreSettings:
+    """What an Engine's stores have in common."""
+
+    def __init__(self, TypeRegistry registry, EpochCounter epoch, max_wasm_stack: int, bint epoch_interruption, call_options: object) -> None:
+        self.registry = registry
+        self.epoch = epoch
+        self.max_wasm_stack = max_wasm_stack
+        self.epoch_interruption = epoch_interruption
+        self.call_options = call_options
 
 
 cdef class Store:
@@ -570,26 +590,35 @@ cdef class Store:
     Any object made from it keeps it alive. `close()` (or leaving `with`) frees it at once; later use raises ValueError.
     """
 
-    def __cinit__(self, *args: object, **kwargs: object) -> None:
+    def __cinit__(self) -> None:
         self.kept = []
         self.externrefs = {}
         self.drop_queue = []
         self.host.store = <PyObject *>self
 
-    def _open(self, engine: object, TypeRegistry registry, EpochCounter epoch, max_wasm_stack: int, bint epoch_interruption) -> None:
-        """Called once by the runtime's Store: makes the C store."""
+    def __init__(self, engine: object = None, data: object = None) -> None:
         cdef c.WrError error
-        assert self.c_store == NULL
-        memset(&error, 0, sizeof(error))
+        cdef StoreSettings settings
+        if self.context != NULL:
+            raise WasmError("a store is made once")
+        if engine is None:
+            engine = engine_class()
+        elif not isinstance(engine, engine_class):
+            raise errors.ArgumentTypeError(f"expected an Engine, got {type(engine).__name__}")
+        settings = <StoreSettings?>engine.store_settings
         self.engine = engine
-        self.registry = registry
-        self.epoch = epoch
-        self.c_store = c.wr_store_new(registry.c_registry, max_wasm_stack, &self.host, &error)
+        self.registry = settings.registry
+        self.epoch = settings.epoch
+        self.call_options = settings.call_options
+        self.user_data = data
+        error.kind = c.WR_ERROR_NONE
+        error.message[0] = 0
+        self.c_store = c.wr_store_new(settings.registry.c_registry, settings.max_wasm_stack, &self.host, &error)
         if self.c_store == NULL:
             raise error_from(&error)
         self.context = c.wr_store_context(self.c_store)
-        if epoch_interruption:
-            self.host.epoch = &epoch.value
+        if settings.epoch_interruption:
+            self.host.epoch = &settings.epoch.value
 
     def __dealloc__(self) -> None:
         if self.c_store != NULL:
@@ -612,61 +641,52 @@ cdef class Store:
         self.kept.clear()
         self.externrefs.clear()
         if self.drop_queue:
-            unrun = len(self.drop_queue)
+            unrun = sum(1 for entry in self.drop_queue if len(entry) == 2)  # post-returns have a third part
             self.drop_queue.clear()
+            if unrun == 0:
+                return
             warnings.warn(f"{unrun} owned resources were not dropped before their store was closed: their destructors never ran", ResourceWarning, stacklevel=2)
 
     @property
     def closed(self) -> bool:
         return self.c_store == NULL
 
-    cdef int enter(self, c.WrEntry *entry) except -1:
-        cdef c.WrEnterResult result
-        if self.c_store == NULL:
-            self.ensure_open()
-        result = c.wr_store_enter(self.c_store, entry)
-        if result != c.WR_ENTER_OK:
-            if result == c.WR_ENTER_BUSY:
-                raise WasmError("the store is in use by another thread; a store runs on one thread at a time")
-            if result == c.WR_ENTER_LOST:
-                raise WasmError(
-                    "another thread ran guest code in this store when the process was forked: the child has no such thread, and cannot use the store"
-                )
-            raise trap_from(self, c.TRAP_STACK_OVERFLOW)
-        if self.depth == 0:
-            self.host.ticks = 0
-            if self.drop_queue:
-                self.depth = 1
-                self.run_drops()
-                self.depth = 0
-            if self.host.epoch != NULL and self.host.epoch[0] >= self.host.epoch_deadline:
-                self.context.stack_limit = <uintptr_t>-1
-        self.depth += 1
-        return 0
+    cdef int raise_enter(self, int result) except -1:
+        if result == c.WR_ENTER_BUSY:
+            raise WasmError("the store is in use by another thread; a store runs on one thread at a time")
+        if result == c.WR_ENTER_LOST:
+            raise WasmError(
+                "another thread ran guest code in this store when the process was forked: the child has no such thread, and cannot use the store"
+            )
+        raise trap_from(self, c.TRAP_STACK_OVERFLOW)
 
-    cdef int leave(self, c.WrEntry *entry) except -1:
-        if self.host.saved != NULL:
-            gil_restore(&self.host)
-        self.depth -= 1
-        if self.depth == 0 and self.noted is not None:
-            self.noted = None
-        c.wr_store_leave(self.c_store, entry)
+    cdef int enter_outermost(self) except -1:
+        """What only some outermost entries have to do (see `enter_store`). Raises nothing."""
+        if self.drop_queue:
+            self.depth = 1
+            self.run_drops()
+            self.depth = 0
+        if self.host.epoch != NULL and self.host.epoch[0] >= self.host.epoch_deadline:
+            self.context.stack_limit = <uintptr_t>-1
         return 0
 
     def run_drops(self) -> None:
         """Runs what deallocators queued: destructors and post-returns of dropped objects. What they raise goes to sys.unraisablehook: the call
-        that happens to come next has nothing to do with it."""
+        that happens to come next has nothing to do with it. What cannot run yet says False and is queued again."""
+        again = []
         while self.drop_queue:
-            function, args = self.drop_queue.pop(0)
-            run_drop(function, args)
+            entry = self.drop_queue.pop(0)
+            if not run_drop(entry[0], entry[1]):
+                again.append(entry)
+        self.drop_queue.extend(again)
 
     cdef int call(self, c.VMFuncRef *func, c.ValRaw *values, size_t capacity) except -1:
         """Enters, calls, leaves; raises what came of it."""
         cdef c.WrEntry entry
         cdef bint ok
-        self.enter(&entry)
+        enter_store(self, &entry)
         ok = func.array_call(func.vmctx, func.vmctx, values, capacity)
-        self.leave(&entry)
+        leave_store(self, &entry)
         if not ok:
             self.raise_pending()
         return 0
@@ -676,6 +696,8 @@ cdef class Store:
         self.pending = None
         if self.context.trap_code == c.TRAP_HOST and exception is not None:
             raise exception
+        if self.context.trap_code == c.TRAP_INTERRUPT and self.host.timeout_ns != 0 and monotonic_ns() >= self.host.deadline_ns:
+            raise trap_from(self, c.TRAP_INTERRUPT, f"interrupt: the call ran longer than its timeout of {self.host.timeout_ns / 1e9:g} s")
         raise trap_from(self, self.context.trap_code)
 
     cdef void set_pending(self, object exception) noexcept:
@@ -744,8 +766,8 @@ cdef class Store:
     def gc(self) -> None:
         """Runs pending drops of collected handles (references of the host are freed with the store)."""
         cdef c.WrEntry entry
-        self.enter(&entry)
-        self.leave(&entry)
+        enter_store(self, &entry)
+        leave_store(self, &entry)
 
 
 cdef unsigned long main_thread_ident = threading.main_thread().ident

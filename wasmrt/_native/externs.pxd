@@ -6,6 +6,7 @@ from libc.stdint cimport uint32_t
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport CodeMemory, Store, TypeRegistry, vectorcallfunc
+from wasmrt._native.options cimport CallOptions
 
 
 cdef class Func:
@@ -16,6 +17,8 @@ cdef class Func:
     cdef const uint32_t *results
     cdef uint32_t num_params
     cdef uint32_t num_results
+    cdef bint plain                # numbers only, at most one result
+    cdef CallOptions options       # None: the defaults
     cdef object __weakref__
 
     cdef object invoke(self, PyObject *const *args, size_t count, PyObject *kwnames)

@@ -16,18 +16,24 @@ from libc.string cimport memcpy, memset
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport (
     CodeMemory,
+    PyEval_SaveThread,
     PyTypeObject,
     Store,
     Tunables,
     TypeRegistry,
     VMFuncRef,
+    enter_store,
     error_from,
     gil_acquire,
+    gil_host_returns,
+    leave_store,
     store_of_context,
     trap_from,
     wr_enable_vectorcall,
     wrap_func_ref,
 )
+from wasmrt._native.options cimport GIL_RELEASE, SavedOptions, changed_options, options_begin, options_end
+from wasmrt._native.pyapi cimport float_value, is_float_exact, is_long_exact
 
 import inspect
 
@@ -39,7 +45,11 @@ cdef extern from "Python.h":
     unsigned long long PyLong_AsUnsignedLongLong(object value) except? 0xffffffffffffffff
     object PyLong_FromLongLong(long long value)
     bint PyLong_Check(object value)
+    object PyLong_FromLong(long value)
     int PyBuffer_FillInfo(Py_buffer *view, object exporter, void *buf, Py_ssize_t len, int readonly, int flags) except -1
+
+cdef extern from "abi_text.h" nogil:
+    bint abi_small_int(PyObject *value, int64_t *out)
 
 cdef enum:
     INLINE_VALUES = 16  # arguments and results that fit on the C stack
@@ -266,8 +276,11 @@ cdef bint host_call_with_gil(c.VMHostContext *callee, c.VMContext *caller, c.Val
 
 cdef c.c_bool host_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
     """The VMArrayCall of a function implemented in Python."""
+    cdef c.c_bool ok
     gil_acquire((<c.VMContextHeader *>callee).store)
-    return host_call_with_gil(<c.VMHostContext *>callee, caller, values)
+    ok = host_call_with_gil(<c.VMHostContext *>callee, caller, values)
+    gil_host_returns((<c.VMContextHeader *>callee).store)
+    return ok
 
 
 cdef class Func:
@@ -322,7 +335,10 @@ cdef class Func:
         try:
             for i in range(self.num_params):
                 value_to_raw(self.store, self.params[i], <object>args[i], &values[i])
-            self.store.call(self.c_func, values, capacity)
+            if self.options is None:
+                self.store.call(self.c_func, values, capacity)
+            else:
+                call_with_options(self, values, capacity)
             if self.num_results == 0:
                 return None
             if self.num_results == 1:
@@ -337,6 +353,17 @@ cdef class Func:
         return make_func_type(
             tuple([self.params[i] for i in range(self.num_params)]), tuple([self.results[i] for i in range(self.num_results)])
         )
+
+    def with_options(self, *, gil: object = ..., results: object = ..., copy: object = ..., timeout: object = ...) -> Func:
+        """The same function, called with other options; what is not given stays as it is. See `wasmrt.component.Func.with_options`: `results` and
+        `copy` are about lists, which core functions do not have.
+
+        >>> slow.with_options(gil="release", timeout=0.5)(data)
+        """
+        cdef Func other = Func.__new__(Func)
+        bind_func(other, self.store, self.c_func)
+        other.options = changed_options(self.options, gil, results, copy, timeout)
+        return other
 
     @property
     def func_ref(self) -> VMFuncRef:
@@ -353,19 +380,103 @@ cdef class Func:
         return f"<wasmrt.Func {self.type()}>"
 
 
+cdef int call_with_options(Func self, c.ValRaw *values, size_t capacity) except -1:
+    cdef c.WrEntry entry
+    cdef SavedOptions saved
+    cdef Store store = self.store
+    cdef bint ok
+    enter_store(store, &entry)
+    options_begin(self.options, store, &saved)
+    if self.options.gil == GIL_RELEASE:
+        store.host.saved = PyEval_SaveThread()
+    ok = self.c_func.array_call(self.c_func.vmctx, self.c_func.vmctx, values, capacity)
+    gil_acquire(store.context)
+    try:
+        if not ok:
+            store.raise_pending()
+    finally:
+        options_end(store, &saved)
+        leave_store(store, &entry)
+    return 0
+
+
 cdef object func_vectorcall(object callable, PyObject *const *args, size_t nargsf, PyObject *kwnames):
     """The vectorcall slot of Func."""
-    return (<Func>callable).invoke(args, PyVectorcall_NARGS(nargsf), kwnames)
+    cdef Func self = <Func>callable
+    cdef size_t count = PyVectorcall_NARGS(nargsf)
+    if self.plain and kwnames == NULL:
+        if count == <size_t>self.num_params + 1 and args[0] == <PyObject *>self.store:
+            args += 1
+            count -= 1
+        if count == self.num_params:
+            return call_plain(self, args, count)
+    return self.invoke(args, count, kwnames)
+
+
+cdef object call_plain(Func self, PyObject *const *args, size_t count):
+    """Numbers of the plainest kind, by value; everything else goes the long way."""
+    cdef c.ValRaw[INLINE_VALUES] values
+    cdef c.WrEntry entry
+    cdef Store store = self.store
+    cdef size_t i
+    cdef uint32_t kind
+    cdef int64_t number
+    cdef PyObject *value
+    cdef bint ok
+    for i in range(count):
+        value = args[i]
+        kind = c.wr_vt_kind(self.params[i])
+        if is_long_exact(value) and abi_small_int(value, &number) and (
+            kind == c.WR_KIND_I64 or (kind == c.WR_KIND_I32 and -0x80000000 <= number <= 0xFFFFFFFF)
+        ):
+            values[i].i64 = number
+        elif kind == c.WR_KIND_F64 and is_float_exact(value):
+            values[i].f64 = 0
+            store_double(&values[i], float_value(value))
+        else:
+            return self.invoke(args, count, NULL)
+    if self.options is not None:
+        call_with_options(self, values, INLINE_VALUES)
+    else:
+        enter_store(store, &entry)
+        ok = self.c_func.array_call(self.c_func.vmctx, self.c_func.vmctx, values, INLINE_VALUES)
+        leave_store(store, &entry)
+        if not ok:
+            store.raise_pending()
+    if self.num_results == 0:
+        return None
+    kind = c.wr_vt_kind(self.results[0])
+    if kind == c.WR_KIND_I32:
+        return PyLong_FromLong(values[0].i32)
+    if kind == c.WR_KIND_I64:
+        return PyLong_FromLong(values[0].i64)
+    return value_from_raw(store, self.results[0], &values[0])
+
+
+cdef inline void store_double(c.ValRaw *out, double number) noexcept:
+    memcpy(&out.f64, &number, 8)
 
 
 cdef int bind_func(Func func, Store store, c.VMFuncRef *c_func) except -1:
+    cdef uint32_t i
     func.c_func = c_func
     func.store = store
+    func.options = store.call_options
     if not c.wr_types_func(
         store.registry.c_registry, c_func.type_index, &func.params, &func.num_params, &func.results, &func.num_results
     ):
         raise WasmError("the function's type is not registered in this engine")
+    func.plain = func.num_params <= INLINE_VALUES and func.num_results <= 1
+    for i in range(func.num_params):
+        func.plain = func.plain and is_number(func.params[i])
+    for i in range(func.num_results):
+        func.plain = func.plain and is_number(func.results[i])
     return 0
+
+
+cdef bint is_number(uint32_t word) noexcept:
+    cdef uint32_t kind = c.wr_vt_kind(word)
+    return kind == c.WR_KIND_I32 or kind == c.WR_KIND_I64 or kind == c.WR_KIND_F32 or kind == c.WR_KIND_F64
 
 
 cdef Func wrap_func(Store store, c.VMFuncRef *c_func):

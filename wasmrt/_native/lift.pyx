@@ -200,6 +200,12 @@ cdef PyObject *lift_list(AbiCall *call, const AbiNode *node, uint32_t pointer, u
         return trap(TRAP_UNALIGNED_POINTER, "unaligned pointer")
     if pointer + size > call.memory.length_bytes or (size > ABI_MAX_BYTES and node.op != ABI_OP_BYTES):
         return trap(TRAP_LIST_OUT_OF_BOUNDS, "list pointer/length out of bounds of memory")
+    if call.lift_buffer != NULL and element.flags & ABI_SCALAR:
+        if not charge(call, size + 256):
+            return NULL
+        found = <PyObject *>call.lift_buffer(call, element, call.memory.base + pointer, count)
+        if found != NULL or error_occurred() != NULL:
+            return found
     if node.op == ABI_OP_BYTES:
         if not charge(call, size):
             return NULL

@@ -91,6 +91,8 @@ cdef class ComponentInstance:
     cdef bint poisoned                   # a trap left through it
     cdef bint busy                       # the host called into it: it cannot again before that call is over
     cdef void *block                     # holds all arrays below
+    cdef uint32_t num_borrowed           # calls whose results are views on its memory, or whose post-return waits: it cannot be entered
+    cdef list waiting                    # Borrows that are over, whose post-return has not run
     cdef RuntimeInstance *instances
     cdef ResourceRow *rows               # ResourceIndex
     cdef Transfer *transfers             # of the trampolines

@@ -21,7 +21,7 @@ from libc.string cimport memcpy, memset
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport *
-from wasmrt._native.core cimport Store, gil_acquire, trap_text
+from wasmrt._native.core cimport Store, enter_store, gil_acquire, leave_store, trap_text
 from wasmrt._native.pyapi cimport PyTypeObject, decref, incref, refuse_new
 
 import threading
@@ -218,9 +218,12 @@ cdef class ResourceAny(Resource):
         return f"<wasmrt.component.ResourceAny {kind} {self.type}>"
 
 
-def drop_queued(Store store, ResourceType ty, rep: int, dtor: object) -> None:
-    """Runs at the store's next entry for a handle that was collected."""
+def drop_queued(Store store, ResourceType ty, rep: int, dtor: object) -> bool:
+    """Runs at the store's next entry for a handle that was collected; False while the instance cannot be entered, since a result is borrowed."""
+    if ty.instance is not None and ty.instance.num_borrowed:
+        return False
     drop_rep(store, ty, rep, dtor)
+    return True
 
 
 cdef ResourceHost new_host(ResourceType ty, uint64_t rep, bint owned):
@@ -289,10 +292,12 @@ cdef int drop_rep(Store store, ResourceType ty, uint64_t rep, object dtor) excep
     if ty.dtor == NULL:
         return 0
     values[0].i64 = <long long>(rep & 0xFFFFFFFF)
-    store.enter(&entry)
+    enter_store(store, &entry)
     try:
         if ty.instance.poisoned or ty.instance.busy:
             raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
+        if ty.instance.num_borrowed:
+            raise WasmError("cannot enter component instance: a result of it is still borrowed; release the view first")
         ty.instance.busy = True
         ok = ty.dtor.array_call(ty.dtor.vmctx, ty.dtor.vmctx, values, 2)
         gil_acquire(store.context)
@@ -301,7 +306,7 @@ cdef int drop_rep(Store store, ResourceType ty, uint64_t rep, object dtor) excep
             ty.instance.poisoned = True
             store.raise_pending()
     finally:
-        store.leave(&entry)
+        leave_store(store, &entry)
     return 0
 
 

@@ -38,6 +38,10 @@ OPTIONS: dict[str, tuple[type, Any, str]] = {
     "wasm_component_model_implements": (bool, True, "(implements ...) on imports and exports"),
     "cache": (object, None, "keep what is compiled in a folder: True, its path, or a CacheConfig"),
     "shared_memory": (bool, False, "shared memories can be made by the host"),
+    "gil": (str, None, "of calls: None lets go of the GIL after about a millisecond in guest code, 'hold' never, 'release' at once"),
+    "results": (str, None, "lists of numbers in results: None (bytes or lists), 'memoryview', 'array' or 'numpy'"),
+    "copy_results": (bool, True, "off: such results are views on guest memory until they are released"),
+    "timeout": (float, None, "seconds after which one call of guest code is interrupted; None: no limit"),
 }
 
 # Accepted for programs written for the peer; without effect here.
@@ -91,7 +95,8 @@ class Config:
         elif name == "cache":
             self._values[name] = cache_config(value)
         elif name in OPTIONS:
-            _check(name, value, OPTIONS[name][0])
+            if not (value is None and OPTIONS[name][1] is None):
+                _check(name, value, (int, float) if OPTIONS[name][0] is float else OPTIONS[name][0])
             if OPTIONS[name][0] is int and value < 0:
                 raise ArgumentValueError(f"Config.{name} cannot be negative")
             if name == "careful_functions" and not _is_range(value):
@@ -161,6 +166,7 @@ def _is_range(value: tuple[Any, ...]) -> bool:
     return len(value) == 2 and all(type(end) is int and 0 <= end < 1 << 32 for end in value)
 
 
-def _check(name: str, value: Any, wanted: type) -> None:
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise ArgumentTypeError(f"Config.{name}: expected {wanted.__name__}, got {type(value).__name__}")
+def _check(name: str, value: Any, wanted: type | tuple[type, ...]) -> None:
+    if not isinstance(value, wanted) or (wanted in (int, (int, float)) and isinstance(value, bool)):
+        expected = "a number" if isinstance(wanted, tuple) else wanted.__name__
+        raise ArgumentTypeError(f"Config.{name}: expected {expected}, got {type(value).__name__}")

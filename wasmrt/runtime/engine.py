@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 
-from wasmrt._native import core
+from wasmrt._native import core, options
 from wasmrt.errors import ArgumentTypeError, WasmError
 
 from .cache import Cache, log
@@ -59,6 +59,13 @@ class Engine:
         self.types = core.TypeRegistry()
         self.epoch = core.EpochCounter()
         self._token = name_engine(self)
+        self.store_settings = core.StoreSettings(
+            self.types,
+            self.epoch,
+            self.config.max_wasm_stack,
+            self.config.epoch_interruption,
+            options.make_options(self.config.gil, self.config.results, self.config.copy_results, self.config.timeout),
+        )
         if self.config.signals_based_traps:
             core.install_signal_handlers()
 

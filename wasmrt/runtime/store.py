@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from wasmrt._native import core
-from wasmrt.errors import ArgumentTypeError
 
 from . import pickling
 from .engine import Engine
+
+core.set_engine_class(Engine)
 
 
 class Store(core.Store):
@@ -19,16 +20,6 @@ class Store(core.Store):
     >>> with Store(Engine()) as store:
     ...     ...
     """
-
-    def __init__(self, engine: Engine | None = None, data: Any = None) -> None:
-        if engine is None:
-            engine = Engine()
-        elif not isinstance(engine, Engine):
-            raise ArgumentTypeError(f"expected an Engine, got {type(engine).__name__}")
-        config = engine.config
-        self._open(engine, engine.types, engine.epoch, config.max_wasm_stack, config.epoch_interruption)
-        self.user_data = data
-        self.wasi: Any = None
 
     def data(self) -> Any:
         """What was given as `data`."""
