@@ -54,6 +54,9 @@ typedef struct CompiledModule {
 
 /* Validates every body and compiles it. threads: 0 = as many as cores; small modules use one whatever is asked. Needs no lock of any kind. */
 WR_API bool wr_compile_module(const WasmModule *module, const WrTunables *tunables, uint32_t threads, CompiledModule **out_compiled, WrError *error);
+/* The same, seen and stopped from other threads: functions that are done are added to `done`; a `cancel` that is not 0 makes it fail soon. Both atomically. */
+typedef struct WrProgress { uint64_t done; uint32_t cancel; } WrProgress;
+WR_API bool wr_compile_module_watched(const WasmModule *module, const WrTunables *tunables, uint32_t threads, WrProgress *progress, CompiledModule **out_compiled, WrError *error);
 /* Validates every body without emitting code. */
 WR_API bool wr_validate_module(const WasmModule *module, WrError *error);
 WR_API void wr_compiled_module_free(CompiledModule *compiled);

@@ -35,6 +35,7 @@ typedef struct ModuleJob {
     ModuleCompiler mc, careful; /* the same for careful functions */
     FuncRecord *records;
     uint32_t num_defined;
+    WrProgress *progress;
     atomic_uint next;      /* first defined function that nobody took */
     atomic_uint first_bad; /* lowest defined function that failed: those behind it need not be tried */
 } ModuleJob;
@@ -113,6 +114,7 @@ static void *worker_run(void *argument)
         uint32_t first = atomic_fetch_add_explicit(&job->next, MODULE_CHUNK, memory_order_relaxed);
         if (first >= job->num_defined) return NULL;
         uint32_t end = first + MODULE_CHUNK < job->num_defined ? first + MODULE_CHUNK : job->num_defined;
+        if (__atomic_load_n(&job->progress->cancel, __ATOMIC_RELAXED)) return NULL;
         for (uint32_t i = first; i < end; i++) {
             uint32_t bad = atomic_load_explicit(&job->first_bad, memory_order_relaxed);
             if (i > bad) return NULL;
@@ -120,6 +122,7 @@ static void *worker_run(void *argument)
             while (i < bad && !atomic_compare_exchange_weak(&job->first_bad, &bad, i)) {}
             return NULL;
         }
+        (void)__atomic_fetch_add(&job->progress->done, end - first, __ATOMIC_RELAXED);
     }
 }
 
@@ -335,7 +338,13 @@ static uint32_t module_threads(const WasmModule *module, uint32_t asked, uint32_
 
 bool wr_compile_module(const WasmModule *module, const WrTunables *tunables, uint32_t threads, CompiledModule **out_compiled, WrError *error)
 {
-    ModuleJob job = {.num_defined = module->num_funcs - module->num_imported_funcs};
+    WrProgress unseen = {0};
+    return wr_compile_module_watched(module, tunables, threads, &unseen, out_compiled, error);
+}
+
+bool wr_compile_module_watched(const WasmModule *module, const WrTunables *tunables, uint32_t threads, WrProgress *progress, CompiledModule **out_compiled, WrError *error)
+{
+    ModuleJob job = {.num_defined = module->num_funcs - module->num_imported_funcs, .progress = progress};
     atomic_init(&job.next, 0);
     atomic_init(&job.first_bad, UINT32_MAX);
     uint32_t num_workers = module_threads(module, threads, job.num_defined);
@@ -358,7 +367,9 @@ bool wr_compile_module(const WasmModule *module, const WrTunables *tunables, uin
         worker_run(&workers[0]);
         for (uint32_t i = 1; i < started; i++) wr_os_thread_join(workers[i].thread);
         uint32_t bad = atomic_load(&job.first_bad);
-        if (bad != UINT32_MAX) { /* the lowest function that failed: the same error whatever the threads did */
+        if (__atomic_load_n(&progress->cancel, __ATOMIC_RELAXED)) {
+            ok = wr_error_set(error, WR_ERROR_LIMIT, WR_NO_OFFSET, "compiling was cancelled");
+        } else if (bad != UINT32_MAX) { /* the lowest function that failed: the same error whatever the threads did */
             ok = false;
             uint32_t func = module->num_imported_funcs + bad;
             for (uint32_t i = 0; i < num_workers; i++)

@@ -216,6 +216,10 @@ cdef extern from "compile/compile.h" nogil:
     ctypedef struct CompiledModule:
         uint32_t text_bytes
     bint wr_compile_module(const WasmModule *module, const WrTunables *tunables, uint32_t threads, CompiledModule **out_compiled, WrError *error)
+    ctypedef struct WrProgress:
+        uint64_t done
+        uint32_t cancel
+    bint wr_compile_module_watched(const WasmModule *module, const WrTunables *tunables, uint32_t threads, WrProgress *progress, CompiledModule **out_compiled, WrError *error)
     bint wr_validate_module(const WasmModule *module, WrError *error)
     void wr_compiled_module_free(CompiledModule *compiled)
 

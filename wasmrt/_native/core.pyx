@@ -380,6 +380,21 @@ cdef class CodeMemory:
         return <uintptr_t>wasm_call, <uintptr_t><void *>array_call
 
 
+cdef class Progress:
+    """How far a compilation is, for other threads: functions compiled, and in all (0: not known yet)."""
+
+    cdef c.WrProgress c_progress
+    cdef readonly uint64_t total
+
+    @property
+    def done(self) -> int:
+        return self.c_progress.done
+
+    def cancel(self) -> None:
+        """Makes the compilation fail soon."""
+        self.c_progress.cancel = 1
+
+
 def build_image(
     kind: int,
     modules: list[object],
@@ -390,6 +405,7 @@ def build_image(
     threads: int = 0,
     places: list[tuple[str, int]] | None = None,
     boundaries: list[bool] | None = None,
+    progress: Progress | None = None,
 ) -> CodeMemory:
     """Compiles core modules (`_native.wasm.CoreModule`) and packs them, the trampolines and `info` into one sealed image.
 
@@ -409,6 +425,7 @@ def build_image(
     cdef uint32_t c_threads = threads
     cdef bint ok = True
     cdef CodeMemory result
+    cdef Progress seen
     memset(&error, 0, sizeof(error))
     memset(&image, 0, sizeof(image))
     if compiled == NULL or decoded == NULL or requests == NULL:
@@ -437,9 +454,11 @@ def build_image(
                 used += 1
         for i in range(count):
             decoded[i] = <const c.WasmModule *><uintptr_t>modules[i].address
+        seen = Progress() if progress is None else progress
+        seen.total = sum([module.num_funcs - module.num_imported_funcs for module in modules])
         for i in range(count):
             with nogil:
-                ok = c.wr_compile_module(decoded[i], &tunables.c_tunables, c_threads, &compiled[i], &error)
+                ok = c.wr_compile_module_watched(decoded[i], &tunables.c_tunables, c_threads, &seen.c_progress, &compiled[i], &error)
             if not ok:
                 raise placed(error_from(&error), places[i]) if places is not None else error_from(&error)
         image.kind = kind

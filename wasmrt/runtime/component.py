@@ -25,6 +25,7 @@ from . import source as sources
 from .engine import Engine, next_compiled_module_id
 from .module import CodeObject, Module, info_section, module_info, with_path
 from .names import find_name
+from .progress import Report, watched
 from .values import ResourceType
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class Component:
     Validates the whole component and compiles all of it before it returns. Immutable, safe to share between threads; `copy.copy` gives another handle
     on the same compiled object. Raises DecodeError, ValidationError, LimitError or TextError with the place.
 
+    `progress(done, in_all)` is called twenty times a second while it compiles, with numbers of functions; what it raises stops the compilation.
+
     >>> component = Component(engine, wasm_bytes)
     >>> instance = Linker(engine).instantiate(store, component)
     """
@@ -92,14 +95,14 @@ class Component:
     _types: ComponentTypes
     _origin: pickling.Origin | None = None
 
-    def __init__(self, engine: Engine, source: Any) -> None:
+    def __init__(self, engine: Engine, source: Any, *, progress: Report | None = None) -> None:
         if not isinstance(engine, Engine):
             raise ArgumentTypeError(f"expected an Engine, got {type(engine).__name__}")
         cache.compile_once(
             engine.cache,
             "component",
             source,
-            lambda: compile_component(engine, sources.binary_of(source, "Component")),
+            lambda: watched(progress, lambda seen: compile_component(engine, sources.binary_of(source, "Component"), seen)),
             lambda code: self._adopt(engine, code, None),
         )
 
@@ -132,9 +135,9 @@ class Component:
 
     @classmethod
     @pickling.from_source_file
-    def from_file(cls, engine: Engine, path: str | os.PathLike[str], data: bytes) -> Component:
+    def from_file(cls, engine: Engine, path: str | os.PathLike[str], data: bytes, *, progress: Report | None = None) -> Component:
         """The same from a file, binary or text; errors name it."""
-        return with_path(path, lambda: cls(engine, data))
+        return with_path(path, lambda: cls(engine, data, progress=progress))
 
     @classmethod
     def from_binary(cls, engine: Engine, data: Any) -> Component:
@@ -308,7 +311,7 @@ class Component:
         return f"<wasmrt.component.Component {len(ty.imports)} imports, {len(ty.exports)} exports>"
 
 
-def compile_component(engine: Engine, data: bytes) -> core.CodeMemory:
+def compile_component(engine: Engine, data: bytes, progress: core.Progress | None = None) -> core.CodeMemory:
     """Translates and compiles a binary into one sealed image."""
     # programs that only load artifacts do not pay for it
     from wasmrt import wit
@@ -330,6 +333,7 @@ def compile_component(engine: Engine, data: bytes) -> core.CodeMemory:
         [(signature.params, signature.results) for signature in signatures],
         artifact.encode(artifacts),
         threads=engine.compile_threads,
+        progress=progress,
         places=[(f"module[{index}]", module.start) for index, module in enumerate(translation.static_modules)],
         boundaries=[module.is_adapter for module in translation.static_modules],
     )

@@ -11,6 +11,7 @@ from wasmrt.errors import ArgumentTypeError, WasmError
 from .cache import Cache, log
 from .config import Config
 from .pickling import name_engine, restore_engine
+from .progress import Report
 
 GUARDED_RESERVATION = 1 << 32
 
@@ -99,17 +100,17 @@ class Engine:
         """False: guest code is always native machine code."""
         return False
 
-    def precompile_component(self, source: bytes | str) -> bytes:
+    def precompile_component(self, source: bytes | str, *, progress: Report | None = None) -> bytes:
         """Compiles a component to an artifact for `Component.deserialize`."""
         from .component import Component
 
-        return Component(self, source).serialize()
+        return Component(self, source, progress=progress).serialize()
 
-    def precompile_module(self, source: bytes | str) -> bytes:
+    def precompile_module(self, source: bytes | str, *, progress: Report | None = None) -> bytes:
         """Compiles a module to an artifact for `Module.deserialize`."""
         from .module import Module
 
-        return Module(self, source).serialize()
+        return Module(self, source, progress=progress).serialize()
 
     @staticmethod
     def detect_precompiled(data: bytes) -> str | None:

@@ -14,6 +14,7 @@ from wasmrt.spec.core_types import MemoryType, TableType
 from . import cache, pickling
 from . import source as sources
 from .engine import Engine, next_compiled_module_id
+from .progress import Report, watched
 from .store import Store
 from .types import ExportType, ImportType, from_core_type
 
@@ -37,7 +38,8 @@ class CodeObject:
 class Module:
     """A compiled core module: `Module(engine, source)`, binary or text. Immutable, shared between threads and stores.
 
-    Raises DecodeError, ValidationError or LimitError with the byte offset and function.
+    Raises DecodeError, ValidationError or LimitError with the byte offset and function. `progress(done, in_all)` is called twenty times a second while
+    it compiles, with numbers of functions; what it raises stops the compilation.
 
     >>> module = Module(engine, wasm_bytes)
     >>> instance = Instance(store, module, [])
@@ -49,14 +51,14 @@ class Module:
     _info: artifact.ModuleInfo
     _origin: pickling.Origin | None = None
 
-    def __init__(self, engine: Engine, source: Any) -> None:
+    def __init__(self, engine: Engine, source: Any, *, progress: Report | None = None) -> None:
         if not isinstance(engine, Engine):
             raise ArgumentTypeError(f"expected an Engine, got {type(engine).__name__}")
         cache.compile_once(
             engine.cache,
             "module",
             source,
-            lambda: compile_module(engine, sources.binary_of(source, "Module")),
+            lambda: watched(progress, lambda seen: compile_module(engine, sources.binary_of(source, "Module"), seen)),
             lambda code: self._adopt_image(engine, code),
         )
 
@@ -79,9 +81,9 @@ class Module:
 
     @classmethod
     @pickling.from_source_file
-    def from_file(cls, engine: Engine, path: str | os.PathLike[str], data: bytes) -> Module:
+    def from_file(cls, engine: Engine, path: str | os.PathLike[str], data: bytes, *, progress: Report | None = None) -> Module:
         """The same from a file, binary or text; errors name it."""
-        return with_path(path, lambda: cls(engine, data))
+        return with_path(path, lambda: cls(engine, data, progress=progress))
 
     @classmethod
     def from_binary(cls, engine: Engine, data: Any) -> Module:
@@ -160,7 +162,7 @@ class Module:
         return f"<wasmrt.Module {self.name or ''} {len(self._info.imports)} imports, {len(self._info.exports)} exports>"
 
 
-def compile_module(engine: Engine, data: bytes) -> core.CodeMemory:
+def compile_module(engine: Engine, data: bytes, progress: core.Progress | None = None) -> core.CodeMemory:
     """Decodes, validates and compiles a binary into a sealed image."""
     decoded = wasm.CoreModule(data, engine.wasm_features)
     return core.build_image(
@@ -171,6 +173,7 @@ def compile_module(engine: Engine, data: bytes) -> core.CodeMemory:
         [],
         artifact.encode(module_info(decoded)),
         threads=engine.compile_threads,
+        progress=progress,
     )
 
 

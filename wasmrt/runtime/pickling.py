@@ -92,20 +92,22 @@ def restore_config(cls: type[Config], options: dict[str, Any]) -> Config:
 # ---- modules and components -----------------------------------------------------------------------------------------------------------------
 
 
-def from_source_file(make: Callable[[type[T], Engine, Path, bytes], T]) -> Callable[[type[T], Engine, Path], T]:
+def from_source_file(
+    make: Callable[Concatenate[type[T], Engine, Path, bytes, P], T],
+) -> Callable[Concatenate[type[T], Engine, Path, P], T]:
     """Makes `from_file` of what takes a file's bytes too."""
 
     @functools.wraps(make)
-    def from_file(cls: type[T], engine: Engine, path: Path) -> T:
+    def from_file(cls: type[T], engine: Engine, path: Path, *args: P.args, **kwargs: P.kwargs) -> T:
         data, stamp = read_stamped(path)
-        made = make(cls, engine, path, data)
+        made = make(cls, engine, path, data, *args, **kwargs)
         made._origin = Origin(os.path.abspath(path), stamp)
         return made
 
     # help() shows what is called
     from_file.__annotations__ = {name: value for name, value in make.__annotations__.items() if name != "data"}
     del from_file.__dict__["__wrapped__"]
-    return from_file
+    return from_file  # type: ignore[return-value]
 
 
 def from_artifact_file(make: Callable[Concatenate[type[T], Engine, Path, P], T]) -> Callable[Concatenate[type[T], Engine, Path, P], T]:
