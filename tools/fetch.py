@@ -7,8 +7,10 @@ $WASMRT_CACHE or ~/.cache/wasmrt, and unpacked there. Versions are pinned, so th
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -35,6 +37,11 @@ CODECS = {
     "jpeg2000": "0.3.0",
 }
 WASURE = ("wasure", "0.9")  # polybench, libsodium, mibench, ostrich as WASI 0.1 commands
+# wheels with a component inside: package, version, its path
+COMPONENTS = {
+    "arcjet": ("arcjet", "1.4.0", "arcjet/_analyze/wasm/arcjet_analyze_js_req.component.wasm"),
+    "python-sandbox": ("hyperlight-sandbox-python-guest", "0.8.0", "python_guest/resources/python-sandbox.wasm"),
+}
 
 
 class FetchError(Exception):
@@ -74,6 +81,66 @@ def fetch_package(name: str, version: str) -> Path:
             if not target.is_dir():
                 raise
     return target
+
+
+def component_path(name: str) -> Path:
+    """One of COMPONENTS."""
+    package, version, path = COMPONENTS[name]
+    found = fetch_package(package, version) / path
+    if not found.is_file():
+        raise FetchError(f"{package} {version} holds no {path}")
+    return found
+
+
+def fetch_node_package(name: str, version: str) -> Path:
+    """The folder of an npm package that was installed with all it depends on, by npm (so its configured registry is honoured)."""
+    top = cache_folder() / "node" / f"{name.replace('/', '+')}-{version}"
+    target = top / "node_modules" / name
+    if target.is_dir():
+        return target
+    if shutil.which("npm") is None:
+        raise FetchError(f"{name} {version} wants npm (Debian: apt-get install npm)")
+    top.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=top.parent) as folder:
+        command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, f"{name}@{version}"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+            raise FetchError(f"cannot install {name} {version} ({last})")
+        try:
+            Path(folder).rename(top)
+        except OSError:
+            if not target.is_dir():
+                raise
+        Path(folder).mkdir(exist_ok=True)  # what the context manager removes
+    return target
+
+
+def fetch_node_file(name: str, version: str, path: str) -> Path:
+    """One file of an npm package, without what that depends on."""
+    target = cache_folder() / "node" / f"{name.replace('/', '+')}-{version}-alone"
+    if not target.is_dir():
+        if shutil.which("npm") is None:
+            raise FetchError(f"{name} {version} wants npm (Debian: apt-get install npm)")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            done = subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, capture_output=True, text=True)
+            archives = list(Path(folder).glob("*.tgz"))
+            if done.returncode != 0 or not archives:
+                last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+                raise FetchError(f"cannot download {name} {version} ({last})")
+            unpacked = Path(folder) / "unpacked"
+            with tarfile.open(archives[0]) as archive:
+                archive.extractall(unpacked, filter="data")
+            try:
+                unpacked.rename(target)
+            except OSError:
+                if not target.is_dir():
+                    raise
+    found = target / "package" / path
+    if not found.is_file():
+        raise FetchError(f"{name} {version} holds no {path}")
+    return found
 
 
 def codec_path(name: str) -> Path:

@@ -492,10 +492,16 @@ def test_bare_variants_pick_by_exact_type_first() -> None:
     for value, case in ((7, 0), (True, 1), (1.5, 2), ("x", 3), (None, 4)):
         words = p.lower_params(value)
         assert words[0] == case and p.lift_params(words) == (value,)
-    with pytest.raises(ValueError, match="value not valid for this variant"):
-        p.lower_params(Variant("a", 7))
+        named = p.lower_params(Variant("abcde"[case], value))  # said by name, as it may be for any variant
+        assert named[0] == case and p.lift_params(named) == (value,)
     with pytest.raises(ValueError, match="value not valid for this variant"):
         p.lower_params([])
+    with pytest.raises(ValueError, match="unknown name 'f', expected one of a, b"):
+        p.lower_params(Variant("f", 7))
+    with pytest.raises(TypeError, match="`e` has no payload"):
+        p.lower_params(Variant("e", 7))
+    with pytest.raises(TypeError, match="expected u32, got str"):
+        p.lower_params(Variant("a", "7"))
     floats = probe(t.ResultType(t.F64(), t.String()))
     assert floats.lower_params(1) == floats.lower_params(1.0)
     never = probe(t.ResultType(t.U32(), t.F32()))

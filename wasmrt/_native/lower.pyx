@@ -548,6 +548,16 @@ cdef uint32_t kind_of(PyObject *value) noexcept:
     return ABI_KIND_BUFFER if is_buffer(value) else ABI_KIND_OTHER
 
 
+cdef int64_t find_tag(AbiCall *call, const AbiNode *node, PyObject *value, PyObject **out_payload) noexcept:
+    """The case that a Variant names; its payload is borrowed."""
+    cdef int64_t index = find_name(call, node, <PyObject *>(<Variant><object>value).tag)
+    out_payload[0] = <PyObject *>(<Variant><object>value).payload
+    if index >= 0 and call.fields[node.first + index].node == ABI_NO_NODE and out_payload[0] != NONE:
+        fail(call, ArgumentTypeError, f"case `{(<Variant><object>value).tag}` has no payload")
+        return -1
+    return index
+
+
 cdef int64_t find_case(AbiCall *call, const AbiNode *node, PyObject *value, PyObject **out_payload) noexcept:
     """Which case a value is, and its payload (borrowed from the value); -1 with an exception."""
     cdef uint32_t bit, i, child
@@ -560,12 +570,7 @@ cdef int64_t find_case(AbiCall *call, const AbiNode *node, PyObject *value, PyOb
         if not is_instance(value, VARIANT_TYPE):
             fail(call, ArgumentTypeError, f"expected Variant for {type_text(<object>call.objects[node.type])}, got {type(<object>value).__name__}")
             return -1
-        out_payload[0] = <PyObject *>(<Variant><object>value).payload
-        index = find_name(call, node, <PyObject *>(<Variant><object>value).tag)
-        if index >= 0 and call.fields[node.first + index].node == ABI_NO_NODE and out_payload[0] != NONE:
-            fail(call, ArgumentTypeError, f"case `{(<Variant><object>value).tag}` has no payload")
-            return -1
-        return index
+        return find_tag(call, node, value, out_payload)
     out_payload[0] = value
     bit = <uint32_t>1 << kind_of(value)
     for i in range(2):
@@ -580,9 +585,8 @@ cdef int64_t find_case(AbiCall *call, const AbiNode *node, PyObject *value, PyOb
             if mask & bit:
                 return index
     if bit == <uint32_t>1 << ABI_KIND_VARIANT:
-        fail(call, ArgumentValueError, f"value not valid for this variant: {type_text(<object>call.objects[node.type])} takes the payload itself, without Variant")
-    else:
-        fail(call, ArgumentValueError, f"value not valid for this variant: {type_text(<object>call.objects[node.type])} has no case for {type(<object>value).__name__}")
+        return find_tag(call, node, value, out_payload)
+    fail(call, ArgumentValueError, f"value not valid for this variant: {type_text(<object>call.objects[node.type])} has no case for {type(<object>value).__name__}")
     return -1
 
 
