@@ -13,6 +13,7 @@ import pytest
 from bench.engines import Contender, contenders
 from bench.interleave import Candidate, Clock, Comparison, interleave
 from bench.programs import code_bytes, codec, core_modules
+from bench.tables import Row, Table
 
 
 def compile_component(contender: Contender, data: bytes, parallel: bool) -> Candidate:
@@ -54,6 +55,18 @@ def compare(rounds: int, seconds: float) -> dict[str, tuple[int, Comparison]]:
             interleave({c.name: compile_component(c, component, True) for c in present}, rounds, 1, seconds),
         ),
     }
+
+
+def tables(rounds: int, seconds: float) -> list[Table]:
+    found = []
+    for title, (size, comparison) in compare(rounds, seconds).items():
+        measure = "wall" if "all cores" in title else "cpu"
+        speed = size / 1e6 / comparison.samples["wasmrt"].median(measure)
+        found.append(Row(f"{title}, {size / 1e6:.2f} MB", comparison, measure, {"wasmrt, MB/s": f"{speed:.1f}"}))
+    columns = {name: name for name in contenders()}
+    faster = {"cranelift": "times faster than Cranelift", "winch": "than Winch"}
+    intro = "From bytes to runnable machine code; CPU time with one thread, wall time with all cores; the size is that of the wasm code sections."
+    return [Table("Compiling", intro, found, columns, faster)]
 
 
 @pytest.mark.smoke

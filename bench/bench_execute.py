@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 
 from bench.engines import Contender, contenders
-from bench.interleave import Candidate, Clock, Comparison, interleave
-from bench.programs import Command, commands
+from bench.interleave import Candidate, Clock, Comparison, geometric_mean, interleave
+from bench.programs import SUITES, Command, commands
+from bench.tables import Row, Table
 from bench.wasi_stub import Exit, Wasi, define
 
 QUICK = ("trisolv", "jacobi-1d", "durbin")
-# short kernels run as often as makes a round this long
+# a program that takes longer is left out of the report
+LONGEST_SECONDS = 3.0
+# short programs run as often as makes a round this long
 ROUND_SECONDS = 0.03
 
 
@@ -66,11 +69,11 @@ class Program:
             raise OutputDiffers(f"expected {self._command.expected!r} in what it prints, got {printed[-200:]!r}")
         return printed, hashlib.sha256(memory).hexdigest()
 
-    def repeats(self) -> int:
-        """How many runs fill ROUND_SECONDS."""
+    def seconds(self) -> float:
+        """Wall time of one run."""
         clock = Clock()
         self.run(clock)
-        return max(1, min(50, round(ROUND_SECONDS / max(clock.wall, 1e-6))))
+        return clock.wall
 
 
 def candidate(program: Program, repeats: int) -> Candidate:
@@ -86,22 +89,47 @@ def compare_one(command: Command, rounds: int, seconds: float) -> Comparison:
     outcomes = {name: program.outcome() for name, program in programs.items()}
     if len(set(outcomes.values())) > 1:
         raise OutputDiffers({name: (printed[-80:], memory[:8]) for name, (printed, memory) in outcomes.items()})
-    repeats = next(iter(programs.values())).repeats()
+    repeats = max(1, min(50, round(ROUND_SECONDS / max(next(iter(programs.values())).seconds(), 1e-6))))
     candidates = {name: candidate(program, repeats) for name, program in programs.items()}
     return interleave(candidates, rounds, 1, seconds).each(repeats)
 
 
 def compare(suite: str, names: list[str], rounds: int, seconds: float) -> dict[str, Comparison | str]:
-    """Program -> times, or why it could not be run. `names`: none are all. `seconds` bounds the rounds of each program."""
+    """Program -> times, or why it could not be run. `names`: none are all but long ones. `seconds` bounds the rounds of each program."""
     result: dict[str, Comparison | str] = {}
     for name, command in commands(suite).items():
         if names and name not in names:
             continue
         try:
+            if not names and Program(contenders()["wasmrt"], command).seconds() > LONGEST_SECONDS:
+                continue
             result[name] = compare_one(command, rounds, seconds)
         except Exception as error:  # one program that fails must not lose the others' results
             result[name] = f"{type(error).__name__}: {error}"
     return result
+
+
+def tables(rounds: int, seconds: float, suites: tuple[str, ...] = SUITES, names: tuple[str, ...] = ()) -> list[Table]:
+    found = []
+    columns = {name: name for name in contenders()}
+    for suite in suites:
+        results = compare(suite, list(names), rounds, seconds)
+        means = []
+        for other in columns:
+            ratios = [
+                1 / result.ratio(other, "wasmrt").median
+                for result in results.values()
+                if isinstance(result, Comparison) and other != "wasmrt"
+            ]
+            if ratios:
+                means.append(f"{geometric_mean(ratios):.3f} of {other}'s")
+        intro = "CPU time of `_start`."
+        if means:
+            intro += f" Geometric mean of wasmrt's run times over {len(results)} programs: {', '.join(means)}."
+        rows = [Row(name, comparison) for name, comparison in results.items()]
+        faster = {"cranelift": "times faster than Cranelift", "winch": "than Winch"}
+        found.append(Table(f"Running {suite}", intro, rows, columns, faster))
+    return found
 
 
 @pytest.mark.network

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from bench.engines import Contender, contenders
-from bench.interleave import Candidate, Clock, Comparison, interleave
+from bench.interleave import Comparison, interleave, repeat
+from bench.limits.measure import CANDIDATES, PEER, rows
+from bench.tables import Row, Table
 
 SMALL = """(component
   (import "log" (func $log (param "text" string)))
@@ -70,20 +72,27 @@ def prepare(contender: Contender, engine: Any = None) -> Callable[[], object]:
     return run
 
 
-def repeat(call: Callable[[], object], times: int) -> Candidate:
-    def run(clock: Clock) -> None:
-        rounds = range(times)
-        with clock:
-            for _ in rounds:
-                call()
-
-    return run
-
-
 def compare(rounds: int, seconds: float) -> Comparison:
     present = {name: contender for name, contender in contenders().items() if name != "winch"}
     candidates = {name: repeat(prepare(contender), INSTANCES) for name, contender in present.items()}
     return interleave(candidates, rounds, 1, seconds).each(INSTANCES)
+
+
+def tables(rounds: int, seconds: float) -> list[Table]:
+    columns = {"wasmrt": "wasmrt", "cranelift": "wasmtime-py"}
+    made = [Row("new store, instantiate, drop", compare(rounds, seconds))]
+    return [
+        Table(
+            "Instances", "CPU time of one instance in a store of its own.", made, columns, {"cranelift": "times faster"}
+        ),
+        Table(
+            "Look-ups and stores",
+            "CPU time of one operation.",
+            rows(("instance",), rounds, seconds),
+            CANDIDATES,
+            {PEER: "times faster"},
+        ),
+    ]
 
 
 @pytest.mark.smoke
@@ -95,4 +104,6 @@ def test_instantiate(benchmark: Any, name: str) -> None:
 if __name__ == "__main__":
     comparison = compare(31, 30)
     for name, samples in comparison.samples.items():
-        print(f"{name:12} {samples.median() * 1e6:8.2f} us {samples.minimum() * 1e6:8.2f} us  {comparison.ratio(name, 'cranelift')}")
+        print(
+            f"{name:12} {samples.median() * 1e6:8.2f} us {samples.minimum() * 1e6:8.2f} us  {comparison.ratio(name, 'cranelift')}"
+        )

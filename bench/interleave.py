@@ -159,5 +159,17 @@ def interleave(
     return Comparison(samples, len(gauges), len(gauges) - len(quiet))
 
 
+def repeat(call: Callable[[], object], times: int) -> Candidate:
+    """Times `times` calls in a row; `Comparison.each(times)` then gives one."""
+
+    def run(clock: Clock) -> None:
+        rounds = range(times)
+        with clock:
+            for _ in rounds:
+                call()
+
+    return run
+
+
 def geometric_mean(values: list[float]) -> float:
     return statistics.geometric_mean(values)

@@ -40,9 +40,7 @@ def commands(suite: str) -> dict[str, Command]:
             stdin = folder / words[words.index("<") + 1].removeprefix("{path}/")
             words = words[: words.index("<")]
         arguments = tuple(word.replace("{path}/", "/") for word in words)
-        found[item["name"]] = Command(
-            folder / item["path"], arguments, stdin, folder, item.get("output-validator", "")
-        )
+        found[item["name"]] = Command(folder / item["path"], arguments, stdin, folder, item.get("output-validator", ""))
     return found
 
 

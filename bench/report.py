@@ -1,31 +1,57 @@
-"""`make bench`: runs the comparisons, writes bench/results/<name>.json and .md, and prints the tables.
+"""`make bench`: runs the groups of benchmarks, writes JSON, Markdown and plots to bench/results, and prints the tables.
 
-    python -m bench.report                                everything
-    python -m bench.report --only compile --rounds 15
-    python -m bench.report --only execute --kernel gemm --kernel lu
+python -m bench.report                                            everything; half an hour on a quiet machine
+python -m bench.report --group calls --group data --rounds 15
+python -m bench.report --group execute --suite polybench --program gemm
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import platform
+import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bench import bench_calls, bench_compile, bench_execute
-from bench.engines import contenders
-from bench.interleave import Comparison, geometric_mean
+from bench import (
+    bench_calls,
+    bench_compile,
+    bench_data,
+    bench_execute,
+    bench_host,
+    bench_instantiate,
+    bench_load,
+    bench_memory,
+    bench_threads,
+    plots,
+)
+from bench.programs import SUITES
+from bench.tables import Table
 from tools.fetch import FetchError
 
 RESULTS = Path(__file__).resolve().parent / "results"
+GROUPS: dict[str, Callable[[int, float], list[Table]]] = {
+    "calls": bench_calls.tables,
+    "data": bench_data.tables,
+    "host": bench_host.tables,
+    "instantiate": bench_instantiate.tables,
+    "load": bench_load.tables,
+    "compile": bench_compile.tables,
+    "execute": bench_execute.tables,
+    "memory": bench_memory.tables,
+    "threads": bench_threads.tables,
+}
 
 
 def machine() -> dict[str, str]:
+    """What the figures depend on, beside the code that is measured."""
     model = next(
         (line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown"
     )
@@ -35,98 +61,77 @@ def machine() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=RESULTS.parent, capture_output=True, text=True
+    )
+    found["commit"] = described.stdout.strip() or "unknown"
+    found["date"] = datetime.date.today().isoformat()
     return found
 
 
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    return [_row(head), _row(["---"] + ["---:"] * (len(head) - 1)), *map(_row, rows), ""]
-
-
-def compile_report(rounds: int, seconds: float) -> tuple[dict[str, Any], list[str]]:
-    data: dict[str, Any] = {}
-    text = ["## Compiling", "", "MB of wasm code section a second; the best of all rounds in brackets.", ""]
-    for title, (size, comparison) in bench_compile.compare(rounds, seconds).items():
-        measure = "wall" if "all cores" in title else "cpu"
-        rows = []
-        for name, samples in comparison.samples.items():
-            speed, best = (size / 1e6 / value for value in (samples.median(measure), samples.minimum(measure)))
-            ratio = str(comparison.ratio("cranelift", name, measure)) if "cranelift" in comparison.samples else ""
-            rows.append([name, f"{speed:.2f} ({best:.2f})", f"{samples.median(measure) * 1e3:.0f}", ratio])
-        data[title] = {"code_bytes": size, "measure": measure, **comparison.as_json()}
-        text += [f"### {title} ({size / 1e6:.2f} MB of code, {measure} time)", ""]
-        text += _table(["engine", "MB/s", "ms", "times Cranelift's throughput"], rows)
-    return data, text
-
-
-def execute_report(kernels: list[str], rounds: int, seconds: float) -> tuple[dict[str, Any], list[str]]:
-    results = bench_execute.compare(kernels, rounds, seconds)
-    names = list(contenders())
-    good = {name: value for name, value in results.items() if isinstance(value, Comparison)}
-    wanted = [("wasmrt", "cranelift"), ("wasmrt", "winch"), ("winch", "cranelift")]
-    pairs = [pair for pair in wanted if set(pair) <= set(names)]
-    rows = []
-    ratios: dict[tuple[str, str], list[float]] = {pair: [] for pair in pairs}
-    for kernel, comparison in good.items():
-        cells = [f"{comparison.samples[name].median() * 1e3:.1f}" for name in names]
-        for pair in pairs:
-            ratio = comparison.ratio(*pair)
-            ratios[pair].append(ratio.median)
-            cells.append(str(ratio))
-        rows.append([kernel, *cells])
-    means = {f"{a}/{b}": geometric_mean(values) for (a, b), values in ratios.items() if values}
-    rows.append(["**geometric mean**", *["" for _ in names], *[f"**{mean:.3f}**" for mean in means.values()]])
-    text = ["## Running polybench", "", "Milliseconds of CPU time of `_start`, and ratios of run times (smaller is faster).", ""]
-    text += _table(["kernel", *names, *[f"{a}/{b}" for a, b in pairs]], rows)
-    failed = {name: value for name, value in results.items() if isinstance(value, str)}
-    text += [f"* {name} failed: {reason}" for name, reason in failed.items()] + ([""] if failed else [])
-    data = {name: comparison.as_json() for name, comparison in good.items()}
-    return {"kernels": data, "geometric_means": means, "failed": failed}, text
-
-
-def calls_report(rounds: int, seconds: float) -> tuple[dict[str, Any], list[str]]:
-    results = bench_calls.compare(rounds, seconds)
-    good = {title: value for title, value in results.items() if isinstance(value, Comparison)}
-    failed = {title: value for title, value in results.items() if isinstance(value, str)}
-    names = list(dict.fromkeys(name for comparison in good.values() for name in comparison.samples))
-    rows = [
-        [title, *[f"{comparison.samples[name].median() * 1e6:.3g}" for name in names]]
-        for title, comparison in good.items()
-    ]
-    text = ["## Calling", "", "Microseconds of CPU time of one call.", "", *_table(["call", *names], rows)]
-    text += [f"* {title} failed: {reason}" for title, reason in failed.items()] + ([""] if failed else [])
-    return {"calls": {title: comparison.as_json() for title, comparison in good.items()}, "failed": failed}, text
+def load_data(path: Path) -> dict[str, Any]:
+    """What is there, so that groups measured one by one end in one file."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {"groups": {}}
+    return found if isinstance(found.get("groups"), dict) else {"groups": {}}
 
 
 @click.command(help=__doc__)
-@click.option("--only", type=click.Choice(["compile", "execute", "calls"]), multiple=True)
-@click.option("--kernel", "kernels", multiple=True)
-@click.option("--rounds", default=7, show_default=True)
-@click.option("--seconds", default=20.0, show_default=True, help="about how long for each comparison")
+@click.option(
+    "--group", "groups", type=click.Choice(list(GROUPS)), multiple=True, help="only these; the others' results stay"
+)
+@click.option("--suite", "suites", type=click.Choice(SUITES), multiple=True, help="of the group execute")
+@click.option("--program", "programs", multiple=True, help="of the group execute")
+@click.option("--rounds", default=9, show_default=True)
+@click.option("--seconds", default=4.0, show_default=True, help="about how long for the rounds of each comparison")
 @click.option("--name", default="latest", show_default=True, help="of the files written to bench/results")
-def main(only: tuple[str, ...], kernels: tuple[str, ...], rounds: int, seconds: float, name: str) -> None:
+def main(
+    groups: tuple[str, ...], suites: tuple[str, ...], programs: tuple[str, ...], rounds: int, seconds: float, name: str
+) -> None:
     facts = machine()
-    data: dict[str, Any] = {"machine": facts}
-    text = ["# Benchmark results", "", ", ".join(f"{key} {value}" for key, value in facts.items()) + ".", ""]
-    try:
-        if not only or "compile" in only:
-            data["compile"], lines = compile_report(rounds, seconds)
-            text += lines
-        if not only or "execute" in only:
-            data["execute"], lines = execute_report(list(kernels), rounds, seconds)
-            text += lines
-        if not only or "calls" in only:
-            data["calls"], lines = calls_report(rounds, seconds)
-            text += lines
-    except FetchError as error:
-        sys.exit(str(error))
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n")
-    (RESULTS / f"{name}.md").write_text("\n".join(text).rstrip() + "\n")
-    print("\n".join(text))
+    data = load_data(RESULTS / f"{name}.json")
+    for group in groups or GROUPS:
+        try:
+            if group == "execute":
+                tables = bench_execute.tables(rounds, seconds, suites or SUITES, programs)
+            else:
+                tables = GROUPS[group](rounds, seconds)
+        except FetchError as error:
+            sys.exit(str(error))
+        lines = [line for table in tables for line in table.markdown()]
+        print("\n".join(lines), flush=True)
+        data["groups"][group] = {
+            "machine": facts,
+            "tables": {table.title: table.as_json() for table in tables},
+            "markdown": lines,
+        }
+        (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n")
+    (RESULTS / f"{name}.md").write_text(markdown(data, name))
+    plots.draw(data, RESULTS / name)
+
+
+def markdown(data: dict[str, Any], name: str) -> str:
+    """The whole page, from the JSON alone."""
+    text = [
+        "# Benchmark results",
+        "",
+        "Candidates take turns in rounds; times are medians, ratios the median over rounds of the ratio within a round, with the range of the",
+        "middle half. Written by `make bench` (`python -m bench.report`).",
+        "",
+    ]
+    for group in GROUPS:
+        if group not in data["groups"]:
+            continue
+        found = data["groups"][group]
+        facts = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
+        text += [f"## {group.capitalize()}", "", f"{facts}.", ""]
+        if (RESULTS / name / f"{group}.svg").exists() or group in plots.drawn(data):
+            text += [f"![{group}]({name}/{group}.svg)", ""]
+        text += found["markdown"]
+    return "\n".join(text).rstrip() + "\n"
 
 
 if __name__ == "__main__":

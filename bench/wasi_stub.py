@@ -97,7 +97,17 @@ class Wasi:
         return 0
 
     def path_open(
-        self, memory: _View, fd: int, _look: int, path: int, length: int, _open: int, _rights: int, _inherited: int, _flags: int, out: int
+        self,
+        memory: _View,
+        fd: int,
+        _look: int,
+        path: int,
+        length: int,
+        _open: int,
+        _rights: int,
+        _inherited: int,
+        _flags: int,
+        out: int,
     ) -> int:
         if fd != ROOT or self.folder is None:
             return BADF
@@ -203,5 +213,7 @@ def define(package: Any, linker: Any, wasi: Wasi) -> None:
 
     for name, signature in SIGNATURES.items():
         parameters, _, results = signature.partition(":")
-        function_type = package.FuncType([types[letter] for letter in parameters], [types[letter] for letter in results])
+        function_type = package.FuncType(
+            [types[letter] for letter in parameters], [types[letter] for letter in results]
+        )
         linker.define_func(MODULE, name, function_type, host(getattr(wasi, name)), access_caller=True)

@@ -11,31 +11,25 @@ import sys
 import click
 
 from bench.interleave import Comparison
+from bench.tables import OURS, duration
 
 from .cases import Case, cases
 from .cases import peer as peer_guests
-from .measure import goal, measure
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
+from .measure import PEER, goal, measure
 
 
 def row_of(case: Case, comparison: Comparison) -> tuple[list[str], bool]:
     """The cells of a row, and whether its least was reached."""
     found = {name: samples.median() for name, samples in comparison.samples.items()}
-    cells = [case.title, _duration(found["ours"]), _duration(found["dropin"]) if "dropin" in found else ""]
+    cells = [case.title, duration(found[OURS]), duration(found["dropin"]) if "dropin" in found else ""]
     fits = True
     if "floor" in found:
-        cells += [_duration(found["floor"]), f"{found['ours'] / goal(case, comparison):.2f}"]
+        cells += [duration(found["floor"]), f"{found[OURS] / goal(case, comparison):.2f}"]
     else:
         cells += ["", ""]
-    if "peer" in found:
-        ratio = comparison.ratio("peer", "ours").median
-        cells += [_duration(found["peer"]), f"{ratio:,.0f}"]
+    if PEER in found:
+        ratio = comparison.ratio(PEER, OURS).median
+        cells += [duration(found[PEER]), f"{ratio:,.0f}"]
         fits = case.least is None or ratio >= case.least
     else:
         cells += ["", ""]
