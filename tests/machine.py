@@ -9,6 +9,13 @@ from wasmrt import Config, Engine
 from wasmrt._native import core
 from wasmrt._native.wasm import CoreModule
 from wasmrt.spec._gen import cpu_features, sections, traps
+from wasmrt.spec.features import SWITCHES
+
+
+def everything() -> Config:
+    """All of the component model on."""
+    return Config(**{name: True for name, _, _ in SWITCHES.values()})
+
 
 _CPU_BITS = {row.name: 1 << bit for bit, row in enumerate(cpu_features.X64_CPU_FEATURE)}
 _SECTIONS = {row.name: number for number, row in enumerate(sections.SECTION)}

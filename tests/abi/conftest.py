@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests import machine
 from wasmrt import Engine, Store
 from wasmrt.component import Component, Linker
 
@@ -32,7 +33,7 @@ MEM = '(memory (core memory $libc "mem")) (realloc (core func $libc "realloc"))'
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
-    return Engine()
+    return Engine(machine.everything())
 
 
 @pytest.fixture

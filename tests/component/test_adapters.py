@@ -19,6 +19,7 @@ pytest.importorskip("wasmrt._native.component")
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests import machine
 from tests.abi import oracle
 from tests.abi.strategies import types, values
 from tests.abi.test_plans import to_python
@@ -152,7 +153,7 @@ def chain(params: list[Any], result: Any, encodings: tuple[str, ...]) -> str:
     return f"(component {' '.join(text)})"
 
 
-ENGINE = Engine()
+ENGINE = Engine(machine.everything())
 
 
 def link(text: str, **imports: Callable[..., Any]) -> Any:

@@ -43,7 +43,7 @@ EVERYTHING = """
 
 @pytest.fixture(scope="module")
 def engine() -> wasmrt.Engine:
-    return wasmrt.Engine()
+    return wasmrt.Engine(wasmrt.Config(wasm_component_model_implements=True))
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,8 @@ FEATURES: dict[str, tuple[str, ...]] = {
     "core/text-annotations": ("exceptions",),
     "component/linking": ("exceptions",),
 }
+# what the scripts of components use and engines have off
+COMPONENT = ("error_context", "threading", "fixed_length_lists", "map", "implements", "memory64")
 # written against 1.0 and threads: what is refused there has become valid
 WITHOUT: dict[str, tuple[str, ...]] = {"core/threads": ("reference_types", "multi_memory")}
 
@@ -46,6 +48,9 @@ def config(group: str) -> Config:
     made = Config()
     for name in FEATURES.get(group, ()):
         setattr(made, f"wasm_{name}", True)
+    if group.startswith("component/"):
+        for name in COMPONENT:
+            setattr(made, f"wasm_component_model_{name}", True)
     for name in WITHOUT.get(group, ()):
         setattr(made, f"wasm_{name}", False)
     return made

@@ -15,7 +15,7 @@ from wasmrt._native import core, wasm
 from wasmrt.artifact import info as artifact
 from wasmrt.errors import ArgumentTypeError, ArtifactError, WasmError
 from wasmrt.spec import types as spec
-from wasmrt.spec.features import Features
+from wasmrt.spec.features import SWITCHES, Features
 from wasmrt.translate import info
 from wasmrt.translate.type_table import ComponentTypes
 
@@ -352,7 +352,7 @@ def wit_of(source: Any) -> str:
 
 def features_of(engine: Engine) -> Features:
     config = engine.config
-    return Features(map=config.wasm_component_model_map, implements=config.wasm_component_model_implements)
+    return Features(**{field: getattr(config, name) for field, (name, _, _) in SWITCHES.items()})
 
 
 def check_artifacts(artifacts: artifact.ComponentArtifacts, code: core.CodeMemory) -> None:

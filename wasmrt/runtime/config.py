@@ -10,6 +10,7 @@ from typing import Any
 
 from wasmrt.errors import ArgumentTypeError, ArgumentValueError, WasmError
 from wasmrt.spec._gen import features
+from wasmrt.spec.features import SWITCHES
 
 from .cache import cache_config
 from .pickling import restore_config
@@ -34,8 +35,7 @@ OPTIONS: dict[str, tuple[type, Any, str]] = {
     ),
     "portable": (bool, False, "use only the CPU features of x86-64-v2, so that artifacts run on other machines"),
     "wasm_component_model": (bool, True, "components at all"),
-    "wasm_component_model_map": (bool, True, "map<K, V> types"),
-    "wasm_component_model_implements": (bool, True, "(implements ...) on imports and exports"),
+    **{name: (bool, default, meaning) for name, default, meaning in SWITCHES.values()},
     "cache": (object, None, "keep what is compiled in a folder: True, its path, or a CacheConfig"),
     "shared_memory": (bool, False, "shared memories can be made by the host"),
     "gil": (str, None, "of calls: None lets go of the GIL after about a millisecond in guest code, 'hold' never, 'release' at once"),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from wasmrt.spec import types as spec
-from wasmrt.spec.names import parse_name
+from wasmrt.spec.names import parse_import_name, parse_name
 
 from .annotations import problem
 from .component_instance import ComponentExports, ComponentInstance, ReexportedFunc
@@ -139,7 +139,7 @@ def _class(obj: Any, name: str) -> Any:
 
 
 def _function(obj: Any, name: str, ty: spec.FuncType) -> Callable[..., Any] | None:
-    parsed = parse_name(name)
+    parsed = parse_import_name(name)
     if parsed.kind in ("label", "interface") or (isinstance(obj, Mapping) and name in obj):
         function = _find(obj, name)
     else:

@@ -1,6 +1,7 @@
 """Names of imports, exports and labels: their grammar, strong uniqueness and versions.
 
-From the component model's Explainer, "Import and Export Definitions" and "Name Uniqueness". Versions are those of
+From the component model's Explainer, "Import and Export Definitions" and "Name Uniqueness". Dependency names (`url=<...>` and its kin) were in it until
+July 2026, and imports of components made before have them. Versions are those of
 Semantic Versioning 2.0; `semver_key` is how linkers match compatible ones.
 """
 
@@ -10,11 +11,13 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-NameKind = Literal["label", "constructor", "method", "static", "interface"]
+NameKind = Literal["label", "constructor", "method", "static", "interface", "dependency"]
 
 _LABEL = re.compile(r"(?:[a-z][0-9a-z]*|[A-Z][0-9A-Z]*)(?:-(?:[0-9a-z]+|[0-9A-Z]+))*", re.ASCII)
 _WORDS = re.compile(r"[a-z][0-9a-z]*(?:-[0-9a-z]+)*", re.ASCII)
 _NUMBER = re.compile(r"0|[1-9][0-9]*", re.ASCII)
+_HASH = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/]+={0,2}(?:\?[!-~]*)?", re.ASCII)
+_DEPENDENCY = re.compile(r"(url|integrity|locked-dep|unlocked-dep)=<")
 _IDENTIFIERS = re.compile(r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*", re.ASCII)
 
 
@@ -78,6 +81,78 @@ def parse_name(name: str) -> ParsedName:
     if not is_label(name):
         raise NameError_(f"`{name}` is not in kebab case")
     return ParsedName("label", name.lower(), name)
+
+
+def is_dependency_name(name: str) -> bool:
+    """Whether it begins as a dependency name does; `parse_import_name` says whether it is one."""
+    return _DEPENDENCY.match(name) is not None
+
+
+def parse_import_name(name: str) -> ParsedName:
+    """As `parse_name`, with the names that only imports may have: `url=<...>`, `integrity=<...>`, `locked-dep=<...>`, `unlocked-dep=<...>`."""
+    match = _DEPENDENCY.match(name)
+    if match is None:
+        return parse_name(name)
+    kind = match.group(1)
+    # the versions of a range are compared by `>=` and `<`
+    inside, close, rest = name[match.end() :].partition(">") if kind != "unlocked-dep" else _range(name, match.end())
+    if not close:
+        raise NameError_(f"failed to find `>` in `{name}`")
+    if "<" in inside and kind != "unlocked-dep":
+        raise NameError_(f"`{kind}=<...>` cannot contain `<` in `{name}`")
+    if kind == "integrity":
+        _integrity(inside, name)
+    elif kind != "url":
+        _package(inside, kind == "unlocked-dep", name)
+    if rest and kind in ("url", "locked-dep"):
+        if not (rest.startswith(",integrity=<") and rest.endswith(">")):
+            raise NameError_(f"expected `,integrity=<...>` at `{rest}` in `{name}`")
+        _integrity(rest[len(",integrity=<") : -1], name)
+    elif rest:
+        raise NameError_(f"trailing characters found: `{rest}` in `{name}`")
+    return ParsedName("dependency", name)
+
+
+def _range(name: str, start: int) -> tuple[str, str, str]:
+    """As `partition`, at the bracket behind the range's brace."""
+    brace = name.find("}", start)
+    end = name.find(">", max(brace, start))
+    return (name[start:], "", "") if end < 0 else (name[start:end], ">", name[end + 1 :])
+
+
+def _integrity(text: str, name: str) -> None:
+    """The metadata of W3C's Subresource Integrity: hashes, with options, between spaces."""
+    hashes = text.split()
+    if not hashes:
+        raise NameError_(f"integrity hash cannot be empty in `{name}`")
+    for one in hashes:
+        if not _HASH.fullmatch(one):
+            raise NameError_(f"`{one}` is not a sha256, sha384 or sha512 hash in base64 in `{name}`")
+
+
+def _package(text: str, is_query: bool, name: str) -> None:
+    """`ns:pkg`, with a version, or with a range of versions for a query."""
+    path, at, version = text.partition("@")
+    namespace, colon, rest = path.partition(":")
+    package, *projections = rest.split("/")
+    if not colon or not _WORDS.fullmatch(namespace) or not _WORDS.fullmatch(package):
+        raise NameError_(f"`{path}` is not a package name in kebab case (lowercase) in `{name}`")
+    for projection in projections:
+        _label(projection)
+    if not at or (is_query and version == "*"):
+        return
+    if not is_query:
+        parse_semver(version)
+        return
+    if not (version.startswith("{") and version.endswith("}")):
+        raise NameError_(f"expected `*` or a range in braces after `@` in `{name}`")
+    low, space, high = version[1:-1].partition(" ")
+    bounds = [low, high] if space else [low]
+    wanted = [">=", "<"] if space else [">=" if low.startswith(">=") else "<"]
+    for bound, operator in zip(bounds, wanted, strict=True):
+        if not bound.startswith(operator):
+            raise NameError_(f"expected `{operator}` and a version at `{bound}` in `{name}`")
+        parse_semver(bound[len(operator) :])
 
 
 def _interface(name: str) -> ParsedName:

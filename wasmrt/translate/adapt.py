@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wasmrt.spec import types as t
+from wasmrt.spec.features import SWITCHES
 
 from . import info as i
 from .adapter_code import Adapter, AdapterModule
@@ -62,15 +63,15 @@ class Adapters:
         self._waiting: list[PendingAdapter] = []
         self._known: dict[Adapter, PendingAdapter] = {}
 
-    def unsupported(self, ty: t.FuncType, lower: i.CanonicalOptions, lift: i.CanonicalOptions) -> str | None:
-        """What of a call cannot be adapted yet."""
-        if lower.async_ or lift.async_ or ty.async_:
-            return "an async function"
-        if lower.memory_64 or lift.memory_64:
-            return "a 64-bit memory"
+    def unsupported(self, ty: t.FuncType, async_: bool, memory_64: bool) -> str | None:
+        """What of lifting or lowering a function of this type, with the option `async` or not, cannot be run yet."""
+        if async_ or ty.async_:
+            return f"an async function (Config.{SWITCHES['async_'][0]} admits it)"
+        if memory_64:
+            return f"with a 64-bit memory (Config.{SWITCHES['memory64'][0]} admits it)"
         values = [part for _, part in ty.params] + ([] if ty.result is None else [ty.result])
         if any(map(self._facts.asynchronous, values)):
-            return "a stream, future or error context"
+            return f"a function of streams, futures or error contexts (Config.{SWITCHES['async_'][0]} admits it)"
         return None
 
     def add(self, adapter: Adapter) -> PendingAdapter:

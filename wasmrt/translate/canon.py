@@ -57,7 +57,7 @@ _SIGNATURES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 class _Options:
     """Options that were checked one by one; `require_*` check that a definition has those it needs."""
 
-    def __init__(self, scope: Scope, options: r.CanonOptions) -> None:
+    def __init__(self, v: TypeValidator, scope: Scope, options: r.CanonOptions) -> None:
         self.scope = scope
         self.given = options
         self.pointer = _I32
@@ -67,6 +67,7 @@ class _Options:
             if memory.shared:
                 raise scope.invalid("canonical option `memory` cannot be a shared memory", at)
             if memory.is_64:
+                v.need("memory64", "a 64-bit memory in canonical options", scope, at)
                 self.pointer = _I64
         if options.realloc is not None:
             realloc = scope.get(scope.core_funcs, options.realloc, "function", at)
@@ -110,10 +111,10 @@ class _Options:
 def lift(v: TypeValidator, scope: Scope, d: r.CanonLift) -> LocalLift:
     core = scope.get(scope.core_funcs, d.func, "function", d.offset)
     func = scope.func_type(d.type, d.offset)
-    options = _Options(scope, d.options)
+    options = _Options(v, scope, d.options)
     given = d.options
     if given.async_:
-        v.need(v.features.async_, "an async lift", scope, d.offset)
+        v.need("async_", "an async lift", scope, d.offset)
         if not func.val.async_:
             raise scope.invalid("the `async` canonical option requires an async function type", d.offset)
         options.forbid("async lifts", "post_return")
@@ -139,11 +140,11 @@ def lift(v: TypeValidator, scope: Scope, d: r.CanonLift) -> LocalLift:
 
 def lower(v: TypeValidator, scope: Scope, d: r.CanonLower) -> LocalLower:
     func = scope.get(scope.funcs, d.func, "function", d.offset)
-    options = _Options(scope, d.options)
+    options = _Options(v, scope, d.options)
     given = d.options
     options.forbid("lowerings", "post_return", "callback")
     if given.async_:
-        v.need(v.features.async_, "an async lowering", scope, d.offset)
+        v.need("async_", "an async lowering", scope, d.offset)
         if not func.val.async_:
             raise scope.invalid("the `async` canonical option requires an async function type", d.offset)
     flattener = Flattener(options.pointer)
@@ -186,17 +187,18 @@ def builtin(v: TypeValidator, scope: Scope, d: r.CanonBuiltin) -> LocalResourceB
         local = _resource(scope, d)
         scope.core_funcs.append(local.core_type)
         return local
-    f = v.features
-    area = d.name.partition(".")[0]
-    if area == "error-context":
-        v.need(f.error_context, d.name, scope, d.offset)
-    elif area == "thread" and d.name != "thread.yield":
-        v.need(f.threading, d.name, scope, d.offset)
-    else:
-        v.need(f.async_, d.name, scope, d.offset)
+    v.need(feature_of(d.name), d.name, scope, d.offset)
     core = _signature(v, scope, d)
     scope.core_funcs.append(core)
     return LocalBuiltin(d.offset, d.name, core)
+
+
+def feature_of(name: str) -> str:
+    """The field of Features that a built-in needs."""
+    area = name.partition(".")[0]
+    if area == "error-context":
+        return "error_context"
+    return "threading" if area == "thread" and name != "thread.yield" else "async_"
 
 
 def _resource(scope: Scope, d: r.CanonBuiltin) -> LocalResourceBuiltin:
@@ -217,7 +219,7 @@ def _signature(v: TypeValidator, scope: Scope, d: r.CanonBuiltin) -> CoreFuncTyp
     area, _, verb = d.name.partition(".")
     if area in ("stream", "future"):
         _stream(v, scope, d, area, verb)
-    options = None if d.options is None else _Options(scope, d.options)
+    options = None if d.options is None else _Options(v, scope, d.options)
     match d.name:
         case "task.return":
             assert options is not None
@@ -261,7 +263,7 @@ def _stream(v: TypeValidator, scope: Scope, d: r.CanonBuiltin, area: str, verb: 
         raise scope.invalid(f"`{d.name}` requires a {area} type, found {node.val}", d.offset)
     if d.options is None:
         return
-    options = _Options(scope, d.options)
+    options = _Options(v, scope, d.options)
     options.forbid(f"`{d.name}`", "post_return", "callback")
     payload = node.parts[0]
     if isinstance(payload, ValueNode):

@@ -7,8 +7,8 @@ from collections.abc import Set as AbstractSet
 
 from wasmrt.binary.records import ExternName, Sort
 from wasmrt.spec import types as t
-from wasmrt.spec.features import Features
-from wasmrt.spec.names import NameError_, ParsedName, parse_name, parse_semver
+from wasmrt.spec.features import Features, off
+from wasmrt.spec.names import NameError_, ParsedName, is_dependency_name, parse_import_name, parse_name, parse_semver
 
 from .scope import Names, Scope
 from .type_nodes import FuncNode, InstanceNode, Item, ResourceNode, TypeNode, ValueNode
@@ -18,8 +18,10 @@ def check_extern_name(
     scope: Scope, names: Names, name: ExternName, item: Item, what: str, features: Features
 ) -> ParsedName:
     """Grammar, attributes, uniqueness and annotations of one name; adds it to `names`. `what` is import or export."""
+    if is_dependency_name(name.name) and what == "import" and not features.dependency_names:
+        raise scope.invalid(f"import name `{name.name}` is not a valid extern name: {off('dependency_names', 'this kind of name')}", name.offset)
     try:
-        parsed = parse_name(name.name)
+        parsed = parse_import_name(name.name) if what == "import" else parse_name(name.name)
     except NameError_ as e:
         raise scope.invalid(f"{what} name `{name.name}` is not a valid extern name: {e}", name.offset) from None
     _check_attributes(scope, name, parsed, item, features)
@@ -33,9 +35,11 @@ def check_extern_name(
 
 
 def _check_attributes(scope: Scope, name: ExternName, parsed: ParsedName, item: Item, features: Features) -> None:
+    if not features.implements:
+        for given, attribute in ((name.implements, "implements"), (name.external_id, "external-id"), (name.version_suffix, "versionsuffix")):
+            if given is not None:
+                raise scope.invalid(off("implements", f"`{attribute}`"), name.offset)
     if name.implements is not None:
-        if not features.implements:
-            raise scope.invalid("`implements` is not enabled in this engine's config", name.offset)
         if item.sort is not Sort.INSTANCE:
             raise scope.invalid(f"only instances can have an `implements`, found a {item.sort.value}", name.offset)
         if parsed.kind != "label":

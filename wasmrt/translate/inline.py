@@ -18,12 +18,14 @@ from wasmrt.errors import LimitError, UnsupportedError
 from wasmrt.spec import limits
 from wasmrt.spec import types as t
 from wasmrt.spec.core_types import CoreFuncType, GlobalType, MemoryType, TableType, TagType
+from wasmrt.spec.features import SWITCHES
 from wasmrt.spec.types import AbstractResource, ResourceIndex, substitute_resources
 
 from . import dfg as l
 from . import info as i
 from .adapt import Adapters, PendingAdapter
 from .adapter_code import Adapter, Side
+from .canon import feature_of
 from .translation import StaticModule, Translation
 from .type_nodes import FuncNode, InstanceNode, Item, Items, ResourceNode, public_item, public_items
 from .type_table import AnyType, ComponentTypes
@@ -158,11 +160,14 @@ class _Instance:
 
 @dataclass(slots=True, frozen=True)
 class _Unsupported:
-    """A core function that nothing implements yet: an error once something uses it."""
+    """A function that cannot be run yet: an error once something uses it."""
 
     message: str
     offset: int
     path: str
+
+    def error(self) -> UnsupportedError:
+        return UnsupportedError(self.message, offset=self.offset, path=self.path)
 
 
 _Core = i.CoreDef | PendingAdapter | _Unsupported
@@ -317,6 +322,10 @@ class Inliner:
             case l.LocalResource():
                 self._resource(local, instance)
             case l.LocalLift():
+                reason = self._adapters.unsupported(local.type.val, local.options.async_, local.memory_64)
+                if reason:
+                    instance.funcs.append(_Unsupported(f"lifting {reason}", local.offset, instance.path))
+                    return
                 func = self._core(instance.core_funcs[local.func])
                 options = self._canonical_options(local.options, local.core_type, local.memory_64, instance)
                 instance.funcs.append(_Lifted(func, options, instance, local.type))
@@ -327,7 +336,7 @@ class Inliner:
                 trampoline = _RESOURCE_BUILTINS[local.name](instance.index, resource, local.core_type)
                 instance.core_funcs.append(self._trampoline(trampoline))
             case l.LocalBuiltin():
-                message = f"the canonical built-in `{local.name}`"
+                message = f"the canonical built-in `{local.name}` (Config.{SWITCHES[feature_of(local.name)][0]} admits it)"
                 instance.core_funcs.append(_Unsupported(message, local.offset, instance.path))
             case l.LocalExport():
                 for ours, theirs in local.renamed.items():
@@ -343,7 +352,7 @@ class Inliner:
     def _core(self, value: _Core) -> i.CoreDef:
         """What a core item is at run time. Adapters become core modules when the first one that waits is wanted."""
         if isinstance(value, _Unsupported):
-            raise UnsupportedError(value.message, offset=value.offset, path=value.path)
+            raise value.error()
         if isinstance(value, PendingAdapter):
             if value.definition is None:
                 self._instantiate_adapters()
@@ -447,10 +456,13 @@ class Inliner:
 
     def _lower(self, local: l.LocalLower, instance: _Instance) -> _Core:
         func = instance.funcs[local.func]
+        if isinstance(func, _Unsupported):
+            return func
+        reason = self._adapters.unsupported(local.type.val, local.options.async_, local.memory_64)
+        if reason:
+            return _Unsupported(f"lowering {reason}", local.offset, instance.path)
         if isinstance(func, _Lifted):
             return self._adapter(local, func, instance)
-        if local.options.async_:
-            return _Unsupported("an async lowering", local.offset, instance.path)
         options = self._canonical_options(local.options, local.core_type, local.memory_64, instance)
         index = i.LoweredIndex(self.num_lowerings)
         self.num_lowerings += 1
@@ -458,14 +470,11 @@ class Inliner:
         self.initializers.append(i.LowerImport(index, self._runtime_import(func)))
         return self._trampoline(i.TrampolineLowerImport(index, local.core_type, ty, options))
 
-    def _adapter(self, local: l.LocalLower, func: _Lifted, instance: _Instance) -> PendingAdapter | _Unsupported:
+    def _adapter(self, local: l.LocalLower, func: _Lifted, instance: _Instance) -> PendingAdapter:
         """A call of what another component lifts (or this one: such a call traps)."""
         options = self.options[self._canonical_options(local.options, local.core_type, local.memory_64, instance)]
         callee_options = self.options[func.options]
         ty = self.types.func(self._type(local.type.val, instance))
-        reason = self._adapters.unsupported(ty, options, callee_options)
-        if reason:
-            return _Unsupported(f"{reason} in a call between components", local.offset, instance.path)
         callee, caller = func.instance, instance
         adapter = Adapter(
             name=f"{caller.path or 'root'} to {callee.path or 'root'}",
@@ -530,7 +539,13 @@ class Inliner:
         if item.sort is Sort.TYPE:
             return i.ExportType(ty)
         if item.sort is Sort.FUNC:
+            if isinstance(value, _Unsupported):
+                raise value.error()
             if isinstance(value, _Imported):
+                assert isinstance(node, FuncNode)
+                reason = self._adapters.unsupported(node.val, False, False)
+                if reason:
+                    raise UnsupportedError(f"exporting {reason}, as it was imported")
                 return i.ExportImportedFunction(ty, self._runtime_import(value))
             return i.ExportLiftedFunction(ty, value.func, value.options)
         if item.sort is Sort.CORE_MODULE:

@@ -10,7 +10,7 @@ from wasmrt.errors import LimitError, ValidationError
 from wasmrt.spec import limits
 from wasmrt.spec import types as t
 from wasmrt.spec.core_types import CoreExternType, CoreFuncType, GlobalType, MemoryType, TableType, TagType
-from wasmrt.spec.features import Features
+from wasmrt.spec.features import Features, off
 from wasmrt.spec.names import is_label
 from wasmrt.spec.types import AbstractResource
 
@@ -50,15 +50,16 @@ class TypeValidator:
 
     # --- value and function types ---
 
-    def need(self, enabled: bool, what: str, scope: Scope, offset: int) -> None:
-        if not enabled:
-            raise scope.invalid(f"{what} is not enabled in this engine's config", offset)
+    def need(self, feature: str, what: str, scope: Scope, offset: int) -> None:
+        """`feature` is a field of Features."""
+        if not getattr(self.features, feature):
+            raise scope.invalid(off(feature, what), offset)
 
     def ref(self, scope: Scope, ref: r.ValTypeRef, offset: int) -> ValueNode:
         if isinstance(ref, int):
             return scope.value_type(ref, offset)
         if isinstance(ref, t.ErrorContext):
-            self.need(self.features.error_context, "error-context", scope, offset)
+            self.need("error_context", "error-context", scope, offset)
         return primitive_node(ref)
 
     def optional_ref(self, scope: Scope, ref: r.ValTypeRef | None, offset: int) -> ValueNode | None:
@@ -100,12 +101,12 @@ class TypeValidator:
             case r.ListDef():
                 element = self.ref(scope, d.element, at)
                 if d.length is not None:
-                    self.need(self.features.fixed_length_lists, "a fixed-length list", scope, at)
+                    self.need("fixed_length_lists", "a fixed-length list", scope, at)
                     if d.length == 0:
                         raise scope.invalid("fixed-length lists must have more than zero elements", at)
                 return ValueNode(t.ListType(element.val, d.length), (element,))
             case r.MapDef():
-                self.need(self.features.map, "map", scope, at)
+                self.need("map", "map", scope, at)
                 key, value = self.ref(scope, d.key, at), self.ref(scope, d.value, at)
                 if not isinstance(key.val, _MAP_KEYS):
                     raise scope.invalid(f"invalid map key type {key.val}", at)
@@ -140,7 +141,7 @@ class TypeValidator:
                 return ValueNode(handle, (resource,))
             case r.AsyncValueDef():
                 what = "stream" if d.is_stream else "future"
-                self.need(self.features.async_, what, scope, at)
+                self.need("async_", what, scope, at)
                 element_or_none = self.optional_ref(scope, d.payload, at)
                 if element_or_none is not None:
                     if element_or_none.has_borrow:
@@ -153,7 +154,7 @@ class TypeValidator:
 
     def func_def(self, scope: Scope, d: r.FuncTypeDef) -> FuncNode:
         if d.async_:
-            self.need(self.features.async_, "an async function type", scope, d.offset)
+            self.need("async_", "an async function type", scope, d.offset)
         self.labels(scope, (n for n, _ in d.params), "function parameter name", d.offset)
         params = tuple((n, self.ref(scope, ty, d.offset)) for n, ty in d.params)
         result = self.optional_ref(scope, d.result, d.offset)
