@@ -9,6 +9,7 @@ import pytest
 
 from wasmrt.spec import types as t
 from wasmrt.spec.features import Features
+from wasmrt.text import encode, print_wasm
 from wasmrt.translate import info
 from wasmrt.translate.translation import Translation
 from wasmrt.translate.whole import translate
@@ -85,3 +86,13 @@ def test_imports(codec: Callable[[str], Path]) -> None:
     assert "wasi:logging/logging@0.1.0-draft" in {n for n, _ in translation.component.import_types} or any(
         n.startswith("wasi:logging/logging") for n, _ in translation.component.import_types
     )
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", CODECS)
+def test_text_round_trip(name: str, codec: Callable[[str], Path]) -> None:
+    """The text says the same again; the bytes differ in padded integers and in the order of canonical options alone."""
+    text = print_wasm(codec(name).read_bytes())
+    again = encode(text)
+    assert print_wasm(again) == text
+    assert encode(print_wasm(again)) == again

@@ -149,6 +149,12 @@ def test_switched_off() -> None:
         run(relaxed, config=Config(wasm_relaxed_simd=False))
 
 
+def _nans(layout: str, *lanes: int) -> bytes:
+    """Ones, with the NaN of the default payload in these lanes."""
+    return struct.pack(layout, *(float("nan") if lane in lanes else 1.0 for lane in range(int(layout[1]))))
+
+
+# the first alternative of each relaxed operation (core specification 4.3, relaxed operations): that is what the deterministic profile takes
 DETERMINISTIC = (
     ("i8x16.relaxed_swizzle", [bytes(range(1, 17)), b"\x0f\x10\x80\x1f" * 4], b"\x10\0\0\0" * 4),
     (
@@ -183,6 +189,13 @@ DETERMINISTIC = (
     ),
     ("f64x2.relaxed_min", [struct.pack("<2d", 0.0, 1), struct.pack("<2d", -0.0, 5)], struct.pack("<2d", -0.0, 1)),
     ("f64x2.relaxed_max", [struct.pack("<2d", -0.0, 1), struct.pack("<2d", 0.0, 5)], struct.pack("<2d", 0.0, 5)),
+    # as f32x4.min and f64x2.max: a NaN on either side is the result
+    ("f32x4.relaxed_min", [_nans("<4f", 0), _nans("<4f", 1)], _nans("<4f", 0, 1)),
+    ("f32x4.relaxed_max", [_nans("<4f", 0), _nans("<4f", 1)], _nans("<4f", 0, 1)),
+    ("f64x2.relaxed_min", [_nans("<2d", 0), _nans("<2d", 1)], _nans("<2d", 0, 1)),
+    ("f64x2.relaxed_max", [_nans("<2d", 0), _nans("<2d", 1)], _nans("<2d", 0, 1)),
+    # the second operand is signed
+    ("i16x8.relaxed_dot_i8x16_i7x16_s", [b"\x02\x03" * 8, b"\xff\x01" * 8], b"\x01\0" * 8),
     ("i16x8.relaxed_q15mulr_s", [b"\0\x80" * 8, b"\0\x80" * 8], b"\xff\x7f" * 8),
     ("i16x8.relaxed_dot_i8x16_i7x16_s", [b"\x80" * 16, b"\x80" * 16], b"\xff\x7f" * 8),
     (
@@ -197,6 +210,16 @@ DETERMINISTIC = (
         struct.pack("<4f", *[2**-11] * 4),
     ),
     (
+        "f32x4.relaxed_nmadd",
+        [struct.pack("<4f", *[1 + 2**-12] * 4)] * 2 + [struct.pack("<4f", *[1.0] * 4)],
+        struct.pack("<4f", *[-(2**-11)] * 4),
+    ),
+    (
+        "f64x2.relaxed_madd",
+        [struct.pack("<2d", *[1 + 2**-27] * 2)] * 2 + [struct.pack("<2d", *[-1.0] * 2)],
+        struct.pack("<2d", *[2**-26] * 2),
+    ),
+    (
         "f64x2.relaxed_nmadd",
         [struct.pack("<2d", *[1 + 2**-27] * 2)] * 2 + [struct.pack("<2d", *[1.0] * 2)],
         struct.pack("<2d", *[-(2**-26)] * 2),
@@ -204,9 +227,11 @@ DETERMINISTIC = (
 )
 
 
-@pytest.mark.parametrize(("name", "args", "expected"), DETERMINISTIC, ids=[row[0] for row in DETERMINISTIC])
+@pytest.mark.parametrize(("name", "args", "expected"), DETERMINISTIC, ids=[f"{row[0]}-{number}" for number, row in enumerate(DETERMINISTIC)])
 def test_deterministic_relaxed_instructions(name: str, args: list[bytes], expected: bytes, portable: Config) -> None:
     portable.wasm_relaxed_simd_deterministic = True
+    # the profile's NaNs are positive and canonical, which is a Config attribute of its own
+    portable.cranelift_nan_canonicalization = name.endswith(("_min", "_max"))
     params = " ".join(["v128"] * len(args))
     gets = " ".join(f"(local.get {i})" for i in range(len(args)))
     assert (
