@@ -20,6 +20,7 @@ SCRIPTS = [*expectations.scripts("core"), *expectations.scripts("component")]
 LISTED = expectations.expected_failures()
 # what a script may take
 SECONDS = 10
+MEMORY_BYTES = 1 << 30
 WAYS: dict[str, dict[str, Any]] = {
     "default": {},
     "oldest-cpu": {"portable": True},
@@ -68,6 +69,12 @@ def directives(name: str) -> list[s.Directive]:
     return s.parse_script((expectations.FOLDER / name).read_bytes(), name)
 
 
+def resident_bytes(which: str) -> int:
+    """This process's memory: VmRSS, or VmHWM for its peak."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith(which + ":")))
+
+
 @pytest.mark.skipif(not SCRIPTS, reason=expectations.ABSENT)
 @pytest.mark.parametrize(("group", "name", "way"), CASES)
 def test_script(group: str, name: str, way: str, bless: bool) -> None:
@@ -77,9 +84,13 @@ def test_script(group: str, name: str, way: str, bless: bool) -> None:
     runner = ScriptRunner(config)
     if way == "avx-alone":  # neither AVX2 nor FMA
         machine.restrict(runner.engine, ("AVX",))
+    script = directives(name)
+    before = resident_bytes("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     start = time.process_time()
-    outcome = runner.run(directives(name))
+    outcome = runner.run(script)
     seconds = time.process_time() - start
+    memory_bytes = resident_bytes("VmHWM") - before
     failures = [f"{name}:{failure.line}: {failure.message}" for failure in outcome.failures]
     listed = stem(name) in LISTED
     if listed and failures:
@@ -90,6 +101,7 @@ def test_script(group: str, name: str, way: str, bless: bool) -> None:
     assert not failures, "\n".join(failures[:20])
     assert outcome.passed > 0 or not directives(name)
     assert seconds < SECONDS
+    assert memory_bytes < MEMORY_BYTES
 
 
 def test_listed_scripts_exist() -> None:
