@@ -95,7 +95,7 @@ class _CoreInstance:
     exports: dict[str, _Core]
 
 
-_Func = _Imported | _Lifted
+_Func = _Imported | _Lifted | _Unsupported
 _Module = _Imported | _StaticModule
 
 
