@@ -78,6 +78,18 @@ class _Lifted:
 
 
 @dataclass(slots=True, frozen=True)
+class _Unsupported:
+    """A function that cannot be run yet: an error once something uses it."""
+
+    message: str
+    offset: int
+    path: str
+
+    def error(self) -> UnsupportedError:
+        return UnsupportedError(self.message, offset=self.offset, path=self.path)
+
+
+@dataclass(slots=True, frozen=True)
 class _StaticModule:
     index: i.StaticModuleIndex
 
@@ -156,18 +168,6 @@ class _Instance:
     def value(self, ref: SortIndex) -> Any:
         """What an index refers to; None for types, which need nothing at run time but their Item."""
         return None if ref.sort is Sort.TYPE else self.space(ref.sort)[ref.index]
-
-
-@dataclass(slots=True, frozen=True)
-class _Unsupported:
-    """A function that cannot be run yet: an error once something uses it."""
-
-    message: str
-    offset: int
-    path: str
-
-    def error(self) -> UnsupportedError:
-        return UnsupportedError(self.message, offset=self.offset, path=self.path)
 
 
 _Core = i.CoreDef | PendingAdapter | _Unsupported
