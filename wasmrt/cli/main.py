@@ -1,4 +1,7 @@
-"""`wasmrt`: commands over files. Errors about a file go to stderr in one piece; the exit status is 1 when any file failed."""
+"""`wasmrt`: commands over files. Errors about a file go to stderr in one piece; the exit status is 1 when any file failed, 2 for wrong usage.
+
+What a command needs beyond files and text is imported when it runs.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from wasmrt._version import __version__
 from wasmrt.errors import WasmError
 from wasmrt.runtime.component import wit_of
 from wasmrt.runtime.config import FEATURE_ROWS, Config
+from wasmrt.runtime.engine import Engine
 from wasmrt.text import encode, print_wasm
 
 from .wast import run_script
@@ -22,11 +26,28 @@ _FILES: Callable[[Any], Any] = click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 
+_FILE: Callable[[Any], Any] = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+def _feature_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    enable = click.option("-W", "--wasm", "features", multiple=True, type=click.Choice([*_FEATURES, "all"]), metavar="FEATURE", help="Enable a feature, or all.")
+    disable = click.option("--without", multiple=True, type=click.Choice(_FEATURES), metavar="FEATURE", help="Disable a feature.")
+    return enable(disable(command))
+
+
+def _config(features: tuple[str, ...], without: tuple[str, ...]) -> Config:
+    config = Config()
+    for name in _FEATURES if "all" in features else features:
+        setattr(config, f"wasm_{name}", True)
+    for name in without:
+        setattr(config, f"wasm_{name}", False)
+    return config
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="wasmrt")
 def main() -> None:
-    """WebAssembly modules and components: print, encode, test."""
+    """WebAssembly modules and components: run, compile, look inside, print, encode, test."""
 
 
 def _each(files: tuple[Path, ...], work: Callable[[Path], None]) -> None:
@@ -80,20 +101,85 @@ def wat2wasm(files: tuple[Path, ...], output: Path | None) -> None:
     _each(files, work)
 
 
+@main.command("compile")
+@_FILE
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Where to write; else beside FILE, as FILE.cwasm.")
+@click.option("--portable", is_flag=True, help="Use only CPU features that every x86-64-v2 machine has.")
+@click.option("--progress/--no-progress", default=None, help="A bar while compiling; by default for large files on a terminal.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is well.")
+@_feature_options
+def compile_(
+    file: Path, output: Path | None, portable: bool, progress: bool | None, quiet: bool, features: tuple[str, ...], without: tuple[str, ...]
+) -> None:
+    """Compile a module or component, binary or text, to an artifact that `deserialize_file` maps."""
+    from .compile import compile_file
+
+    config = _config(features, without)
+    config.portable = portable
+
+    def work(path: Path) -> None:
+        done = compile_file(Engine(config), path, output or path.with_suffix(".cwasm"), progress)
+        if not quiet:
+            click.echo(done)
+
+    _each((file,), work)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@_FILE
+@click.argument("args", nargs=-1)
+@click.option("--invoke", metavar="NAME", help="Call this exported function and print its result.")
+@click.option("--dir", "dirs", multiple=True, metavar="HOST[::GUEST]", help="Give the guest a directory.")
+@click.option("--read-only-dir", "read_only_dirs", multiple=True, metavar="HOST[::GUEST]", help="The same, to read only.")
+@click.option("--env", multiple=True, metavar="NAME[=VALUE]", help="Give the guest a variable, or this process's own of that name.")
+@click.option("--inherit-env", is_flag=True, help="Give the guest all variables of this process.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="Trap when it runs longer.")
+@click.option("--cache/--no-cache", default=False, help="Keep what is compiled in the user's cache folder.")
+@click.option("--stub-imports", is_flag=True, help="Imports of a component that are missing trap when they are called.")
+@_feature_options
+def run(
+    file: Path,
+    args: tuple[str, ...],
+    invoke: str | None,
+    dirs: tuple[str, ...],
+    read_only_dirs: tuple[str, ...],
+    env: tuple[str, ...],
+    inherit_env: bool,
+    timeout: float | None,
+    cache: bool,
+    stub_imports: bool,
+    features: tuple[str, ...],
+    without: tuple[str, ...],
+) -> None:
+    """Run a component's wasi:cli/run, a module's _start, or with --invoke one function; ARGS are its arguments.
+
+    FILE is binary, text, or an artifact. With --invoke, ARGS are values as WIT's types want them: 1, true, "text" (quotes may be left out),
+    [1, 2], {field: 1}, some(1), case(2); or NAME is a whole call, 'add(1, 2)'. NAME may be a function of an interface: 'iface#name'.
+    After -- all arguments are the guest's. The exit status is the guest's; 134 after a trap, 1 when FILE or a value cannot be used.
+    """
+    from . import run as running
+
+    wasi = running.guest_config([file.name, *args], env, inherit_env, dirs, read_only_dirs)
+    config = _config(features, without)
+    config.cache = cache
+    status = 0
+
+    def work(path: Path) -> None:
+        nonlocal status
+        made = running.load(Engine(config), path)
+        status = running.run(made, invoke, list(args), wasi, timeout, stub_imports)
+
+    _each((file,), work)
+    sys.exit(status)
+
+
 @main.command()
 @_FILES
-@click.option(
-    "-W", "--wasm", "features", multiple=True, type=click.Choice([*_FEATURES, "all"]), help="Enable a feature."
-)
-@click.option("--without", multiple=True, type=click.Choice(_FEATURES), help="Disable a feature.")
+@_feature_options
 @click.option("-q", "--quiet", is_flag=True, help="Only the files that fail.")
 def wast(files: tuple[Path, ...], features: tuple[str, ...], without: tuple[str, ...], quiet: bool) -> None:
     """Run test scripts; says what failed, line by line."""
-    config = Config()
-    for name in _FEATURES if "all" in features else features:
-        setattr(config, f"wasm_{name}", True)
-    for name in without:
-        setattr(config, f"wasm_{name}", False)
+    config = _config(features, without)
     failed = False
 
     def work(path: Path) -> None:
@@ -108,3 +194,7 @@ def wast(files: tuple[Path, ...], features: tuple[str, ...], without: tuple[str,
     _each(files, work)
     if failed:
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
