@@ -29,6 +29,7 @@ from wasmrt.errors import (
     WitError,
 )
 from wasmrt.front import handle, load
+from wasmrt.runtime.allocation import MemoryInitialization, PoolingAllocationConfig
 from wasmrt.runtime.cache import CacheConfig
 from wasmrt.runtime.config import Config
 from wasmrt.runtime.engine import Engine
@@ -99,8 +100,10 @@ __all__ = [
     "LinkError",
     "Linker",
     "Memory",
+    "MemoryInitialization",
     "MemoryType",
     "Module",
+    "PoolingAllocationConfig",
     "Store",
     "Table",
     "TableType",

@@ -148,6 +148,8 @@ static bool code_check_records(const CodeMemory *code, WrError *error)
 static void code_free(CodeMemory *code)
 {
     if (code->registered) wr_code_unregister(code);
+    void *attached = atomic_load(&code->attached);
+    if (attached) atomic_load(&code->free_attached)(attached);
     for (uint32_t i = 0; code->modules && i < code->header->num_modules; i++) {
         if (code->modules[i]) wr_module_free(code->modules[i]);
     }
@@ -275,6 +277,16 @@ void wr_code_release(CodeMemory *code)
     void *owner = code->owner;
     code_free(code);
     if (release) release(owner);
+}
+
+void *wr_code_attached(const CodeMemory *code) { return atomic_load_explicit(&((CodeMemory *)(uintptr_t)code)->attached, memory_order_acquire); }
+
+void *wr_code_attach(CodeMemory *code, void *data, void (*free_data)(void *data))
+{
+    void *found = NULL;
+    /* whoever attaches, attaches the same kind of thing: only one function ever stands here */
+    atomic_store(&code->free_attached, free_data);
+    return atomic_compare_exchange_strong(&code->attached, &found, data) ? data : found;
 }
 
 const uint8_t *wr_code_bytes(const CodeMemory *code, size_t *out_num_bytes)

@@ -83,6 +83,10 @@ WR_API bool wr_image_build(const WrImageInput *input, CodeMemory **out_code, WrE
  * text becomes executable. On failure release is not called: the bytes stay the caller's. Errors are WR_ERROR_ARTIFACT, "reason: found ..., wanted
  * ..." where two things are compared. */
 WR_API bool wr_image_load(const uint8_t *bytes, size_t num_bytes, bool copy, void (*release)(void *owner), void *owner, CodeMemory **out_code, WrError *error);
+/* What the vm room knows about an image, once: freed with it. Attaching gives what is attached afterwards: another thread's, if it was first, and then
+ * `data` stays the caller's. */
+void *wr_code_attached(const CodeMemory *code);
+void *wr_code_attach(CodeMemory *code, void *data, void (*free_data)(void *data));
 /* 0, WR_IMAGE_MODULE or WR_IMAGE_COMPONENT, from the first bytes */
 WR_API uint32_t wr_image_detect(const uint8_t *bytes, size_t num_bytes);
 

@@ -26,6 +26,8 @@ struct CodeMemory {
     const uint8_t *text;
     uint32_t text_bytes;
     WasmModule **modules;          /* views of META; num_modules, NULL where opening stopped */
+    _Atomic(void *) attached;      /* wr_code_attach */
+    void (*_Atomic free_attached)(void *data);
 };
 
 /* What an image's pages are: ours (mapped_bytes) or the caller's (release). */

@@ -1,6 +1,7 @@
 #include "os/pages.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,6 +85,54 @@ bool wr_os_discard(void *start, size_t bytes)
 void wr_os_release(void *start, size_t bytes)
 {
     if (start != NULL && bytes != 0) (void)munmap(start, bytes);
+}
+
+int wr_os_contents_new(size_t num_bytes)
+{
+    if (wr_os_call_fails(WR_OS_CALL_MAP)) return -1;
+    int contents = memfd_create("wasmrt-memory-image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (contents >= 0 && ftruncate(contents, (off_t)num_bytes) != 0) {
+        wr_os_contents_close(contents);
+        return -1;
+    }
+    return contents;
+}
+
+bool wr_os_contents_write(int contents, const void *bytes, size_t num_bytes, uint64_t offset)
+{
+    const char *at = bytes;
+    while (num_bytes != 0) {
+        ssize_t written = pwrite(contents, at, num_bytes, (off_t)offset);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) return false;
+        at += written;
+        num_bytes -= (size_t)written;
+        offset += (uint64_t)written;
+    }
+    return true;
+}
+
+/* Sealing only guards against ourselves: where it is refused, nothing is lost. */
+void wr_os_contents_seal(int contents)
+{
+    (void)fcntl(contents, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+}
+
+void wr_os_contents_close(int contents)
+{
+    if (contents >= 0) (void)close(contents);
+}
+
+bool wr_os_map_contents(void *start, size_t bytes, int contents, uint64_t offset)
+{
+    if (wr_os_call_fails(WR_OS_CALL_MAP)) return false;
+    return mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, contents, (off_t)offset) != MAP_FAILED;
+}
+
+bool wr_os_map_zeros(void *start, size_t bytes)
+{
+    if (wr_os_call_fails(WR_OS_CALL_MAP)) return false;
+    return mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
 }
 
 /* Like 4.0 GiB; integer arithmetic, since errors are also made where floating point state is a guest's. */

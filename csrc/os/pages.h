@@ -28,6 +28,17 @@ bool wr_os_discard(void *start, size_t bytes);
 /* Unmaps. NULL is fine. */
 void wr_os_release(void *start, size_t bytes);
 
+/* Contents that many mappings start from: an anonymous file of `num_bytes` (a multiple of pages), of which `bytes` are written at their offset by
+ * wr_os_contents_write and then sealed. -1: the system refused; errno says why. */
+int wr_os_contents_new(size_t num_bytes);
+bool wr_os_contents_write(int contents, const void *bytes, size_t num_bytes, uint64_t offset);
+void wr_os_contents_seal(int contents);
+void wr_os_contents_close(int contents);
+/* Replaces pages by a private, writable mapping of a file: what is written there stays there, wr_os_discard brings the file's contents back. */
+bool wr_os_map_contents(void *start, size_t bytes, int contents, uint64_t offset);
+/* Replaces pages by zeroed private ones to read and write. */
+bool wr_os_map_zeros(void *start, size_t bytes);
+
 /* Fills `error` with what the system refused and the limit that is to blame, as far as it can be told (RLIMIT_AS, vm.max_map_count). Returns false. */
 bool wr_os_memory_error(WrError *error, const char *what, uint64_t bytes);
 

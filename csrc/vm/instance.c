@@ -1,9 +1,10 @@
-/* Core instances: one block with the record, what it defines and the VMContext; filled in by loops over the module's flat arrays.
+/* Core instances: one block with the record, what it defines and the VMContext; filled in by loops over the module's flat arrays, and by copies of what
+ * prepared.h has worked out for all instances of the module.
  *
  * Order as in the specification: check imports, allocate, globals and table initial values, element segments, data segments. An instance whose
  * segments trap stays in its store, since others may hold its functions by then. Indices of the module are checked where they are used, for a module
  * may come from an artifact; what the decoder made is in range by construction. */
-#include "vm/objects.h"
+#include "vm/pool.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,62 +14,112 @@ static bool instance_malformed(WrError *error, const char *what)
     return wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "malformed module: %s", what);
 }
 
+static void instance_free(WrInstance *instance);
+
 /* ---- allocation ----------------------------------------------------------------------------------------------------------- */
 
-typedef struct InstanceLayout {
-    size_t bytes;
-} InstanceLayout;
+/* Blocks of freed instances that a module keeps: their func_refs are right already. */
+#define INSTANCE_WARM_BYTES ((size_t)256 << 10)
+#define INSTANCE_MAX_WARM 16u
 
-static size_t instance_take(InstanceLayout *layout, size_t count, size_t size, size_t alignment)
+static WrInstance *instance_warm_block(VmPrepared *prepared)
 {
-    size_t at = (layout->bytes + alignment - 1) & ~(alignment - 1);
-    layout->bytes = at + count * size;
-    return at;
+    vm_lock();
+    WrInstance *block = prepared->warm;
+    if (block != NULL) {
+        prepared->warm = block->next;
+        prepared->num_warm--;
+    }
+    vm_unlock();
+    return block;
 }
 
-/* Counts are below the limits table's (the decoder's and the loader's business), so that no sum here comes near overflow. */
-static WrInstance *instance_allocate(const WasmModule *module)
+static bool instance_keep_warm(VmPrepared *prepared, WrInstance *block)
 {
-    InstanceLayout layout = { sizeof(WrInstance) };
-    VMOffsets offsets;
-    wr_vm_offsets(module, &offsets);
-    uint32_t own_tables = module->num_tables - module->num_imported_tables, own_globals = module->num_globals - module->num_imported_globals;
-    uint32_t own_tags = module->num_tags - module->num_imported_tags;
-    size_t at_memories = instance_take(&layout, module->num_memories, sizeof(WrMemory *), 8);
-    size_t at_tables = instance_take(&layout, module->num_tables, sizeof(WrTable *), 8);
-    size_t at_globals = instance_take(&layout, module->num_globals, sizeof(WrGlobal *), 8);
-    size_t at_tags = instance_take(&layout, module->num_tags, sizeof(WrTag *), 8);
-    size_t at_own_tables = instance_take(&layout, own_tables, sizeof(WrTable), 16);
-    size_t at_own_globals = instance_take(&layout, own_globals, sizeof(WrGlobal), 16);
-    size_t at_own_tags = instance_take(&layout, own_tags, sizeof(WrTag), 8);
-    size_t at_elems = instance_take(&layout, (module->num_elems + 63u) / 64, 8, 8);
-    size_t at_datas = instance_take(&layout, (module->num_datas + 63u) / 64, 8, 8);
-    size_t at_vmctx = instance_take(&layout, offsets.size, 1, 64);
-    size_t bytes = (layout.bytes + 63) & ~(size_t)63;
-    uint8_t *block = aligned_alloc(64, bytes);
-    if (block == NULL) return NULL;
-    memset(block, 0, bytes);
-    WrInstance *instance = (WrInstance *)(void *)block;
-    instance->offsets = offsets;
-    instance->memories = (WrMemory **)(void *)(block + at_memories);
-    instance->tables = (WrTable **)(void *)(block + at_tables);
-    instance->globals = (WrGlobal **)(void *)(block + at_globals);
-    instance->tags = (WrTag **)(void *)(block + at_tags);
-    instance->own_tables = (WrTable *)(void *)(block + at_own_tables);
-    instance->own_globals = (WrGlobal *)(void *)(block + at_own_globals);
-    instance->own_tags = (WrTag *)(void *)(block + at_own_tags);
-    instance->dropped_elems = (uint64_t *)(void *)(block + at_elems);
-    instance->dropped_datas = (uint64_t *)(void *)(block + at_datas);
-    instance->vmctx = (VMContext *)(void *)(block + at_vmctx);
-    return instance;
+    vm_lock();
+    bool room = prepared->num_warm < INSTANCE_MAX_WARM && (prepared->num_warm + 1) * prepared->layout.bytes <= INSTANCE_WARM_BYTES;
+    if (room) {
+        block->next = prepared->warm;
+        prepared->warm = block;
+        prepared->num_warm++;
+    }
+    vm_unlock();
+    return room;
+}
+
+/* The functions of the module, for this instance: a copy of the shared array, in a block that was no instance of the module before. */
+static bool instance_make_func_refs(WrInstance *instance, WrError *error)
+{
+    const VmPrepared *prepared = instance->prepared;
+    VMFuncRef *refs = VM_ARRAY(instance, VMFuncRef, func_refs);
+    uint32_t count = instance->module->num_escaped_funcs;
+    if (instance->is_own_types)
+        memcpy(refs, prepared->func_refs, count * sizeof *refs);
+    else if (!vm_fill_func_refs(instance->code, instance->module_index, instance->type_ids, refs))
+        return instance_malformed(error, "functions");
+    for (uint32_t i = 0; i < count; i++) refs[i].vmctx = instance->vmctx;
+    return true;
+}
+
+static WrInstance *instance_allocate(WrStore *store, VmPrepared *prepared, const uint32_t *type_ids, WrError *error)
+{
+    const VmInstanceLayout *layout = &prepared->layout;
+    bool warm = false;
+    uint32_t slot = 0;
+    WrInstance *instance;
+    if (store->pool != NULL) {
+        instance = vm_pool_take_instance(store->pool, prepared, &slot, &warm, error);
+        if (instance == NULL) return NULL;
+    } else {
+        instance = instance_warm_block(prepared);
+        warm = instance != NULL;
+        if (instance == NULL) instance = aligned_alloc(64, layout->bytes);
+        if (instance == NULL) {
+            wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for an instance");
+            return NULL;
+        }
+    }
+    uint8_t *block = (uint8_t *)instance;
+    size_t refs_start = layout->vmctx + layout->offsets.func_refs, refs_end = refs_start + prepared->module->num_escaped_funcs * sizeof(VMFuncRef);
+    memset(block, 0, refs_start);
+    if (refs_end < layout->bytes) memset(block + refs_end, 0, layout->bytes - refs_end);
+    instance->store = store;
+    instance->code = prepared->code;
+    instance->module = prepared->module;
+    instance->module_index = prepared->module_index;
+    instance->type_ids = type_ids;
+    instance->prepared = prepared;
+    instance->pool = store->pool;
+    instance->slot = slot;
+    instance->is_own_types = type_ids == prepared->type_ids;
+    instance->offsets = layout->offsets;
+    instance->memories = (WrMemory **)(void *)(block + layout->memories);
+    instance->tables = (WrTable **)(void *)(block + layout->tables);
+    instance->globals = (WrGlobal **)(void *)(block + layout->globals);
+    instance->tags = (WrTag **)(void *)(block + layout->tags);
+    instance->own_tables = (WrTable *)(void *)(block + layout->own_tables);
+    instance->own_globals = (WrGlobal *)(void *)(block + layout->own_globals);
+    instance->own_tags = (WrTag *)(void *)(block + layout->own_tags);
+    instance->dropped_elems = (uint64_t *)(void *)(block + layout->elems);
+    instance->dropped_datas = (uint64_t *)(void *)(block + layout->datas);
+    instance->vmctx = (VMContext *)(void *)(block + layout->vmctx);
+    wr_code_retain(instance->code);
+    if ((warm && instance->is_own_types) || instance_make_func_refs(instance, error)) return instance;
+    instance->is_own_types = false;
+    instance_free(instance);
+    return NULL;
 }
 
 /* Frees the block and what it owns; memories are the store's. */
 static void instance_free(WrInstance *instance)
 {
+    CodeMemory *code = instance->code;
     for (uint32_t i = 0; i < instance->num_own_tables; i++) vm_table_destroy(&instance->own_tables[i]);
-    wr_code_release(instance->code);
-    free(instance);
+    if (instance->pool != NULL)
+        vm_pool_give_instance(instance->pool, instance->slot, instance->is_own_types ? instance->prepared->id : 0);
+    else if (!instance->is_own_types || !instance_keep_warm(instance->prepared, instance))
+        free(instance);
+    wr_code_release(code);
 }
 
 void vm_instances_free(WrStore *store)
@@ -125,32 +176,19 @@ static bool instance_take_imports(WrInstance *instance, const WrExtern *imports,
     return true;
 }
 
-static bool instance_make_func_refs(WrInstance *instance, WrError *error)
-{
-    const WasmModule *module = instance->module;
-    VMFuncRef *refs = VM_ARRAY(instance, VMFuncRef, func_refs);
-    uint32_t made = 0;
-    for (uint32_t i = module->num_imported_funcs; i < module->num_funcs && made < module->num_escaped_funcs; i++) {
-        uint32_t escape = module->funcs[i].escape_index;
-        if (escape == UINT32_MAX) continue;
-        const void *wasm_call = wr_code_func(instance->code, instance->module_index, i);
-        VMArrayCall array_call = wr_code_array_call(instance->code, instance->module_index, escape);
-        if (escape >= module->num_escaped_funcs || module->funcs[i].type_index >= module->num_types || wasm_call == NULL || array_call == NULL)
-            return instance_malformed(error, "functions");
-        refs[escape] = (VMFuncRef){ array_call, wasm_call, instance->type_ids[module->funcs[i].type_index], 0, instance->vmctx };
-        made++;
-    }
-    return true;
-}
-
 static bool instance_make_memories(WrInstance *instance, WrError *error)
 {
     const WasmModule *module = instance->module;
     const WrTunables *tunables = &wr_code_header(instance->code)->tunables;
     VMMemoryImport *defs = VM_ARRAY(instance, VMMemoryImport, memories);
+    WrStore *store = instance->store;
+    if (store->use_images) vm_prepare_images(instance->prepared);
     for (uint32_t i = 0; i < module->num_memories; i++) {
-        if (i >= module->num_imported_memories && (instance->memories[i] = wr_memory_new(instance->store, &module->memories[i].limits, tunables, error)) == NULL)
-            return false;
+        if (i >= module->num_imported_memories) {
+            VmMemoryImage *image = store->use_images ? atomic_load_explicit(&instance->prepared->images[i - module->num_imported_memories], memory_order_acquire) : NULL;
+            instance->memories[i] = vm_memory_create(store, &module->memories[i].limits, tunables, store->pool, image, error);
+            if (instance->memories[i] == NULL) return false;
+        }
         defs[i] = (VMMemoryImport){ instance->memories[i]->def.base, &instance->memories[i]->def };
     }
     return true;
@@ -188,7 +226,7 @@ static bool instance_make_tables(WrInstance *instance, WrError *error)
             ValRaw init = { 0 };
             WrTable *table = &instance->own_tables[i - module->num_imported_tables];
             if (declared->has_init && !vm_const_eval(instance, &declared->init, &init)) return instance_malformed(error, "initial value of a table");
-            if (!vm_table_create(table, instance->store, vm_engine_type(declared->element, instance->type_ids), &declared->limits, init.ref, error)) return false;
+            if (!vm_table_create(table, instance->store, instance->store->pool, vm_engine_type(declared->element, instance->type_ids), &declared->limits, init.ref, error)) return false;
             instance->num_own_tables++;
             instance->tables[i] = table;
         }
@@ -227,8 +265,15 @@ bool vm_table_init(WrInstance *instance, WrTable *table, uint32_t segment, uint6
     uint64_t available = vm_bit(instance->dropped_elems, segment) ? 0 : elem->num_items;
     if (elem->first_item > module->num_elem_items || available > module->num_elem_items - elem->first_item) available = 0;
     if (src > available || length > available - src || dst > table->def.length || length > table->def.length - dst) return false;
+    void **elements = table->def.elements + dst;
+    if (vm_bit(instance->prepared->flat_elems, segment)) {
+        const uint32_t *offsets = instance->prepared->item_offsets + elem->first_item + src;
+        char *refs = (char *)VM_ARRAY(instance, VMFuncRef, func_refs);
+        for (uint64_t i = 0; i < length; i++) elements[i] = refs + offsets[i];
+        return true;
+    }
     const WasmElemItem *items = module->elem_items + elem->first_item + src;
-    for (uint64_t i = 0; i < length; i++) table->def.elements[dst + i] = instance_elem_item(instance, &items[i]);
+    for (uint64_t i = 0; i < length; i++) elements[i] = instance_elem_item(instance, &items[i]);
     return true;
 }
 
@@ -282,6 +327,10 @@ static bool instance_apply_datas(WrInstance *instance, WrError *error)
         if (data->mode != WASM_SEGMENT_ACTIVE) continue;
         if (data->memory >= module->num_memories) return instance_malformed(error, "data segment");
         WrMemory *memory = instance->memories[data->memory];
+        if (i < instance->prepared->num_image_datas && memory->image != NULL) {
+            vm_set_bit(instance->dropped_datas, i);
+            continue;
+        }
         if (!instance_segment_offset(instance, &data->offset, (memory->type.flags & WASM_LIMITS_64) != 0, &offset, error)) return false;
         if (!vm_data_init(instance, memory, i, offset, 0, data->bytes.length)) return instance_trap(instance, TRAP_MEMORY_OUT_OF_BOUNDS, "data", i, error);
         vm_set_bit(instance->dropped_datas, i);
@@ -289,31 +338,30 @@ static bool instance_apply_datas(WrInstance *instance, WrError *error)
     return true;
 }
 
+static void instance_forget_images(WrInstance *instance)
+{
+    for (uint32_t i = instance->module->num_imported_memories; i < instance->module->num_memories; i++) {
+        const WrMemory *memory = instance->memories[i];
+        if (memory->image != NULL) memset(memory->reservation + memory->image->memory_offset, 0, memory->image->bytes);
+    }
+}
+
 /* ---- the whole ------------------------------------------------------------------------------------------------------------ */
 
 static bool instance_define(WrInstance *instance, const WrExtern *imports, WrError *error)
 {
-    return instance_take_imports(instance, imports, error) && instance_make_func_refs(instance, error) && instance_make_globals(instance, error) &&
+    return instance_take_imports(instance, imports, error) && instance_make_globals(instance, error) &&
            instance_make_tables(instance, error) && instance_make_memories(instance, error);
 }
 
 bool wr_instance_new(WrStore *store, CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, const WrExtern *imports, size_t num_imports, WrInstance **out_instance, WrError *error)
 {
-    const WasmModule *module = wr_code_module(code, module_index);
-    if (module->num_imported_funcs > module->num_funcs || module->num_imported_tables > module->num_tables || module->num_imported_memories > module->num_memories ||
-        module->num_imported_globals > module->num_globals || module->num_imported_tags > module->num_tags)
-        return instance_malformed(error, "import counts");
-    if (!vm_link_check(store, code, module, type_ids, imports, num_imports, error)) return false;
+    VmPrepared *prepared = vm_prepare(code, module_index, type_ids, error);
+    if (prepared == NULL || !vm_link_check(store, code, prepared->module, type_ids, imports, num_imports, error)) return false;
     if (store->num_instances >= store->limits.instances)
         return wr_error_set(error, WR_ERROR_LIMIT, WR_NO_OFFSET, "the store's limit of %u instances is reached", store->limits.instances);
-    WrInstance *instance = instance_allocate(module);
-    if (instance == NULL) return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for an instance");
-    wr_code_retain(code);
-    instance->store = store;
-    instance->code = code;
-    instance->module = module;
-    instance->module_index = module_index;
-    instance->type_ids = type_ids;
+    WrInstance *instance = instance_allocate(store, prepared, type_ids, error);
+    if (instance == NULL) return false;
     *vm_header(instance->vmctx) =
         (VMContextHeader){ .magic = WR_VMCTX_MAGIC_CORE, .store = &store->context, .builtins = vm_builtins, .type_ids = type_ids, .instance = instance };
     WrMemory *newest = store->memories;
@@ -325,7 +373,12 @@ bool wr_instance_new(WrStore *store, CodeMemory *code, uint32_t module_index, co
     instance->next = store->instances;
     store->instances = instance;
     store->num_instances++;
-    if (!instance_apply_elems(instance, error) || !instance_apply_datas(instance, error)) return false;
+    if (!instance_apply_elems(instance, error)) {
+        /* functions of this instance may be in tables of others by now, and its data segments were never reached */
+        instance_forget_images(instance);
+        return false;
+    }
+    if (!instance_apply_datas(instance, error)) return false;
     *out_instance = instance;
     return true;
 }

@@ -4,9 +4,10 @@
  * lands inside; what is not committed faults. Checked (64-bit memories, small pages, tunables): code compares with the length, so only what growth
  * may use is reserved. Growth is one mprotect; anything refused by the system makes memory.grow return -1.
  *
- * Freed guarded reservations wait in a small pool, emptied of their pages: the next memory of that size then needs no system call at all. A memory
- * with exported buffers is not freed, and so not reused, before the last of them is released. */
-#include "vm/objects.h"
+ * Without a pool (pool.h), freed guarded reservations wait in a small cache, emptied of their pages: the next memory of that size then needs no system
+ * call at all, nor the next with the same image (prepared.h), which stays mapped. A memory with exported buffers is not freed, and so not reused, before
+ * the last of them is released. Mappings are private, always: a fork never shares what a guest wrote. */
+#include "vm/pool.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 
 #define MEMORY_BLOCK_BYTES ((uint64_t)1 << 20) /* bulk operations above it may let others run */
 #define MEMORY_GUARDED_BYTES ((uint64_t)4 << 30)
-#define MEMORY_POOL_SLOTS 16u
+#define MEMORY_CACHE_SLOTS 16u
 
 /* The largest length in bytes that a memory of this type can have, by its declaration and index type. */
 static uint64_t memory_max_bytes(const WasmLimits *limits)
@@ -34,91 +35,119 @@ bool vm_memory_owns_address(const WrStore *store, uintptr_t address)
     return false;
 }
 
-/* ---- the pool ------------------------------------------------------------------------------------------------------------- */
+/* ---- reservations that wait ------------------------------------------------------------------------------------------------ */
 
-typedef struct MemorySlot {
-    uint8_t *reservation;
-    size_t bytes, committed_bytes;
-} MemorySlot;
+typedef struct MemoryCached {
+    VmMemorySlot slot;
+    size_t bytes;
+} MemoryCached;
 
-static MemorySlot memory_pool[MEMORY_POOL_SLOTS]; /* under vm_lock */
-static uint32_t memory_num_pooled;
+static MemoryCached memory_cache[MEMORY_CACHE_SLOTS]; /* under vm_lock */
+static uint32_t memory_num_cached;
 
-/* The pooled reservation that fits best: of that size, and if possible with as much committed. */
-static bool memory_pool_take(size_t bytes, size_t committed_bytes, MemorySlot *out_slot)
+/* The cached reservation that fits best: of that size, with the same image or none, and if possible with as much committed. */
+static bool memory_cache_take(size_t bytes, const VmMemoryImage *image, size_t committed_bytes, VmMemorySlot *out_slot)
 {
-    uint32_t best = UINT32_MAX;
+    uint32_t best = UINT32_MAX, best_score = 0;
     vm_lock();
-    for (uint32_t i = 0; i < memory_num_pooled; i++) {
-        if (memory_pool[i].bytes != bytes) continue;
+    for (uint32_t i = 0; i < memory_num_cached; i++) {
+        const VmMemorySlot *slot = &memory_cache[i].slot;
+        if (memory_cache[i].bytes != bytes) continue;
+        uint32_t score = 1 + 4u * (slot->image == image) + 2u * (slot->image == NULL) + (slot->committed_bytes == committed_bytes);
+        if (score <= best_score) continue;
         best = i;
-        if (memory_pool[i].committed_bytes == committed_bytes) break;
+        best_score = score;
     }
     if (best != UINT32_MAX) {
-        *out_slot = memory_pool[best];
-        memory_pool[best] = memory_pool[--memory_num_pooled];
+        *out_slot = memory_cache[best].slot;
+        memory_cache[best] = memory_cache[--memory_num_cached];
     }
     vm_unlock();
     return best != UINT32_MAX;
 }
 
 /* False: it stays the caller's. */
-static bool memory_pool_give(MemorySlot slot)
+static bool memory_cache_give(VmMemorySlot slot, size_t bytes)
 {
     vm_lock();
-    bool room = memory_num_pooled < MEMORY_POOL_SLOTS;
+    bool room = memory_num_cached < MEMORY_CACHE_SLOTS;
     vm_unlock();
-    if (!room || !wr_os_discard(slot.reservation, slot.committed_bytes)) return false;
+    if (!room || !vm_slot_reset(&slot, 0)) return false;
     vm_lock();
-    room = memory_num_pooled < MEMORY_POOL_SLOTS;
-    if (room) memory_pool[memory_num_pooled++] = slot;
+    room = memory_num_cached < MEMORY_CACHE_SLOTS;
+    if (room) memory_cache[memory_num_cached++] = (MemoryCached){ slot, bytes };
     vm_unlock();
     return room;
 }
 
 bool vm_memory_pool_drain(void)
 {
-    MemorySlot slot;
+    MemoryCached cached;
     bool any = false;
     for (;;) {
         vm_lock();
-        bool found = memory_num_pooled != 0;
-        if (found) slot = memory_pool[--memory_num_pooled];
+        bool found = memory_num_cached != 0;
+        if (found) cached = memory_cache[--memory_num_cached];
         vm_unlock();
         if (!found) return any;
-        wr_os_release(slot.reservation, slot.bytes);
+        wr_os_release(cached.slot.reservation, cached.bytes);
+        vm_memory_image_release(cached.slot.image);
         any = true;
     }
 }
 
 /* ---- life ----------------------------------------------------------------------------------------------------------------- */
 
-/* Reservation with its first bytes accessible and zero; errno says why not. */
-static bool memory_map(WrMemory *memory, size_t committed_bytes)
+/* Makes a slot what a memory starts from: `committed_bytes` accessible, the image in its place, all else zero. errno says why not. */
+static bool memory_set_up(VmMemorySlot *slot, size_t committed_bytes, VmMemoryImage *image)
 {
-    MemorySlot slot = { 0 };
-    if (!memory->guarded || !memory_pool_take(memory->reservation_bytes, committed_bytes, &slot)) {
-        slot.reservation = wr_os_reserve(memory->reservation_bytes);
-        /* what waits in the pool counts against the same limits */
-        if (slot.reservation == NULL && vm_memory_pool_drain()) slot.reservation = wr_os_reserve(memory->reservation_bytes);
-        if (slot.reservation == NULL) return false;
-    }
-    bool ok = committed_bytes >= slot.committed_bytes
-                  ? wr_os_protect(slot.reservation + slot.committed_bytes, committed_bytes - slot.committed_bytes, WR_OS_READ_WRITE)
-                  : wr_os_protect(slot.reservation + committed_bytes, slot.committed_bytes - committed_bytes, WR_OS_NO_ACCESS);
-    if (!ok) {
-        wr_os_release(slot.reservation, memory->reservation_bytes);
-        return false;
-    }
-    memory->reservation = slot.reservation;
-    memory->committed_bytes = committed_bytes;
+    if (slot->image != image && !vm_slot_remove_image(slot)) return false;
+    bool ok = committed_bytes >= slot->committed_bytes
+                  ? wr_os_protect(slot->reservation + slot->committed_bytes, committed_bytes - slot->committed_bytes, WR_OS_READ_WRITE)
+                  : wr_os_protect(slot->reservation + committed_bytes, slot->committed_bytes - committed_bytes, WR_OS_NO_ACCESS);
+    if (!ok) return false;
+    slot->committed_bytes = committed_bytes;
+    if (image == NULL || slot->image == image) return true;
+    if (!wr_os_map_contents(slot->reservation + image->memory_offset, image->bytes, image->contents, image->contents_offset)) return false;
+    vm_memory_image_retain(image);
+    slot->image = image;
     return true;
 }
 
-static bool memory_reserve(WrMemory *memory, const WrTunables *tunables, uint64_t min_bytes, WrError *error)
+static bool memory_own_slot(size_t bytes, bool guarded, const VmMemoryImage *image, size_t committed_bytes, VmMemorySlot *out_slot)
+{
+    if (guarded && memory_cache_take(bytes, image, committed_bytes, out_slot)) return true;
+    *out_slot = (VmMemorySlot){ .reservation = wr_os_reserve(bytes) };
+    /* what waits in the cache counts against the same limits */
+    if (out_slot->reservation == NULL && vm_memory_pool_drain()) out_slot->reservation = wr_os_reserve(bytes);
+    return out_slot->reservation != NULL;
+}
+
+static void memory_give_slot(const WrMemory *memory, VmMemorySlot slot)
+{
+    if (memory->pool != NULL) {
+        vm_pool_give_memory(memory->pool, slot);
+    } else if (!memory->guarded || !memory_cache_give(slot, memory->reservation_bytes)) {
+        wr_os_release(slot.reservation, memory->reservation_bytes);
+        vm_memory_image_release(slot.image);
+    }
+}
+
+/* How much address space the memory takes, and how much of it the memory can grow to. */
+static bool memory_sizes(WrMemory *memory, const WrTunables *tunables, uint64_t min_bytes, WrError *error)
 {
     uint64_t max_bytes = memory_max_bytes(&memory->type), capacity, guard = 0;
     memory->guarded = wr_memory_guarded(tunables, &memory->type);
+    if (memory->pool != NULL) {
+        uint64_t most = vm_pool_memory_capacity(memory->pool);
+        if (min_bytes > most)
+            return wr_error_set(error, WR_ERROR_LIMIT, WR_NO_OFFSET, "a memory of %llu bytes exceeds the pool's limit max_memory_size of %llu", (unsigned long long)min_bytes,
+                                (unsigned long long)most);
+        memory->capacity_bytes = (size_t)most;
+        memory->guard_bytes = memory->guarded ? wr_os_round_to_pages((size_t)tunables->memory_guard_bytes) : 0;
+        memory->reservation_bytes = vm_pool_memory_bytes(memory->pool);
+        return true;
+    }
     if (memory->guarded) {
         capacity = tunables->memory_reservation > MEMORY_GUARDED_BYTES ? tunables->memory_reservation : MEMORY_GUARDED_BYTES;
         guard = tunables->memory_guard_bytes;
@@ -133,14 +162,38 @@ static bool memory_reserve(WrMemory *memory, const WrTunables *tunables, uint64_
     memory->capacity_bytes = wr_os_round_to_pages((size_t)capacity);
     memory->guard_bytes = wr_os_round_to_pages((size_t)guard);
     memory->reservation_bytes = memory->capacity_bytes + memory->guard_bytes;
-    if (!memory_map(memory, wr_os_round_to_pages((size_t)min_bytes)))
+    return true;
+}
+
+static bool memory_reserve(WrMemory *memory, const WrTunables *tunables, uint64_t min_bytes, VmMemoryImage *image, WrError *error)
+{
+    VmMemorySlot slot;
+    size_t committed = wr_os_round_to_pages((size_t)min_bytes);
+    if (!memory_sizes(memory, tunables, min_bytes, error)) return false;
+    if (memory->pool != NULL) {
+        if (!vm_pool_take_memory(memory->pool, image, committed, &slot, error)) return false;
+    } else if (!memory_own_slot(memory->reservation_bytes, memory->guarded, image, committed, &slot)) {
         return wr_os_memory_error(error, "the address space of a linear memory", memory->reservation_bytes);
-    memory->def.base = memory->reservation;
+    }
+    if (!memory_set_up(&slot, committed, image)) {
+        wr_os_memory_error(error, "a linear memory", committed);
+        memory_give_slot(memory, slot);
+        return false;
+    }
+    memory->def.base = memory->reservation = slot.reservation;
     memory->def.length_bytes = (size_t)min_bytes;
+    memory->committed_bytes = committed;
+    memory->image = slot.image;
+    memory->slot = slot.index;
     return true;
 }
 
 WrMemory *wr_memory_new(WrStore *store, const WasmLimits *limits, const WrTunables *tunables, WrError *error)
+{
+    return vm_memory_create(store, limits, tunables, NULL, NULL, error);
+}
+
+WrMemory *vm_memory_create(WrStore *store, const WasmLimits *limits, const WrTunables *tunables, WrPool *pool, VmMemoryImage *image, WrError *error)
 {
     uint64_t max_bytes = memory_max_bytes(limits);
     if (limits->page_size_log2 > 16 || limits->min > max_bytes >> limits->page_size_log2) {
@@ -165,7 +218,9 @@ WrMemory *wr_memory_new(WrStore *store, const WasmLimits *limits, const WrTunabl
     }
     memory->type = *limits;
     atomic_init(&memory->references, 1);
-    if (!memory_reserve(memory, tunables, min_bytes, error)) {
+    memory->pool = pool;
+    if (pool != NULL) wr_pool_retain(pool);
+    if (!memory_reserve(memory, tunables, min_bytes, image, error)) {
         wr_memory_release(memory);
         return NULL;
     }
@@ -200,8 +255,9 @@ void wr_memory_retain(WrMemory *memory)
 void wr_memory_release(WrMemory *memory)
 {
     if (atomic_fetch_sub_explicit(&memory->references, 1, memory_order_acq_rel) != 1) return;
-    MemorySlot slot = { memory->reservation, memory->reservation_bytes, memory->committed_bytes };
-    if (!memory->guarded || slot.reservation == NULL || !memory_pool_give(slot)) wr_os_release(slot.reservation, slot.bytes);
+    VmMemorySlot slot = { memory->reservation, memory->committed_bytes, memory->image, memory->slot };
+    if (slot.reservation != NULL) memory_give_slot(memory, slot);
+    wr_pool_release(memory->pool);
     free(memory);
 }
 

@@ -7,6 +7,8 @@
 
 #include "vm/store.h"
 
+typedef struct VmMemoryImage VmMemoryImage;
+
 struct WrMemory {
     VMMemoryDef def;
     uint8_t *reservation;       /* starts at def.base */
@@ -17,13 +19,18 @@ struct WrMemory {
     bool guarded;               /* 4 GiB and guard: code need not compare addresses with the length */
     WasmLimits type;            /* as declared: min stays what it was */
     WrStore *store;             /* NULL once the store was freed */
+    WrPool *pool;               /* retained: whose slot it is; NULL: a reservation of its own */
+    uint32_t slot;
     _Atomic uint32_t references;
+    VmMemoryImage *image;       /* retained: mapped in its range; NULL: none */
     struct WrMemory *next;
 };
 
 struct WrTable {
     VMTableDef def;
     uint64_t capacity;          /* elements allocated */
+    WrPool *pool;               /* whose slot the elements are; NULL: from malloc */
+    uint32_t slot;
     ValType element;            /* concrete types by engine-wide id */
     WasmLimits type;
     WrStore *store;
@@ -64,6 +71,10 @@ struct WrInstance {
     WrGlobal *own_globals;
     WrTag *own_tags;
     uint32_t num_own_tables;    /* made so far */
+    struct VmPrepared *prepared; /* of `code` */
+    WrPool *pool;               /* whose slot the block is; NULL: from malloc */
+    uint32_t slot;
+    bool is_own_types;          /* func_refs are those of `prepared`, not another engine's */
     uint64_t *dropped_elems;    /* bitmaps: these segments count as empty */
     uint64_t *dropped_datas;
 };
@@ -77,6 +88,8 @@ static inline void vm_set_bit(uint64_t *bits, uint32_t index) { bits[index / 64]
 /* memory.c */
 bool vm_memory_owns_address(const WrStore *store, uintptr_t address);
 static inline size_t vm_memory_length(const WrMemory *memory) { return __atomic_load_n(&memory->def.length_bytes, __ATOMIC_RELAXED); }
+/* wr_memory_new for an instance: from the store's pool, if it has one, with an image (NULL: none) in its range. */
+WrMemory *vm_memory_create(WrStore *store, const WasmLimits *limits, const WrTunables *tunables, WrPool *pool, VmMemoryImage *image, WrError *error);
 void vm_memory_remove(WrMemory *memory); /* the newest of its store: undoes wr_memory_new */
 void vm_memories_free(WrStore *store);
 bool vm_memory_pool_drain(void); /* whether there was anything in it */
@@ -86,7 +99,7 @@ bool vm_memory_fill(WrStore *store, WrMemory *memory, uint64_t dst, uint8_t valu
 bool vm_memory_init(WrStore *store, WrMemory *memory, uint64_t dst, const uint8_t *bytes, uint64_t num_bytes, uint64_t src, uint64_t length);
 
 /* table.c */
-bool vm_table_create(WrTable *table, WrStore *store, ValType element, const WasmLimits *limits, void *init, WrError *error);
+bool vm_table_create(WrTable *table, WrStore *store, WrPool *pool, ValType element, const WasmLimits *limits, void *init, WrError *error);
 void vm_table_destroy(WrTable *table);
 void vm_tables_free(WrStore *store);
 bool vm_table_copy(WrTable *dst_table, WrTable *src_table, uint64_t dst, uint64_t src, uint64_t length);

@@ -9,6 +9,7 @@
 
 #include "os/thread.h"
 #include "vm/objects.h"
+#include "vm/pool.h"
 
 __thread WrThread *vm_thread;
 
@@ -137,6 +138,10 @@ void wr_store_free(WrStore *store)
     vm_host_funcs_free(store);
     vm_externrefs_free(store);
     vm_exceptions_free(store);
+    if (store->pool != NULL) {
+        if (store->num_components != 0) vm_pool_give_components(store->pool, store->num_components);
+        wr_pool_release(store->pool);
+    }
     wr_types_release(store->registry);
     vm_lock();
     store->next_free = store_free_list;
@@ -147,6 +152,21 @@ void wr_store_free(WrStore *store)
 void wr_store_set_limits(WrStore *store, const WrLimits *limits)
 {
     store->limits = *limits;
+}
+
+void wr_store_set_allocation(WrStore *store, WrPool *pool, bool use_images)
+{
+    if (pool != NULL) wr_pool_retain(pool);
+    store->pool = pool;
+    store->use_images = use_images;
+}
+
+bool wr_store_add_component(WrStore *store, WrError *error)
+{
+    if (store->pool == NULL) return true;
+    if (!vm_pool_take_component(store->pool, error)) return false;
+    store->num_components++;
+    return true;
 }
 
 VMStoreContext *wr_store_context(WrStore *store)

@@ -56,6 +56,9 @@ struct WrStore {
     _Atomic(WrThread *) owner;   /* the thread that runs it */
     uint32_t depth;              /* entries, nested ones included */
     uint32_t num_instances, num_tables, num_memories;
+    uint32_t num_components;     /* counted in the pool */
+    WrPool *pool;                /* retained; NULL: on demand */
+    bool use_images;
     size_t max_wasm_stack;
     WrTypeRegistry *registry;
     WrLimits limits;

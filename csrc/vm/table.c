@@ -1,7 +1,8 @@
-/* Tables of references: VMFuncRef pointers or externref words, in an array from malloc that may move when the table grows.
+/* Tables of references: VMFuncRef pointers or externref words, in an array from malloc that may move when the table grows, or in a slot of a pool, which
+ * does not move and bounds the growth.
  *
- * Growth doubles what is allocated, within the declared maximum, the limits table and the store's limit. */
-#include "vm/objects.h"
+ * Growth of the former doubles what is allocated, within the declared maximum, the limits table and the store's limit. */
+#include "vm/pool.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ static void table_set(WrTable *table, uint64_t start, uint64_t length, void *val
     for (uint64_t i = 0; i < length; i++) table->def.elements[start + i] = value;
 }
 
-bool vm_table_create(WrTable *table, WrStore *store, ValType element, const WasmLimits *limits, void *init, WrError *error)
+bool vm_table_create(WrTable *table, WrStore *store, WrPool *pool, ValType element, const WasmLimits *limits, void *init, WrError *error)
 {
     memset(table, 0, sizeof *table);
     table->element = element;
@@ -34,12 +35,16 @@ bool vm_table_create(WrTable *table, WrStore *store, ValType element, const Wasm
                             (unsigned long long)limits->min, (unsigned long long)store->limits.table_elements);
     if (store->num_tables >= store->limits.tables)
         return wr_error_set(error, WR_ERROR_LIMIT, WR_NO_OFFSET, "the store's limit of %u tables is reached", store->limits.tables);
-    if (limits->min != 0) {
+    table->capacity = limits->min;
+    if (pool != NULL) {
+        if (!vm_pool_take_table(pool, limits->min, &table->def.elements, &table->slot, &table->capacity, error)) return false;
+        table->pool = pool;
+    } else if (limits->min != 0) {
         table->def.elements = calloc((size_t)limits->min, sizeof *table->def.elements);
         if (table->def.elements == NULL)
             return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for a table of %llu elements", (unsigned long long)limits->min);
     }
-    table->capacity = table->def.length = limits->min;
+    table->def.length = limits->min;
     if (init != NULL) table_set(table, 0, limits->min, init);
     store->num_tables++;
     return true;
@@ -47,7 +52,10 @@ bool vm_table_create(WrTable *table, WrStore *store, ValType element, const Wasm
 
 void vm_table_destroy(WrTable *table)
 {
-    free(table->def.elements);
+    if (table->pool != NULL)
+        vm_pool_give_table(table->pool, table->slot, table->def.length);
+    else
+        free(table->def.elements);
     table->def = (VMTableDef){ 0 };
     table->store->num_tables--;
 }
@@ -59,7 +67,7 @@ WrTable *wr_table_new(WrStore *store, ValType element, const WasmLimits *limits,
         wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for a table");
         return NULL;
     }
-    if (!vm_table_create(table, store, element, limits, init, error)) {
+    if (!vm_table_create(table, store, NULL, element, limits, init, error)) {
         free(table);
         return NULL;
     }
@@ -90,6 +98,7 @@ int64_t wr_table_grow(WrTable *table, uint64_t delta, void *init)
 {
     uint64_t length = table->def.length, most = table_max(table);
     if (most > table->store->limits.table_elements) most = table->store->limits.table_elements;
+    if (table->pool != NULL && most > table->capacity) most = table->capacity;
     if (delta == 0) return (int64_t)length;
     if (length > most || delta > most - length) return -1;
     if (length + delta > table->capacity) {

@@ -74,6 +74,28 @@ WR_API void wr_store_free(WrStore *store); /* does nothing while it runs; memori
 WR_API void wr_store_set_limits(WrStore *store, const WrLimits *limits);
 WR_API VMStoreContext *wr_store_context(WrStore *store);
 
+/* Where a store's instances come from: a pool, made once for many stores, or (NULL) the system, on demand. All sizes in bytes but table_elements. */
+typedef struct WrPool WrPool; /* reference counted; stores and memories hold it */
+typedef struct WrPoolConfig {
+    uint64_t max_memory_bytes, table_elements, max_core_instance_bytes, memory_keep_resident_bytes, table_keep_resident_bytes;
+    uint32_t total_component_instances, total_core_instances, total_memories, total_tables, max_unused_warm_slots, reserved;
+} WrPoolConfig;
+typedef struct WrPoolUsage { uint32_t component_instances, core_instances, memories, tables; uint32_t warm_memories; /* free, with an image mapped */ } WrPoolUsage;
+WR_API WrPool *wr_pool_new(const WrPoolConfig *config, const WrTunables *tunables, WrError *error);
+WR_API void wr_pool_retain(WrPool *pool);
+WR_API void wr_pool_release(WrPool *pool);
+WR_API void wr_pool_usage(WrPool *pool, WrPoolUsage *out_usage); /* slots that are taken now */
+/* Before anything is made in the store. use_images: dense data segments are mapped copy-on-write, not copied. */
+WR_API void wr_store_set_allocation(WrStore *store, WrPool *pool, bool use_images);
+/* Counts a component instance against the pool until the store is freed; false: the limit is reached. Without a pool: true. */
+WR_API bool wr_store_add_component(WrStore *store, WrError *error);
+/* Bytes of a slot that an instance of the module takes. */
+WR_API void wr_code_instance_bytes(const WasmModule *module, size_t *out_bytes);
+/* Makes the copy-on-write images of a module's memories now, not at its first instantiation. */
+WR_API bool wr_code_prepare_images(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, WrError *error);
+/* Whether what a module's memories start with is known before it is instantiated, and dense: images are made of it, or copies where they are small. */
+WR_API bool wr_code_static_data(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, bool *out_static, WrError *error);
+
 /* Every call into guest code sits between enter and leave, on the thread's stack, nested as calls nest. The outermost one claims the store for the
  * thread, sets the stack limit from the thread's real bounds and shows the store to the ticker; nested ones keep the limit. */
 typedef struct WrEntry { void *previous; uintptr_t reserved[3]; } WrEntry;

@@ -293,6 +293,22 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     void wr_store_free(WrStore *store)
     void wr_store_set_limits(WrStore *store, const WrLimits *limits)
     VMStoreContext *wr_store_context(WrStore *store)
+    ctypedef struct WrPool:
+        pass
+    ctypedef struct WrPoolConfig:
+        uint64_t max_memory_bytes, table_elements, max_core_instance_bytes, memory_keep_resident_bytes, table_keep_resident_bytes
+        uint32_t total_component_instances, total_core_instances, total_memories, total_tables, max_unused_warm_slots
+    ctypedef struct WrPoolUsage:
+        uint32_t component_instances, core_instances, memories, tables, warm_memories
+    WrPool *wr_pool_new(const WrPoolConfig *config, const WrTunables *tunables, WrError *error)
+    void wr_pool_retain(WrPool *pool)
+    void wr_pool_release(WrPool *pool)
+    void wr_pool_usage(WrPool *pool, WrPoolUsage *out_usage)
+    void wr_store_set_allocation(WrStore *store, WrPool *pool, bint use_images)
+    bint wr_store_add_component(WrStore *store, WrError *error)
+    void wr_code_instance_bytes(const WasmModule *module, size_t *out_bytes)
+    bint wr_code_prepare_images(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, WrError *error)
+    bint wr_code_static_data(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, c_bool *out_static, WrError *error)
     ctypedef struct WrEntry:
         void *previous
         uintptr_t reserved[3]

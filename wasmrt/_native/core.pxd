@@ -44,6 +44,10 @@ cdef class EpochCounter:
     cdef uint64_t value
 
 
+cdef class Pool:
+    cdef c.WrPool *c_pool
+
+
 cdef class CodeMemory:
     cdef c.CodeMemory *c_code
     cdef object buffer
@@ -55,6 +59,8 @@ cdef class StoreSettings:
     cdef size_t max_wasm_stack
     cdef bint epoch_interruption
     cdef object call_options
+    cdef Pool pool                    # None: on demand
+    cdef bint memory_init_cow
 
 
 cdef class Store:

@@ -264,6 +264,45 @@ cdef class TypeRegistry:
         return tuple([params[i] for i in range(num_params)]), tuple([results[i] for i in range(num_results)])
 
 
+cdef class Pool:
+    """The slots of a pooling allocator, shared by the stores of an engine. Raises LimitError when the address space does not have room for them."""
+
+    def __init__(self, Tunables tunables, sizes: dict[str, int]) -> None:
+        cdef c.WrPoolConfig config
+        cdef c.WrError error
+        assert self.c_pool == NULL
+        memset(&config, 0, sizeof(config))
+        memset(&error, 0, sizeof(error))
+        config.max_memory_bytes = sizes["max_memory_size"]
+        config.table_elements = sizes["table_elements"]
+        config.max_core_instance_bytes = sizes["max_core_instance_size"]
+        config.memory_keep_resident_bytes = sizes["linear_memory_keep_resident"]
+        config.table_keep_resident_bytes = sizes["table_keep_resident"]
+        config.total_component_instances = sizes["total_component_instances"]
+        config.total_core_instances = sizes["total_core_instances"]
+        config.total_memories = sizes["total_memories"]
+        config.total_tables = sizes["total_tables"]
+        config.max_unused_warm_slots = sizes["max_unused_warm_slots"]
+        self.c_pool = c.wr_pool_new(&config, &tunables.c_tunables, &error)
+        if self.c_pool == NULL:
+            raise error_from(&error)
+
+    def __dealloc__(self) -> None:
+        c.wr_pool_release(self.c_pool)
+
+    def usage(self) -> dict[str, int]:
+        """Slots that are taken now, by kind; warm_memories: free ones that have an image mapped."""
+        cdef c.WrPoolUsage usage
+        c.wr_pool_usage(self.c_pool, &usage)
+        return {
+            "component_instances": usage.component_instances,
+            "core_instances": usage.core_instances,
+            "memories": usage.memories,
+            "tables": usage.tables,
+            "warm_memories": usage.warm_memories,
+        }
+
+
 cdef class EpochCounter:
     """The engine's epoch: stores read it in the slow path of the interrupt check."""
 
@@ -370,6 +409,18 @@ cdef class CodeMemory:
     @property
     def num_modules(self) -> int:
         return c.wr_code_num_modules(self.c_code)
+
+    def module_needs(self, module: int) -> tuple[list[int], list[int], int]:
+        """(initial bytes of each memory that the module defines, initial elements of each table, bytes of an instance)."""
+        cdef const c.WasmModule *found = c.wr_code_module(self.c_code, module)
+        cdef size_t size = 0
+        cdef uint32_t i
+        if found == NULL:
+            raise IndexError(f"module {module}")
+        c.wr_code_instance_bytes(found, &size)
+        # Python integers: what an artifact declares may not fit 64 bits
+        memories = [<object>found.memories[i].limits.min << <object>found.memories[i].limits.page_size_log2 for i in range(found.num_imported_memories, found.num_memories)]
+        return memories, [found.tables[i].limits.min for i in range(found.num_imported_tables, found.num_tables)], size
 
     def trampoline(self, index: int) -> tuple[int, int]:
         """(wasm_call, array_call) addresses of a component trampoline: the AllCallFuncPointers of the image."""
@@ -593,12 +644,23 @@ def set_engine_class(cls: type) -> None:
 cdef class StoreSettings:
     """What an Engine's stores have in common."""
 
-    def __init__(self, TypeRegistry registry, EpochCounter epoch, max_wasm_stack: int, bint epoch_interruption, call_options: object) -> None:
+    def __init__(
+        self,
+        TypeRegistry registry,
+        EpochCounter epoch,
+        max_wasm_stack: int,
+        bint epoch_interruption,
+        call_options: object,
+        Pool pool=None,
+        bint memory_init_cow=True,
+    ) -> None:
         self.registry = registry
         self.epoch = epoch
         self.max_wasm_stack = max_wasm_stack
         self.epoch_interruption = epoch_interruption
         self.call_options = call_options
+        self.pool = pool
+        self.memory_init_cow = memory_init_cow
 
 
 cdef class Store:
@@ -636,6 +698,7 @@ cdef class Store:
         if self.c_store == NULL:
             raise error_from(&error)
         self.context = c.wr_store_context(self.c_store)
+        c.wr_store_set_allocation(self.c_store, NULL if settings.pool is None else settings.pool.c_pool, settings.memory_init_cow)
         if settings.epoch_interruption:
             self.host.epoch = &settings.epoch.value
 

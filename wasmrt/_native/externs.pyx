@@ -957,6 +957,22 @@ cdef class TypeCollection:
         if not c.wr_types_register_module(registry.c_registry, module, &self.ids, &error):
             raise error_from(&error)
 
+    def has_static_data(self) -> bool:
+        """Whether what the module's memories start with is known in advance, and dense."""
+        cdef c.c_bool static = False
+        cdef c.WrError error
+        memset(&error, 0, sizeof(error))
+        if not c.wr_code_static_data(self.code.c_code, self.module_index, self.ids, &static, &error):
+            raise error_from(&error)
+        return static
+
+    def prepare_images(self) -> None:
+        """Makes the images of the module's memories now. Where the system refuses, instances copy instead."""
+        cdef c.WrError error
+        memset(&error, 0, sizeof(error))
+        if not c.wr_code_prepare_images(self.code.c_code, self.module_index, self.ids, &error):
+            raise error_from(&error)
+
     def export_index(self, name: str) -> int:
         """Where the module's export of that name lies in the index space of its kind. Raises KeyError."""
         cdef const c.WasmModule *module = c.wr_code_module(self.code.c_code, self.module_index)

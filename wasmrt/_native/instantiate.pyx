@@ -262,7 +262,7 @@ cdef int bind_trampolines(ComponentInstance state, Bindings bindings) except -1:
     try:
         for i in range(bindings.num_rows):
             bind_trampoline(state, &bindings.rows[i], i, &funcs[i])
-        error.message[0] = 0
+        memset(&error, 0, sizeof(error))
         state.trampolines = c.wr_host_funcs_new(state.store.c_store, funcs, bindings.num_rows, &error)
         if state.trampolines == NULL:
             raise error_from(&error)
@@ -318,7 +318,11 @@ def instantiate(Bindings bindings not None, Store store not None) -> ComponentIn
     cdef ComponentInstance state
     cdef size_t i
     cdef uint32_t resource
+    cdef c.WrError error
     store.ensure_open()
+    memset(&error, 0, sizeof(error))
+    if not c.wr_store_add_component(store.c_store, &error):
+        raise error_from(&error)
     state = new_state(store, &program.counts)
     state.bindings = bindings
     state.dtors = bindings.dtors
@@ -403,7 +407,7 @@ cdef class ModulePre:
                     funcs[used].call = host_call
                     funcs[used].data = <void *>host
                     used += 1
-            error.message[0] = 0
+            memset(&error, 0, sizeof(error))
             made = c.wr_host_funcs_new(store.c_store, funcs, <uint32_t>used, &error)
             if funcs != inline:
                 free(funcs)

@@ -121,6 +121,7 @@ class Component:
         if artifacts is None:
             artifacts = artifact.decode(info_section(code), artifact.ComponentArtifacts)
         check_artifacts(artifacts, code)
+        engine.allocator.validate_component(code, instantiated_modules(artifacts))
         self._engine = engine
         self._artifacts = artifacts
         self._types = ComponentTypes(artifacts.type_rows)
@@ -229,6 +230,16 @@ class Component:
     def image_range(self) -> tuple[int, int]:
         """(start, end) host addresses of the compiled image."""
         return self._object.code.image_range()
+
+    @property
+    def static_modules(self) -> tuple[Module, ...]:
+        """The core modules that the component has, nested ones and adapters included."""
+        return tuple(self._modules)
+
+    def initialize_copy_on_write_image(self) -> None:
+        """Builds the copy-on-write memory images of all modules now, not at the first instantiation. Does nothing where `Config.memory_init_cow` is off."""
+        for module in self._modules:
+            module.initialize_copy_on_write_image()
 
     def trampoline_ptrs(self, index: int) -> AllCallFuncPointers:
         """The entry points of a trampoline, by TrampolineIndex. Raises IndexError."""
@@ -355,7 +366,15 @@ def features_of(engine: Engine) -> Features:
     return Features(**{field: getattr(config, name) for field, (name, _, _) in SWITCHES.items()})
 
 
+def instantiated_modules(artifacts: artifact.ComponentArtifacts) -> list[int]:
+    """The module of each core instance that the component makes; modules that it imports are left out."""
+    initializers = artifacts.component.initializers
+    return [item.module for item in initializers if isinstance(item, info.InstantiateModuleStatic)]
+
+
 def check_artifacts(artifacts: artifact.ComponentArtifacts, code: core.CodeMemory) -> None:
     """What the records say must fit the image: counts, and every index in range, so that nothing later has to doubt them."""
     if len(artifacts.static_modules) != code.num_modules:
         raise ArtifactError("the artifact's module count is wrong", len(artifacts.static_modules), code.num_modules)
+    if not all(0 <= index < code.num_modules for index in instantiated_modules(artifacts)):
+        raise ArtifactError("the artifact instantiates a module that it does not have")

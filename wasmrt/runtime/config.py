@@ -12,6 +12,7 @@ from wasmrt.errors import ArgumentTypeError, ArgumentValueError, WasmError
 from wasmrt.spec._gen import features
 from wasmrt.spec.features import SWITCHES
 
+from .allocation import strategy_of
 from .cache import cache_config
 from .pickling import restore_config
 
@@ -42,6 +43,7 @@ OPTIONS: dict[str, tuple[type, Any, str]] = {
     "results": (str, None, "lists of numbers in results: None (bytes or lists), 'memoryview', 'array' or 'numpy'"),
     "copy_results": (bool, True, "off: such results are views on guest memory until they are released"),
     "timeout": (float, None, "seconds after which one call of guest code is interrupted; None: no limit"),
+    "allocation_strategy": (object, None, '"on-demand" (None), "pooling", or a PoolingAllocationConfig: where instances come from'),
 }
 
 # Accepted for programs written for the peer; without effect here.
@@ -60,7 +62,7 @@ INERT: dict[str, type] = {
 }
 
 # Options that do not change what is compiled. All others are part of a cache entry's name.
-RUN_TIME = {"cache", "epoch_interruption", "max_wasm_stack", "parallel_compilation", "shared_memory"}
+RUN_TIME = {"allocation_strategy", "cache", "memory_init_cow", "epoch_interruption", "max_wasm_stack", "parallel_compilation", "shared_memory"}
 
 FEATURE_ROWS = {row.attribute: row for row in features.WASM_FEATURE if row.attribute}
 
@@ -94,6 +96,8 @@ class Config:
             object.__setattr__(self, "_features", features_now)
         elif name == "cache":
             self._values[name] = cache_config(value)
+        elif name == "allocation_strategy":
+            self._values[name] = strategy_of(value)
         elif name in OPTIONS:
             if not (value is None and OPTIONS[name][1] is None):
                 _check(name, value, (int, float) if OPTIONS[name][0] is float else OPTIONS[name][0])

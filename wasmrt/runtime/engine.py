@@ -8,6 +8,7 @@ import os
 from wasmrt._native import core, options
 from wasmrt.errors import ArgumentTypeError, WasmError
 
+from .allocation import allocator
 from .cache import Cache, log
 from .config import Config
 from .pickling import name_engine, restore_engine
@@ -56,6 +57,7 @@ class Engine:
             debug_checks=self.config.debug_checks,
             careful_functions=self.config.careful_functions,
         )
+        self.allocator = allocator(self.tunables, self.config.allocation_strategy)
         self.cache = self._open_cache()
         self.types = core.TypeRegistry()
         self.epoch = core.EpochCounter()
@@ -66,6 +68,8 @@ class Engine:
             self.config.max_wasm_stack,
             self.config.epoch_interruption,
             options.make_options(self.config.gil, self.config.results, self.config.copy_results, self.config.timeout),
+            self.allocator.pool,
+            self.config.memory_init_cow,
         )
         if self.config.signals_based_traps:
             core.install_signal_handlers()

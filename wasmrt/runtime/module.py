@@ -13,6 +13,7 @@ from wasmrt.spec.core_types import MemoryType, TableType
 
 from . import cache, pickling
 from . import source as sources
+from .allocation import MemoryInitialization
 from .engine import Engine, next_compiled_module_id
 from .progress import Report, watched
 from .store import Store
@@ -67,6 +68,8 @@ class Module:
 
     def _adopt(self, code_object: CodeObject, index: int, info: artifact.ModuleInfo) -> None:
         self._engine = code_object.engine
+        if code_object.code.kind == KIND_MODULE:
+            self._engine.allocator.validate_module(code_object.code, index)
         self._object = code_object
         self._index = index
         self._info = info
@@ -152,6 +155,17 @@ class Module:
     def image_range(self) -> tuple[int, int]:
         """(start, end) host addresses of the compiled image."""
         return self._object.code.image_range()
+
+    @property
+    def memory_initialization(self) -> MemoryInitialization:
+        """STATIC when the first contents of its memories are known and dense, which makes copy-on-write images of them; else SEGMENTED."""
+        static = self._engine.config.memory_init_cow and self._object.types[self._index].has_static_data()
+        return MemoryInitialization.STATIC if static else MemoryInitialization.SEGMENTED
+
+    def initialize_copy_on_write_image(self) -> None:
+        """Builds the copy-on-write images of its memories now, not at the first instantiation. Does nothing where `Config.memory_init_cow` is off."""
+        if self._engine.config.memory_init_cow:
+            self._object.types[self._index].prepare_images()
 
     def _instantiate(self, store: core.Store, imports: list[Any]) -> externs.InstanceHandle:
         if store.engine is not self._engine:

@@ -1,0 +1,277 @@
+/* See prepared.h. Limits on what becomes an image were measured by bench/bench_instantiate.py and are given below. */
+#include "vm/prepared.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/pages.h"
+
+/* Up to this many bytes from first to last are copied: that costs one page fault, which the guest's first write would cost anyway, and no mapping. */
+#define PREPARED_COPIED_BYTES UINT64_C(4096)
+/* Mappings count (vm.max_map_count) and pages of the page cache that nobody reads cost memory: at least half must be data. */
+#define PREPARED_SPARSE_FACTOR UINT64_C(2)
+/* Beyond it, building the image would double the memory that a component takes; the segments are paged in from the artifact instead. */
+#define PREPARED_HUGE_BYTES (UINT64_C(256) << 20)
+
+/* ---- layout --------------------------------------------------------------------------------------------------------------- */
+
+static size_t prepared_take(size_t *end, size_t count, size_t size, size_t alignment)
+{
+    size_t at = (*end + alignment - 1) & ~(alignment - 1);
+    *end = at + count * size;
+    return at;
+}
+
+/* Counts are below the limits table's (the decoder's and the loader's business), so that no sum here comes near overflow. */
+static void prepared_layout(const WasmModule *module, VmInstanceLayout *out)
+{
+    size_t end = sizeof(WrInstance);
+    wr_vm_offsets(module, &out->offsets);
+    out->memories = prepared_take(&end, module->num_memories, sizeof(WrMemory *), 8);
+    out->tables = prepared_take(&end, module->num_tables, sizeof(WrTable *), 8);
+    out->globals = prepared_take(&end, module->num_globals, sizeof(WrGlobal *), 8);
+    out->tags = prepared_take(&end, module->num_tags, sizeof(WrTag *), 8);
+    out->own_tables = prepared_take(&end, module->num_tables - module->num_imported_tables, sizeof(WrTable), 16);
+    out->own_globals = prepared_take(&end, module->num_globals - module->num_imported_globals, sizeof(WrGlobal), 16);
+    out->own_tags = prepared_take(&end, module->num_tags - module->num_imported_tags, sizeof(WrTag), 8);
+    out->elems = prepared_take(&end, (module->num_elems + 63u) / 64, 8, 8);
+    out->datas = prepared_take(&end, (module->num_datas + 63u) / 64, 8, 8);
+    out->vmctx = prepared_take(&end, out->offsets.size, 1, 64);
+    out->bytes = (end + 63) & ~(size_t)63;
+}
+
+/* ---- functions and elements ----------------------------------------------------------------------------------------------- */
+
+bool vm_fill_func_refs(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, VMFuncRef *out_refs)
+{
+    const WasmModule *module = wr_code_module(code, module_index);
+    uint32_t made = 0;
+    for (uint32_t i = module->num_imported_funcs; i < module->num_funcs && made < module->num_escaped_funcs; i++) {
+        uint32_t escape = module->funcs[i].escape_index;
+        if (escape == UINT32_MAX) continue;
+        const void *wasm_call = wr_code_func(code, module_index, i);
+        VMArrayCall array_call = wr_code_array_call(code, module_index, escape);
+        if (escape >= module->num_escaped_funcs || module->funcs[i].type_index >= module->num_types || wasm_call == NULL || array_call == NULL) return false;
+        out_refs[escape] = (VMFuncRef){ array_call, wasm_call, type_ids[module->funcs[i].type_index], 0, NULL };
+        made++;
+    }
+    return true;
+}
+
+static uint32_t prepared_item(const WasmModule *module, const WasmElemItem *item)
+{
+    if (item->kind != WASM_CONST_REF_FUNC || item->index < module->num_imported_funcs || item->index >= module->num_funcs) return VM_ITEM_OTHER;
+    uint32_t escape = module->funcs[item->index].escape_index;
+    return escape < module->num_escaped_funcs ? escape * (uint32_t)sizeof(VMFuncRef) : VM_ITEM_OTHER;
+}
+
+static void prepared_elems(VmPrepared *prepared)
+{
+    const WasmModule *module = prepared->module;
+    for (uint32_t i = 0; i < module->num_elem_items; i++) prepared->item_offsets[i] = prepared_item(module, &module->elem_items[i]);
+    for (uint32_t i = 0; i < module->num_elems; i++) {
+        const WasmElem *elem = &module->elems[i];
+        if (elem->first_item > module->num_elem_items || elem->num_items > module->num_elem_items - elem->first_item) continue;
+        uint32_t flat = 0;
+        while (flat < elem->num_items && prepared->item_offsets[elem->first_item + flat] != VM_ITEM_OTHER) flat++;
+        if (flat == elem->num_items) vm_set_bit(prepared->flat_elems, i);
+    }
+}
+
+/* ---- data ----------------------------------------------------------------------------------------------------------------- */
+
+static bool prepared_data_fits(const WasmModule *module, const WasmData *data, uint64_t *out_offset)
+{
+    if (data->memory < module->num_imported_memories || data->memory >= module->num_memories || data->offset.kind != WASM_CONST_BITS) return false;
+    const WasmLimits *limits = &module->memories[data->memory].limits;
+    if (limits->page_size_log2 > 16 || limits->min > UINT64_MAX >> 17) return false;
+    uint64_t length = limits->min << limits->page_size_log2;
+    *out_offset = limits->flags & WASM_LIMITS_64 ? data->offset.bits[0] : (uint32_t)data->offset.bits[0];
+    if (data->bytes.offset > module->num_data_bytes || data->bytes.length > module->num_data_bytes - data->bytes.offset) return false;
+    return *out_offset <= length && data->bytes.length <= length - *out_offset;
+}
+
+/* Segments up to the first that depends on anything but the module, or that traps: what comes after it may overwrite, or must not be seen. */
+static void prepared_datas(VmPrepared *prepared)
+{
+    const WasmModule *module = prepared->module;
+    uint32_t own = module->num_memories - module->num_imported_memories;
+    uint64_t filled, page = wr_os_page_size(), offset;
+    uint32_t count = 0;
+    while (count < module->num_datas && (module->datas[count].mode != WASM_SEGMENT_ACTIVE || prepared_data_fits(module, &module->datas[count], &offset))) count++;
+    prepared->num_image_datas = count;
+    prepared->is_static = count == module->num_datas;
+    for (uint32_t memory = 0; memory < own; memory++) {
+        uint64_t first = UINT64_MAX, end = 0;
+        filled = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            const WasmData *data = &module->datas[i];
+            if (data->mode != WASM_SEGMENT_ACTIVE || data->memory - module->num_imported_memories != memory || data->bytes.length == 0) continue;
+            if (!prepared_data_fits(module, data, &offset)) continue;
+            if (offset < first) first = offset;
+            if (offset + data->bytes.length > end) end = offset + data->bytes.length;
+            filled += data->bytes.length;
+        }
+        if (filled == 0) continue;
+        if (end - first > PREPARED_HUGE_BYTES || (end - first) / PREPARED_SPARSE_FACTOR > filled) {
+            prepared->is_static = false;
+            continue;
+        }
+        if (end - first <= PREPARED_COPIED_BYTES) continue;
+        first = first / page * page;
+        prepared->dense[memory] = (VmDense){ first, (end - first + page - 1) / page * page };
+    }
+}
+
+static VmMemoryImage *prepared_image(const VmPrepared *prepared, uint32_t own_memory)
+{
+    const WasmModule *module = prepared->module;
+    VmDense dense = prepared->dense[own_memory];
+    VmMemoryImage *image = malloc(sizeof *image);
+    if (image == NULL) return NULL;
+    *image = (VmMemoryImage){ .memory_offset = dense.memory_offset, .bytes = (size_t)dense.bytes, .contents = wr_os_contents_new((size_t)dense.bytes) };
+    atomic_init(&image->references, 1);
+    bool ok = image->contents >= 0;
+    for (uint32_t i = 0; i < prepared->num_image_datas && ok; i++) {
+        const WasmData *data = &module->datas[i];
+        uint64_t offset;
+        if (data->mode != WASM_SEGMENT_ACTIVE || data->memory - module->num_imported_memories != own_memory || data->bytes.length == 0) continue;
+        if (!prepared_data_fits(module, data, &offset)) continue;
+        ok = wr_os_contents_write(image->contents, module->data_bytes + data->bytes.offset, data->bytes.length, offset - dense.memory_offset);
+    }
+    if (!ok) {
+        vm_memory_image_release(image);
+        return NULL;
+    }
+    wr_os_contents_seal(image->contents);
+    return image;
+}
+
+void vm_prepare_images(VmPrepared *prepared)
+{
+    if (atomic_load_explicit(&prepared->images_made, memory_order_acquire)) return;
+    uint32_t own = prepared->module->num_memories - prepared->module->num_imported_memories;
+    for (uint32_t i = 0; i < own; i++) {
+        VmMemoryImage *none = NULL, *made = prepared->dense[i].bytes != 0 ? prepared_image(prepared, i) : NULL;
+        if (made != NULL && !atomic_compare_exchange_strong(&prepared->images[i], &none, made)) vm_memory_image_release(made); /* another thread was first */
+    }
+    atomic_store_explicit(&prepared->images_made, true, memory_order_release);
+}
+
+void vm_memory_image_retain(VmMemoryImage *image) { atomic_fetch_add_explicit(&image->references, 1, memory_order_relaxed); }
+
+void vm_memory_image_release(VmMemoryImage *image)
+{
+    if (image == NULL || atomic_fetch_sub_explicit(&image->references, 1, memory_order_acq_rel) != 1) return;
+    wr_os_contents_close(image->contents);
+    free(image);
+}
+
+/* ---- life ----------------------------------------------------------------------------------------------------------------- */
+
+typedef struct PreparedImage {
+    uint32_t count;
+    _Atomic(VmPrepared *) modules[];
+} PreparedImage;
+
+static void prepared_free(VmPrepared *prepared)
+{
+    if (prepared == NULL) return;
+    uint32_t own = prepared->module->num_memories - prepared->module->num_imported_memories;
+    for (uint32_t i = 0; prepared->images != NULL && i < own; i++) vm_memory_image_release(atomic_load(&prepared->images[i]));
+    while (prepared->warm != NULL) {
+        WrInstance *block = prepared->warm;
+        prepared->warm = block->next;
+        free(block);
+    }
+    free(prepared->func_refs);
+    free(prepared->item_offsets);
+    free(prepared->flat_elems);
+    free(prepared->dense);
+    free(prepared->images);
+    free(prepared);
+}
+
+static void prepared_free_all(void *attached)
+{
+    PreparedImage *all = attached;
+    for (uint32_t i = 0; i < all->count; i++) prepared_free(atomic_load(&all->modules[i]));
+    free(all);
+}
+
+static VmPrepared *prepared_new(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, WrError *error)
+{
+    static _Atomic uint64_t next_id = 1;
+    const WasmModule *module = wr_code_module(code, module_index);
+    uint32_t own = module->num_memories - module->num_imported_memories;
+    VmPrepared *prepared = calloc(1, sizeof *prepared);
+    if (prepared == NULL) goto no_memory;
+    *prepared = (VmPrepared){ .id = atomic_fetch_add(&next_id, 1), .code = code, .module_index = module_index, .module = module, .type_ids = type_ids };
+    prepared->func_refs = calloc((size_t)module->num_escaped_funcs + 1, sizeof *prepared->func_refs);
+    prepared->item_offsets = calloc((size_t)module->num_elem_items + 1, sizeof *prepared->item_offsets);
+    prepared->flat_elems = calloc(module->num_elems / 64 + 1, sizeof *prepared->flat_elems);
+    prepared->dense = calloc((size_t)own + 1, sizeof *prepared->dense);
+    prepared->images = calloc((size_t)own + 1, sizeof *prepared->images);
+    if (prepared->func_refs == NULL || prepared->item_offsets == NULL || prepared->flat_elems == NULL || prepared->dense == NULL || prepared->images == NULL) goto no_memory;
+    prepared_layout(module, &prepared->layout);
+    prepared_elems(prepared);
+    prepared_datas(prepared);
+    if (vm_fill_func_refs(code, module_index, type_ids, prepared->func_refs)) return prepared;
+    prepared_free(prepared);
+    wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "malformed module: functions");
+    return NULL;
+no_memory:
+    prepared_free(prepared);
+    wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for what a module's instances share");
+    return NULL;
+}
+
+VmPrepared *vm_prepare(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, WrError *error)
+{
+    PreparedImage *all = wr_code_attached(code);
+    if (all == NULL) {
+        uint32_t count = wr_code_num_modules(code);
+        PreparedImage *made = calloc(1, sizeof *made + count * sizeof made->modules[0]);
+        if (made == NULL) {
+            wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for what instances share");
+            return NULL;
+        }
+        made->count = count;
+        all = wr_code_attach(code, made, prepared_free_all);
+        if (all != made) free(made);
+    }
+    VmPrepared *prepared = atomic_load_explicit(&all->modules[module_index], memory_order_acquire), *none = NULL;
+    if (prepared != NULL) return prepared;
+    const WasmModule *module = wr_code_module(code, module_index);
+    if (module->num_imported_funcs > module->num_funcs || module->num_imported_tables > module->num_tables || module->num_imported_memories > module->num_memories ||
+        module->num_imported_globals > module->num_globals || module->num_imported_tags > module->num_tags) {
+        wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "malformed module: import counts");
+        return NULL;
+    }
+    prepared = prepared_new(code, module_index, type_ids, error);
+    if (prepared == NULL || atomic_compare_exchange_strong(&all->modules[module_index], &none, prepared)) return prepared;
+    prepared_free(prepared);
+    return none;
+}
+
+bool wr_code_prepare_images(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, WrError *error)
+{
+    VmPrepared *prepared = vm_prepare(code, module_index, type_ids, error);
+    if (prepared == NULL) return false;
+    vm_prepare_images(prepared);
+    return true;
+}
+
+bool wr_code_static_data(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, bool *out_static, WrError *error)
+{
+    const VmPrepared *prepared = vm_prepare(code, module_index, type_ids, error);
+    if (prepared != NULL) *out_static = prepared->is_static;
+    return prepared != NULL;
+}
+
+void wr_code_instance_bytes(const WasmModule *module, size_t *out_bytes)
+{
+    VmInstanceLayout layout;
+    prepared_layout(module, &layout);
+    *out_bytes = layout.bytes;
+}
