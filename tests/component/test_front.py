@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import pydoc
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 import wasmrt
+from tests.component.test_wit import with_docs
 from wasmrt.component import Component, Linker, Record, Variant
 from wasmrt.front.resources import GuestResource, lifter, to_handles
 from wasmrt.spec import types as spec
@@ -161,6 +164,39 @@ def test_help_is_wit(loaded: Any) -> None:
     assert loaded.counters.Counter.checked.__doc__ == "checked: static func(n: u32) -> result<counter, string>"
     page = pydoc.plain(pydoc.render_doc(loaded.counters.Counter))
     assert "get: func() -> u32" in page
+
+
+DOCUMENTED = """(component
+  (core module $M (func (export "f") (param i32 i32) (result i32) (local.get 0)))
+  (core instance $m (instantiate $M))
+  (func (export "take-it") (param "the-first" u32) (param "class" u32) (result u32) (canon lift (core func $m "f"))))"""
+
+
+def test_help_of_functions_with_documentation() -> None:
+    """Of the front's and of the low-level ones; their class keeps its own."""
+    section = b"\1" + json.dumps({"worlds": {"root": {"func_exports": {"take-it": "Takes it.\n\nAnd gives it back."}}}}).encode()
+    loaded: Any = wasmrt.load(with_docs(bytes(wasmrt.wat2wasm(DOCUMENTED)), section))
+    low = wasmrt.handle(loaded).instance.get_func("take-it")
+    assert low is not None
+    for func in (loaded.take_it, low):
+        assert func.__doc__ == "take-it: func(the-first: u32, class: u32) -> u32\n\nTakes it.\n\nAnd gives it back."
+        page = pydoc.plain(pydoc.render_doc(func))
+        assert "take-it: func(the-first: u32, class: u32) -> u32" in page and "And gives it back." in page
+        assert list(inspect.signature(func).parameters) == ["the_first", "class_"]
+    assert loaded.take_it(the_first=3, class_=4) == 3 == low(the_first=3, **{"class": 4})
+    assert str(wasmrt.component.Func.__doc__).startswith("An exported function") and "with_options" in pydoc.render_doc(wasmrt.component.Func)
+    assert "  /// And gives it back.\n  export take-it: func(" in wasmrt.handle(loaded).component.wit()
+
+
+def test_help_of_what_is_too_complex() -> None:
+    """Help never fails: types by structure take the place of a world that is too large to print."""
+    types = "(type $t0 (tuple u8 u8))" + "".join(f"(type $t{i} (tuple $t{i - 1} $t{i - 1}))" for i in range(1, 10))
+    text = f'''(component {types}
+      (import "f" (func $f (param "x" $t9)))
+      (component $C (import "f" (func $f (param "x" $t9))) (export "g" (func $f)))
+      (instance $c (instantiate $C (with "f" (func $f)))) (export "g" (func $c "g")))'''
+    loaded: Any = wasmrt.load(text, {"f": lambda x: None})
+    assert "g: func(x: tuple<" in loaded.g.__doc__
 
 
 def test_handle(loaded: Any) -> None:

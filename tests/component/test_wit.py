@@ -169,6 +169,57 @@ def test_composed(dummy: Callable[[str], bytes], oracle: Callable[[bytes], str],
     assert wit(skeleton(data)) == wit(data)
 
 
+ATTRIBUTES = """(component
+  (import "a:b/c" (external-id "iface") (instance
+    (export "r" (external-id "res") (type (sub resource)))
+    (type $q (record (field "a" u8)))
+    (export "q" (external-id "rec") (type (eq $q)))
+    (export "f" (external-id "fu") (func))
+    (type $b (borrow 0))
+    (export "[method]r.m" (external-id "meth") (func (param "self" $b)))))
+  (type $u u32) (import "u" (external-id "al") (type (eq $u)))
+  (type $w (record (field "z" u8))) (import "w" (external-id "wr") (type (eq $w)))
+  (alias export 0 "r" (type $rr)) (import "rr" (external-id "use") (type (eq $rr)))
+  (import "i" (external-id "inl") (instance (export "f" (external-id "fu") (func))))
+  (instance $i)
+  (export "j" (external-id "exp !#$%&'()*+,-./09:;<=>?@AZ[]^_`az{|}~ \\22\\5c\\n\\t\\r\\00\\7f é 世") (instance $i)))"""
+
+
+def test_external_ids(parse_text: Callable[[str], bytes], oracle: Callable[[bytes], str]) -> None:
+    data = parse_text(ATTRIBUTES)
+    assert wit(data) == oracle(data)
+    assert wit(data).count("@external-id") == 11
+
+
+STABILITY = {
+    "docs": "The package.",
+    "worlds": {
+        "root": {
+            "docs": "The world.",
+            "func_exports": {"run": {"docs": "Runs.", "stability": {"unstable": {"feature": "fast"}}}},
+            "funcs": {"log": {"stability": {"stable": {"since": "1.0.0", "deprecated": "1.2.0"}}}},
+            "types": {"own-rec": {"docs": "A record.", "stability": {"stable": {"since": "1.1.0-a.b+c"}}, "items": {"a": "A field."}}},
+            "interfaces": {"inl": {"docs": "Inline.", "stability": {"unstable": {"feature": "x"}}, "funcs": {"z": "Sleeps."}}},
+            "interface_import_stability": {"my:pkg/types@1.2.0": {"stable": {"since": "1.0.0"}}},
+        }
+    },
+}
+
+
+def test_gates(dummy: Callable[[str], bytes], oracle: Callable[[bytes], str]) -> None:
+    data = with_docs(dummy("everything"), b"\1" + json.dumps(STABILITY).encode())
+    assert wit(skeleton(data)) == oracle(data)
+    assert wit(data).count("@since") >= 2 and "@unstable(feature = fast)" in wit(data)
+
+
+def test_gates_that_are_none(dummy: Callable[[str], bytes]) -> None:
+    """Only words: nothing in the section can put lines of its own into WIT."""
+    data = dummy("everything")
+    for bad in ({"stable": {"since": "1)\nimport evil: func("}}, {"stable": 3}, {"unstable": {}}, [], {"other": {"since": "1.0.0"}}):
+        section = {"worlds": {"root": {"funcs": {"log": {"stability": bad}}, "interface_import_stability": bad}}}
+        assert wit(with_docs(data, b"\1" + json.dumps(section).encode())) == wit(data)
+
+
 DOCS = {
     "docs": "The package.",
     "worlds": {

@@ -18,6 +18,7 @@ under way (`busy`), no other may begin in any of the components that it is made 
 """
 
 from cpython.object cimport PyObject
+from cpython.type cimport PyType_Modified
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
@@ -377,6 +378,33 @@ cdef class ComponentFunc:
 
     def __repr__(self) -> str:
         return f"<wasmrt.component.Func {self.name}: {self.type()}>"
+
+
+class _OfInstance:
+    """An attribute that functions have each for itself, and their class in its own way, or not at all."""
+
+    def __init__(self, of_class: object, of_func: object) -> None:
+        self.of_class = of_class
+        self.of_func = of_func
+
+    def __get__(self, func: object, cls: object = None) -> object:
+        if func is not None:
+            return self.of_func(func)
+        if self.of_class is None:
+            raise AttributeError
+        return self.of_class
+
+
+cdef int describe_functions() except -1:
+    """`help(func)` shows its WIT, `help(Func)` the class: no property can do both, for it would hide the class's own docstring."""
+    attributes = <dict><object>(<PyTypeObject *>ComponentFunc).tp_dict
+    attributes["__doc__"] = _OfInstance(ComponentFunc.__doc__, lambda func: func.type().documentation)
+    attributes["__signature__"] = _OfInstance(None, lambda func: func.type().signature)
+    PyType_Modified(ComponentFunc)
+    return 0
+
+
+describe_functions()
 
 
 cdef int enable_vectorcall() except -1:

@@ -6,7 +6,7 @@ from libc.stdint cimport uint8_t, uint64_t
 
 cdef extern from "Python.h":
     ctypedef struct PyTypeObject:
-        pass
+        PyObject *tp_dict
     ctypedef PyObject *(*newfunc)(PyTypeObject *type, PyObject *args, PyObject *kwargs) noexcept
     PyObject *NONE "Py_None"
     PyObject *TRUE "Py_True"

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
+import keyword
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
@@ -125,6 +127,23 @@ class ComponentFunc(_Item):
     def async_(self) -> bool:
         """Whether it is an `async func`."""
         return self._type.async_  # type: ignore[no-any-return]
+
+    @property
+    def documentation(self) -> str:
+        """The function in WIT with its name, below it what the binary says of it: what `help()` of an exported function shows."""
+        if self._place is not None and not self._place.is_import:
+            with contextlib.suppress(WasmError, RecursionError):
+                text = self._place.signatures().func(self._place.interface, self._place.name)
+                if text:
+                    return text
+        return f"{self._place.name}: {self}" if self._place is not None else str(self)
+
+    @property
+    def signature(self) -> inspect.Signature:
+        """For `inspect.signature`: parameters by their WIT names in snake case, with an underscore behind a keyword of Python."""
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        names = [name.replace("-", "_") for name, _ in self._type.params]
+        return inspect.Signature([inspect.Parameter(f"{name}_" if keyword.iskeyword(name) else name, kind) for name in names])
 
     def __str__(self) -> str:
         text = ""

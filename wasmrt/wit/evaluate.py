@@ -41,7 +41,15 @@ Node = Type | Resource | Alias
 
 @dataclass(eq=False, slots=True)
 class Instance:
+    """`ids`: the `external-id` of exports that have one."""
+
     exports: dict[str, Item] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, exports: Sequence[tuple[r.ExternName, Item]]) -> Instance:
+        ids = {name.name: name.external_id for name, _ in exports if name.external_id is not None}
+        return cls({name.name: item for name, item in exports}, ids)
 
 
 @dataclass(eq=False, slots=True)
@@ -147,17 +155,16 @@ class Evaluator:
                         # the type says what is visible; what is, stays what it was
                         shown = self._declared(scope, d.type)
                         assert isinstance(shown, Instance)
-                        item = Instance({name: item.exports[name] for name in shown.exports})
+                        item = Instance({name: item.exports[name] for name in shown.exports}, shown.ids)
                 self._export(scope, d.name, d.item.sort, item)
             case r.ComponentDef():
                 scope.components.append(Component(d.definitions, scope))
             case r.Instantiate():
                 given = {name: scope.get(arg.sort, arg.index) for name, arg in d.args}
                 made = self.run(scope.components[d.component], given)
-                scope.instances.append(Instance({name.name: item for name, item in made.exports}))
+                scope.instances.append(Instance.of(made.exports))
             case r.InstanceFromExports():
-                exports = {name.name: scope.get(item.sort, item.index) for name, item in d.exports}
-                scope.instances.append(Instance(exports))
+                scope.instances.append(Instance.of([(name, scope.get(item.sort, item.index)) for name, item in d.exports]))
             case r.CanonLift():
                 type_ = scope.types[d.type]
                 assert isinstance(type_, Type)
@@ -183,7 +190,7 @@ class Evaluator:
         component = Component(type_.definition.decls, type_.scope)
         if declared.sort is r.Sort.COMPONENT:
             return component
-        return Instance({name.name: item for name, item in self.run(component, {}).exports})
+        return Instance.of(self.run(component, {}).exports)
 
 
 def peel(node: Node) -> Type | Resource:

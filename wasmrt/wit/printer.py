@@ -41,10 +41,10 @@ class Signatures:
         if interface in self._interfaces:
             inside = self._interfaces[interface]
             text = self._printer.func_line(inside, name, inside.funcs[name])
-            docs = self._world.docs.text("interfaces", inside.name, "funcs", name)
+            docs = self._printer.docs_of(inside, "funcs", name)
         elif not interface and name in self._funcs:
             text = self._printer.func_line(self._world.own, name, self._funcs[name])
-            docs = self._world.docs.text("funcs", name)
+            docs = self._printer.docs_of(self._world.own, "func_exports", name)
         else:
             return ""
         return f"{text}\n\n{docs}" if docs else text
@@ -68,7 +68,7 @@ class _Printer:
         yield from _docs(world.docs.package)
         yield "package root:component;"
         yield ""
-        yield from _docs(world.docs.text())
+        yield from self._lead(self.world.own)
         yield "world root {"
         yield from _indented(self._world_items())
         yield "}"
@@ -91,13 +91,13 @@ class _Printer:
         yield from types
         funcs = [name for name in world.own.funcs if not name.startswith("[")]
         for name in funcs:
-            yield from _docs(world.docs.text("funcs", name))
+            yield from self._lead(world.own, "funcs", name, external_id=world.import_ids.get(name))
             yield f"import {self.func_line(world.own, name, world.own.funcs[name])};"
         if world.exports and (world.imports or types or funcs):
             yield ""
         for name, item in world.exports:
             if isinstance(item, Func):
-                yield from _docs(world.docs.text("funcs", name))
+                yield from self._lead(world.own, "func_exports", name, external_id=world.export_ids.get(name))
                 yield f"export {self.func_line(world.own, name, item)};"
             else:
                 yield from self._world_interface("export", name, item)
@@ -105,10 +105,13 @@ class _Printer:
             yield f"// not in WIT: {other}"
 
     def _world_interface(self, word: str, name: str, interface: Interface) -> Iterator[str]:
+        external_id = (self.world.import_ids if word == "import" else self.world.export_ids).get(name)
         if interface.is_named:
+            yield from self.world.docs.use_gates(word, interface.name)
+            yield from _id_line(external_id)
             yield f"{word} {name};" if interface.name == name else f"{word} {escaped(name)}: {interface.name};"
             return
-        yield from _docs(self.world.docs.text("interfaces", name))
+        yield from self._lead(interface, external_id=external_id)
         yield f"{word} {escaped(name)}: interface {{"
         yield from _indented(self._interface_items(interface))
         yield "}"
@@ -124,14 +127,14 @@ class _Printer:
             if not first:
                 yield ""
             first = False
-            yield from _docs(self.world.docs.text("interfaces", interface.name, "funcs", name))
+            yield from self._lead(interface, "funcs", name, external_id=interface.ids.get(name))
             yield f"{self.func_line(interface, name, func)};"
 
     # -- types ------------------------------------------------------------------------------------------------------------------------------
 
     def _types(self, interface: Interface) -> Iterator[str]:
         """All types of an interface with the functions of its resources; a blank line between two, and behind `use`."""
-        uses: dict[Interface, list[str]] = {}
+        uses: list[tuple[Interface, list[str], list[str]]] = []  # only neighbours of one owner with the same attributes are said together
         methods: dict[str, list[str]] = {}
         for full in interface.funcs:
             if full.startswith("["):
@@ -140,18 +143,37 @@ class _Printer:
             if entry.used is not None:
                 owner, original = entry.used
                 text = escaped(original) if original == name else f"{escaped(original)} as {escaped(name)}"
-                uses.setdefault(owner, []).append(text)
-        for owner, names in uses.items():
+                lead = list(self._lead(interface, "types", name, external_id=interface.ids.get(name)))
+                if not uses or uses[-1][0] is not owner or uses[-1][2] != lead:
+                    uses.append((owner, [], lead))
+                uses[-1][1].append(text)
+        for owner, names, lead in uses:
+            yield from lead
             yield f"use {_reference(owner, interface)}.{{{', '.join(names)}}};"
         own = [(name, entry) for name, entry in interface.types.items() if entry.used is None]
         for i, (name, entry) in enumerate(own):
-            if i or uses:
+            if i or uses or (interface is self.world.own and self.world.imports):
                 yield ""
-            yield from _docs(self._doc(interface, "types", name))
+            yield from self._lead(interface, "types", name, external_id=interface.ids.get(name))
             yield from self._type(interface, name, entry, methods.get(name, []))
 
-    def _doc(self, interface: Interface, *path: str) -> str:
-        return self.world.docs.text(*(("interfaces", interface.name) if interface.name else ()), *path)
+    def _lead(self, interface: Interface, *path: str, external_id: str | None = None) -> Iterator[str]:
+        """What stands before an item: documentation, gates, the external id. A package's documentation is of the world and its inline interfaces."""
+        docs = self.world.docs
+        place = next(filter(docs.has, self._places(interface, path)), None)
+        if place is not None:
+            yield from _docs(docs.text(*place))
+            yield from docs.gates(*place)
+        yield from _id_line(external_id)
+
+    def docs_of(self, interface: Interface, *path: str) -> str:
+        return next(filter(None, (self.world.docs.text(*place) for place in self._places(interface, path))), "")
+
+    def _places(self, interface: Interface, path: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """Where documentation is looked for: what is exported had no place of its own in the first version of the section."""
+        if interface.name:
+            return [(kind, interface.name, *path) for kind in ("interface_exports", "interfaces")]
+        return [path, ("funcs", *path[1:])] if path[:1] == ("func_exports",) else [path]
 
     def _type(self, interface: Interface, name: str, entry: TypeEntry, methods: list[str]) -> Iterator[str]:
         definition = entry.definition
@@ -180,7 +202,7 @@ class _Printer:
     def _body(self, word: str, interface: Interface, name: str, items: list[tuple[str, str]]) -> Iterator[str]:
         yield f"{word} {escaped(name)} {{"
         for item, text in items:
-            yield from _indented(_docs(self._doc(interface, "types", name, "items", item)))
+            yield from _indented(_docs(self.docs_of(interface, "types", name, "items", item)))
             yield f"  {text},"
         yield "}"
 
@@ -190,7 +212,7 @@ class _Printer:
             return
         yield f"resource {escaped(name)} {{"
         for full in methods:
-            yield from _indented(_docs(self._doc(interface, "funcs", full)))
+            yield from _indented(self._lead(interface, "funcs", full, external_id=interface.ids.get(full)))
             yield f"  {self.func_line(interface, full, interface.funcs[full])};"
         yield "}"
 
@@ -316,6 +338,15 @@ def _short(name: str) -> str:
 def _reference(owner: Interface, user: Interface) -> str:
     """How `user` names `owner`: short within one package."""
     return _short(owner.name) if user.is_named and _package(owner.name) == _package(user.name) else owner.name
+
+
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def _id_line(external_id: str | None) -> Iterator[str]:
+    if external_id is not None:
+        text = "".join(_ESCAPES.get(c) or (c if (c.isascii() and c.isalnum()) or c in " -./:_" else f"\\u{{{ord(c):x}}}") for c in external_id)
+        yield f'@external-id("{text}")'
 
 
 def _docs(text: str) -> Iterator[str]:

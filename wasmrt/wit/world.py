@@ -32,6 +32,7 @@ class Interface:
     types: dict[str, TypeEntry] = field(default_factory=dict)
     funcs: dict[str, Func] = field(default_factory=dict)
     uses: dict[tuple[Interface, str], str] = field(default_factory=dict)  # another's type: its name here
+    ids: dict[str, str] = field(default_factory=dict)  # the `external-id` of types and functions
 
     @property
     def is_named(self) -> bool:
@@ -49,6 +50,8 @@ class World:
     others: list[str] = field(default_factory=list)
     owners: dict[Node, tuple[Interface, str]] = field(default_factory=dict)
     docs: Docs = field(default_factory=Docs)
+    import_ids: dict[str, str] = field(default_factory=dict)
+    export_ids: dict[str, str] = field(default_factory=dict)
 
     def owner(self, node: Node) -> tuple[Interface, str] | None:
         """Which interface named it, following aliases."""
@@ -65,6 +68,7 @@ class World:
             interface = Interface(full)
             if interface.is_named:
                 self.interfaces[full] = interface
+        interface.ids.update(instance.ids)
         for item_name, item in instance.exports.items():
             if isinstance(item, Node):
                 self._add_type(interface, item_name, item)
@@ -97,6 +101,10 @@ class World:
         return TypeEntry(None if isinstance(definition, Resource) else definition)
 
     def _import(self, name: r.ExternName, item: Item) -> None:
+        if name.external_id is not None:
+            self.import_ids[name.name] = name.external_id
+            if not isinstance(item, Instance):
+                self.own.ids[name.name] = name.external_id
         match item:
             case Instance():
                 self.imports.append((name.name, self._interface(name, item)))
@@ -108,6 +116,8 @@ class World:
                 self.others.append(f"import `{name.name}` is {_kind(item)}")
 
     def _export(self, name: r.ExternName, item: Item) -> None:
+        if name.external_id is not None:
+            self.export_ids[name.name] = name.external_id
         match item:
             case Instance():
                 self.exports.append((name.name, self._interface(name, item)))
