@@ -118,7 +118,7 @@ def test_a_warm_start_does_not_compile(folder: Path, tmp_path: Path, monkeypatch
         {"signals_based_traps": False},
         {"cranelift_nan_canonicalization": True},
         {"careful_functions": (0, 1)},
-        {"wasm_component_model_map": False},
+        {"wasm_component_model_map": True},
     ],
 )
 def test_the_config_is_in_the_name(folder: Path, changes: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ function of another component. Instances of other components are such objects.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import keyword
 from collections.abc import Callable, Iterator, Mapping
@@ -58,6 +57,8 @@ def find_definition(items: Mapping[str, Definition], name: str, item: spec.Compo
 
 def near_names(items: Mapping[str, Definition], name: str) -> list[str]:
     """Names that are there and look like one that is not: of definitions in WIT's spelling, of objects as they have them."""
+    import difflib  # wanted for an error only
+
     parsed = parse_name(name) if name.startswith("[") else None
     found = difflib.get_close_matches(name, list(items), n=3, cutoff=0.6)
     wanted = name if parsed is None else parsed.label or parsed.resource
