@@ -72,14 +72,25 @@ def prepare(contender: Contender, engine: Any = None) -> Callable[[], object]:
     return run
 
 
+def pooling_engine(contender: Contender) -> Any:
+    package = contender.package
+    return package.Engine(
+        package.Config(allocation_strategy=package.PoolingAllocationConfig(), parallel_compilation=False)
+    )
+
+
 def compare(rounds: int, seconds: float) -> Comparison:
+    """Seconds of a new store with an instance, dropped again; `wasmrt, pooling` beside the two that allocate on demand."""
     present = {name: contender for name, contender in contenders().items() if name != "winch"}
     candidates = {name: repeat(prepare(contender), INSTANCES) for name, contender in present.items()}
+    ours = present.get("wasmrt")
+    if ours is not None:
+        candidates["wasmrt, pooling"] = repeat(prepare(ours, pooling_engine(ours)), INSTANCES)
     return interleave(candidates, rounds, 1, seconds).each(INSTANCES)
 
 
 def tables(rounds: int, seconds: float) -> list[Table]:
-    columns = {"wasmrt": "wasmrt", "cranelift": "wasmtime-py"}
+    columns = {"wasmrt": "wasmrt", "wasmrt, pooling": "wasmrt, pooling", "cranelift": "wasmtime-py"}
     made = [Row("new store, instantiate, drop", compare(rounds, seconds))]
     return [
         Table(
@@ -95,6 +106,25 @@ def tables(rounds: int, seconds: float) -> list[Table]:
     ]
 
 
+FUNCTIONS = (100, 1_000, 10_000)
+
+
+def by_functions(rounds: int = 9) -> Comparison:
+    """The same for modules whose table names that many functions: what it costs to have them is paid by the first instance."""
+    ours = contenders()["wasmrt"]
+    candidates = {}
+    for count in FUNCTIONS:
+        engine = ours.engine()
+        items = " ".join(map(str, range(count)))
+        text = f"(module (table {count} funcref) (elem (i32.const 0) func {items}) {'(func) ' * count})"
+        pre = ours.package.Linker(engine).instantiate_pre(ours.package.Module(engine, text))
+        store = ours.package.Store
+        candidates[f"{count} functions"] = repeat(
+            lambda pre=pre, engine=engine, store=store: pre.instantiate(store(engine)), 100
+        )
+    return interleave(candidates, rounds).each(100)
+
+
 @pytest.mark.smoke
 @pytest.mark.parametrize("name", sorted(contenders()))
 def test_instantiate(benchmark: Any, name: str) -> None:
@@ -102,6 +132,9 @@ def test_instantiate(benchmark: Any, name: str) -> None:
 
 
 if __name__ == "__main__":
+    comparison = by_functions()
+    for name, samples in comparison.samples.items():
+        print(f"{name:16} {samples.median() * 1e6:8.2f} us {samples.minimum() * 1e6:8.2f} us")
     comparison = compare(31, 30)
     for name, samples in comparison.samples.items():
         print(

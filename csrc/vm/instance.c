@@ -18,8 +18,9 @@ static void instance_free(WrInstance *instance);
 
 /* ---- allocation ----------------------------------------------------------------------------------------------------------- */
 
-/* Blocks of freed instances that a module keeps: their func_refs are right already. */
+/* Blocks of freed instances that a module keeps: their func_refs are right already. One always, unless it is enormous. */
 #define INSTANCE_WARM_BYTES ((size_t)256 << 10)
+#define INSTANCE_ONE_WARM_BYTES ((size_t)8 << 20)
 #define INSTANCE_MAX_WARM 16u
 
 static WrInstance *instance_warm_block(VmPrepared *prepared)
@@ -37,7 +38,8 @@ static WrInstance *instance_warm_block(VmPrepared *prepared)
 static bool instance_keep_warm(VmPrepared *prepared, WrInstance *block)
 {
     vm_lock();
-    bool room = prepared->num_warm < INSTANCE_MAX_WARM && (prepared->num_warm + 1) * prepared->layout.bytes <= INSTANCE_WARM_BYTES;
+    bool room = prepared->num_warm < INSTANCE_MAX_WARM &&
+                (prepared->num_warm + 1) * prepared->layout.bytes <= (prepared->num_warm == 0 ? INSTANCE_ONE_WARM_BYTES : INSTANCE_WARM_BYTES);
     if (room) {
         block->next = prepared->warm;
         prepared->warm = block;
@@ -182,10 +184,11 @@ static bool instance_make_memories(WrInstance *instance, WrError *error)
     const WrTunables *tunables = &wr_code_header(instance->code)->tunables;
     VMMemoryImport *defs = VM_ARRAY(instance, VMMemoryImport, memories);
     WrStore *store = instance->store;
-    if (store->use_images) vm_prepare_images(instance->prepared);
+    bool small_too = store->pool != NULL;
+    if (store->use_images) vm_prepare_images(instance->prepared, small_too);
     for (uint32_t i = 0; i < module->num_memories; i++) {
         if (i >= module->num_imported_memories) {
-            VmMemoryImage *image = store->use_images ? atomic_load_explicit(&instance->prepared->images[i - module->num_imported_memories], memory_order_acquire) : NULL;
+            VmMemoryImage *image = store->use_images ? vm_prepared_image(instance->prepared, i - module->num_imported_memories, small_too) : NULL;
             instance->memories[i] = vm_memory_create(store, &module->memories[i].limits, tunables, store->pool, image, error);
             if (instance->memories[i] == NULL) return false;
         }

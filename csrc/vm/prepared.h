@@ -18,7 +18,8 @@ struct VmMemoryImage {
 };
 
 /* Where the segments of a memory lie close together; bytes 0: no image is worth it. */
-typedef struct VmDense { uint64_t memory_offset, bytes; } VmDense;
+typedef struct VmDense { uint64_t memory_offset, bytes; bool is_small; /* an image only in a pool */ } VmDense;
+enum { VM_IMAGES_NONE, VM_IMAGES_LARGE, VM_IMAGES_ALL };
 
 typedef struct VmInstanceLayout {
     VMOffsets offsets;
@@ -41,7 +42,7 @@ typedef struct VmPrepared {
     bool is_static;             /* all active data segments are known to fit, and none is spread too thinly or too large for an image */
     uint32_t num_image_datas;   /* leading data segments that always fit into memories of the module: only they are part of images */
     _Atomic(VmMemoryImage *) *images; /* per memory that the module defines; NULL: not made yet, or none */
-    _Atomic bool images_made;
+    _Atomic uint32_t images_made; /* VM_IMAGES_* */
     WrInstance *warm;           /* blocks of freed instances whose func_refs are filled in: under vm_lock */
     uint32_t num_warm;
 } VmPrepared;
@@ -51,7 +52,8 @@ VmPrepared *vm_prepare(CodeMemory *code, uint32_t module_index, const uint32_t *
 /* References of a module's own functions by escape index, without vmctx. False: malformed. */
 bool vm_fill_func_refs(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, VMFuncRef *out_refs);
 /* Makes the images; where the system refuses, segments are copied instead. */
-void vm_prepare_images(VmPrepared *prepared);
+void vm_prepare_images(VmPrepared *prepared, bool small_too);
+VmMemoryImage *vm_prepared_image(const VmPrepared *prepared, uint32_t own_memory, bool small_too); /* borrowed; NULL: none */
 void vm_memory_image_retain(VmMemoryImage *image);
 void vm_memory_image_release(VmMemoryImage *image); /* NULL is fine */
 

@@ -91,8 +91,8 @@ WR_API void wr_store_set_allocation(WrStore *store, WrPool *pool, bool use_image
 WR_API bool wr_store_add_component(WrStore *store, WrError *error);
 /* Bytes of a slot that an instance of the module takes. */
 WR_API void wr_code_instance_bytes(const WasmModule *module, size_t *out_bytes);
-/* Makes the copy-on-write images of a module's memories now, not at its first instantiation. */
-WR_API bool wr_code_prepare_images(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, WrError *error);
+/* Makes the copy-on-write images of a module's memories now, not at its first instantiation; for_pool: those of small data too, which only pools use. */
+WR_API bool wr_code_prepare_images(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, bool for_pool, WrError *error);
 /* Whether what a module's memories start with is known before it is instantiated, and dense: images are made of it, or copies where they are small. */
 WR_API bool wr_code_static_data(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, bool *out_static, WrError *error);
 

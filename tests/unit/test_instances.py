@@ -113,6 +113,12 @@ def test_small_data_are_static_but_copied() -> None:
     memory = wasmrt.Instance(store, module, []).exports["m"]
     assert module.memory_initialization is MemoryInitialization.STATIC
     assert memory.read(4090, 4100) == b"0123456789" and not is_image(memory, 4090)
+    # but for the slots of a pool
+    engine = wasmrt.Engine(pooled())
+    store = wasmrt.Store(engine)
+    module = wasmrt.Module(engine, '(module (memory (export "m") 1) (data (i32.const 4090) "0123456789"))')
+    memory = wasmrt.Instance(store, module, []).exports["m"]
+    assert memory.read(4090, 4100) == b"0123456789" and is_image(memory, 4090)
 
 
 @pytest.mark.parametrize(
@@ -591,3 +597,43 @@ def test_one_image_in_two_engines() -> None:
             exports = wasmrt.Instance(store, module, []).exports
             assert exports["f"](5) == 5 and exports["g"]() == 4
             assert str(exports["f"].type()) == str(wasmrt.FuncType([wasmrt.ValType.i64()], [wasmrt.ValType.i64()]))
+
+
+# ---- many of them -----------------------------------------------------------------------------------------------------------------------
+
+MANY = """
+from bench.bench_instantiate import SMALL
+from wasmrt.component import Component, Linker
+
+def status(key):
+    return int(open("/proc/self/status").read().split(key + ":")[1].split()[0])
+
+linker = Linker(engine)
+linker.root().add_func("log", lambda _store, text: None)
+linker.root().add_func("now", lambda _store: 1)
+linker.root().add_func("add", lambda _store, a, b: a + b)
+pre = linker.instantiate_pre(Component(engine, SMALL))
+rss, maps = status("VmRSS"), len(open("/proc/self/maps").readlines())
+live = [pre.instantiate(wasmrt.Store(engine)) for _ in range(10_000)]
+used, mapped = status("VmRSS") - rss, len(open("/proc/self/maps").readlines()) - maps
+assert live[0].exports.run(1) == 2 and live[-1].exports.run(5) == 6
+print(used, mapped, status("VmRSS"))
+live.clear()
+gc.collect()
+assert pre.instantiate(wasmrt.Store(engine)).exports.run(1) == 2
+"""
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "wasmrt.Config()",
+        "wasmrt.Config(allocation_strategy=PoolingAllocationConfig(total_component_instances=10_001, total_core_instances=20_002,"
+        " total_memories=10_001, total_tables=10_001, max_core_instance_size=1 << 14))",
+    ],
+)
+def test_ten_thousand_live_instances(config: str) -> None:
+    """Each in a store of its own, in less than 200 MB, and with mappings to spare (vm.max_map_count is 65,530)."""
+    used, mapped, rss = map(int, run(MANY, config=config).split())
+    print(f"{used / 10_000:.1f} KiB and {mapped / 10_000:.2f} mappings an instance, {rss / 1024:.0f} MiB in all")
+    assert used < 200_000_000 / 1024 and mapped < 50_000

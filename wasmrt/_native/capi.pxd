@@ -307,7 +307,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     void wr_store_set_allocation(WrStore *store, WrPool *pool, bint use_images)
     bint wr_store_add_component(WrStore *store, WrError *error)
     void wr_code_instance_bytes(const WasmModule *module, size_t *out_bytes)
-    bint wr_code_prepare_images(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, WrError *error)
+    bint wr_code_prepare_images(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, bint for_pool, WrError *error)
     bint wr_code_static_data(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, c_bool *out_static, WrError *error)
     ctypedef struct WrEntry:
         void *previous

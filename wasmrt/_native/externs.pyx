@@ -966,11 +966,11 @@ cdef class TypeCollection:
             raise error_from(&error)
         return static
 
-    def prepare_images(self) -> None:
-        """Makes the images of the module's memories now. Where the system refuses, instances copy instead."""
+    def prepare_images(self, for_pool: bool) -> None:
+        """Makes the images of the module's memories now, of small data too for a pool. Where the system refuses, instances copy instead."""
         cdef c.WrError error
         memset(&error, 0, sizeof(error))
-        if not c.wr_code_prepare_images(self.code.c_code, self.module_index, self.ids, &error):
+        if not c.wr_code_prepare_images(self.code.c_code, self.module_index, self.ids, for_pool, &error):
             raise error_from(&error)
 
     def export_index(self, name: str) -> int:

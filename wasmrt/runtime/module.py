@@ -165,7 +165,7 @@ class Module:
     def initialize_copy_on_write_image(self) -> None:
         """Builds the copy-on-write images of its memories now, not at the first instantiation. Does nothing where `Config.memory_init_cow` is off."""
         if self._engine.config.memory_init_cow:
-            self._object.types[self._index].prepare_images()
+            self._object.types[self._index].prepare_images(self._engine.allocator.pool is not None)
 
     def _instantiate(self, store: core.Store, imports: list[Any]) -> externs.InstanceHandle:
         if store.engine is not self._engine:
