@@ -306,6 +306,17 @@ def render(table: Table) -> str:
     return "\n".join(out)
 
 
+def render_header(text: str) -> str:
+    """The C API's header as it is, and what cffi takes of it: no preprocessor lines, no comments, no markers."""
+    plain = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    plain = re.sub(r"#ifdef __cplusplus.*?#endif", "", plain, flags=re.DOTALL)
+    plain = "\n".join(line for line in plain.splitlines() if line.strip() and not line.startswith("#")).replace("WASMRT_API ", "")
+    return (
+        '"""Generated from include/wasmrt.h by tools/gen_tables.py."""\n\nfrom typing import Final\n\n'
+        f"HEADER: Final = {text!r}\nDECLARATIONS: Final = {plain!r}\n"
+    )
+
+
 def _write(path: Path, text: str) -> None:
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -319,6 +330,10 @@ def generate(tables: Path = TABLES, out: Path = OUT) -> list[str]:
         _write(out / f"{path.stem}.py", render(parse(path)))
     _write(out / "__init__.py", '"""Generated from include/wasmrt/*.def by tools/gen_tables.py."""\n')
     names = [path.stem for path in paths]
+    header = tables.parent / "wasmrt.h"
+    if header.exists():
+        _write(out / "c_api.py", render_header(header.read_text()))
+        names.append("c_api")
     for path in out.glob("*.py"):
         if path.stem not in (*names, "__init__"):
             path.unlink()

@@ -3,6 +3,8 @@
  * Frames of machine code are linked by rbp. A stretch of them starts where wasm was left (a trap, or exit_fp of the host-call trampoline) and ends at
  * the rbp of an entry trampoline; its record leads to the stretch before. Pcs are recorded when the trap happens, since the frames are gone when the
  * array call has returned, and looked up when somebody asks. The walk reads the stack only, so signal handlers may do it. */
+#include <stdio.h>
+
 #include "vm/store.h"
 
 typedef struct BacktraceFrame { /* as rbp points at it */
@@ -53,8 +55,17 @@ void vm_trap_record(VMStoreContext *context, uint32_t trap_code, uintptr_t pc, u
                                      : backtrace_walk(context->last_entry, pc, (const BacktraceFrame *)fp, store->trap_frames, VM_MAX_TRAP_FRAMES);
 }
 
+const char *wr_store_trap_text(WrStore *store) { return store->trap_text; }
+
+void wr_store_trap_because(WrStore *store, const char *text)
+{
+    wr_store_trap(store, TRAP_HOST);
+    snprintf(store->trap_text, sizeof store->trap_text, "%s", text);
+}
+
 void wr_store_trap(WrStore *store, uint32_t trap_code)
 {
+    store->trap_text[0] = 0;
     vm_trap_record(&store->context, trap_code, 0, 0);
 }
 

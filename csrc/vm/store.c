@@ -43,8 +43,9 @@ static void store_thread_ended(void *ended)
 {
     WrThread *thread = ended;
     vm_lock();
+    /* one that ended in the middle of a call (pthread_exit in a host function) leaves stores claimed for ever: its record must not become another's */
+    if (atomic_load(&thread->running) == NULL) thread->is_free = true;
     atomic_store(&thread->running, NULL);
-    thread->is_free = true;
     vm_unlock();
     vm_thread = NULL;
 }

@@ -70,6 +70,7 @@ struct WrStore {
     VmHostFunc *host_funcs;
     VmExternRefs externrefs;
     VmExceptions exceptions;
+    char trap_text[160];         /* of a host function's trap (wr_store_trap_because) */
     uint32_t num_trap_frames;
     uintptr_t trap_frames[VM_MAX_TRAP_FRAMES]; /* pcs, innermost first; of callers: return address - 1 */
     struct WrStore *next_free;

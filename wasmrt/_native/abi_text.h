@@ -6,6 +6,7 @@
 #define WASMRT_NATIVE_ABI_TEXT_H
 
 #include <Python.h>
+#include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -80,8 +81,24 @@ static inline uint64_t abi_text_measure(const void *data, int width, uint64_t un
 #pragma GCC pop_options
 #endif
 
-/* How many of eight bytes come before the first that is not ASCII; `high` are their top bits, not all zero. */
-static inline int abi_ascii_before(uint64_t high) { return __builtin_ctzll(high) >> 3; }
+static uint8_t abi_with_leads[256][16]; /* of 8 pairs (lead, byte): all bytes, and the leads whose bit is set (filled by abi_text_init) */
+
+/* Eight code points of Latin-1; writes 16 bytes, of which the first so many count. */
+__attribute__((target("ssse3,popcnt"))) static inline uint8_t *abi_latin1_eight(uint8_t *out, const uint8_t *text) {
+    __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)text);
+    unsigned high = (unsigned)_mm_movemask_epi8(bytes) & 0xFF;
+    if (high == 0) {
+        _mm_storel_epi64((__m128i *)(void *)out, bytes);
+        return out + 8;
+    }
+    /* 1100001b 10bbbbbb: the lead is C2 or C3, the other byte loses bit 6; ASCII stays, its lead is left out */
+    __m128i is_high = _mm_cmpgt_epi8(_mm_setzero_si128(), bytes);
+    __m128i leads = _mm_or_si128(_mm_and_si128(_mm_srli_epi16(bytes, 6), _mm_set1_epi8(3)), _mm_set1_epi8((char)0xC0));
+    __m128i others = _mm_andnot_si128(_mm_and_si128(is_high, _mm_set1_epi8(0x40)), bytes);
+    __m128i pairs = _mm_unpacklo_epi8(leads, others);
+    _mm_storeu_si128((__m128i *)(void *)out, _mm_shuffle_epi8(pairs, _mm_loadu_si128((const __m128i *)(const void *)abi_with_leads[high])));
+    return out + 8 + __builtin_popcount(high);
+}
 
 static inline uint8_t *abi_put_utf8(uint8_t *out, uint32_t point) {
     if (point < 0x80) {
@@ -107,22 +124,8 @@ static inline void abi_text_encode(uint8_t *out, const void *data, int width, ui
     if (encoding == ABI_UTF8) {
         if (width == 1) {
             const uint8_t *text = data, *end = text + units;
-            while (end - text >= 8) { /* there is room for eight bytes: a code point takes at least one */
-                uint64_t eight = abi_load64(text), high = eight & 0x8080808080808080u;
-                abi_store64(out, eight);
-                if (high == 0) {
-                    out += 8, text += 8;
-                    continue;
-                }
-                out += abi_ascii_before(high), text += abi_ascii_before(high);
-                out = abi_put_utf8(out, *text++);
-                /* runs, four at a time in 16-bit lanes: 110000xx 10xxxxxx */
-                for (uint64_t four; end - text >= 4 && ((four = abi_load32(text)) & 0x80808080u) == 0x80808080u; text += 4, out += 8) {
-                    four = (four | four << 16) & 0x0000FFFF0000FFFFu;
-                    four = (four | four << 8) & 0x00FF00FF00FF00FFu;
-                    abi_store64(out, (four >> 6 & 0x0003000300030003u) | (four & 0x003F003F003F003Fu) << 8 | 0x80C080C080C080C0u);
-                }
-            }
+            /* 16 bytes are written for every 8 that are read: until 16 are left there is room, since a code point takes at least one */
+            while (end - text >= 16) out = abi_latin1_eight(out, text), text += 8;
             while (text < end) out = abi_put_utf8(out, *text++);
         } else if (width == 2) {
             const uint16_t *text = data;
@@ -184,8 +187,117 @@ static inline int abi_utf8_sequence(const uint8_t *text, size_t left, int *out_b
     return length;
 }
 
-/* A new str, or NULL with *out_error (ABI_TEXT_MEMORY: an exception is set) and where the fault lies. CPython's decoder is fast except for plain ASCII,
- * where a copy is faster; what it refuses is looked at again for the words of the trap. */
+/* Tables of shuffles, by a mask of 8 lanes: which bytes stay. SSSE3 is part of the oldest CPU that an Engine starts on. */
+static uint8_t abi_without_leads[256][8];  /* decoding Latin-1: bytes of 8 whose bit is not set */
+
+static inline void abi_text_init(void) {
+    for (unsigned mask = 0; mask < 256; mask++) {
+        unsigned kept = 0, written = 0;
+        for (unsigned lane = 0; lane < 8; lane++) {
+            if (!(mask >> lane & 1)) abi_without_leads[mask][kept++] = (uint8_t)lane;
+            if (mask >> lane & 1) abi_with_leads[mask][written++] = (uint8_t)(2 * lane);
+            abi_with_leads[mask][written++] = (uint8_t)(2 * lane + 1);
+        }
+        while (kept < 8) abi_without_leads[mask][kept++] = 0x80;
+        while (written < 16) abi_with_leads[mask][written++] = 0x80;
+    }
+}
+
+/* What pairs of bytes say is wrong. A pair is bad when one of these bits is in all three rows that its nibbles name (the method of Keiser and Lemire). */
+enum {
+    UTF8_TOO_SHORT = 1,        /* a lead, and no continuation after it */
+    UTF8_TOO_LONG = 2,         /* ASCII, and a continuation after it */
+    UTF8_OVERLONG_3 = 4,       /* E0 80..9F */
+    UTF8_TOO_LARGE = 8,        /* F4 90..BF, F5.. */
+    UTF8_SURROGATE = 16,       /* ED A0..BF */
+    UTF8_OVERLONG_2 = 32,      /* C0, C1 */
+    UTF8_OVERLONG_4 = 64,      /* F0 80..8F; and F5.. with 80..8F, which TOO_LARGE leaves out */
+    UTF8_TWO_CONTINUATIONS = 128, /* allowed only where a longer sequence wants them */
+    UTF8_CARRY = UTF8_TOO_SHORT | UTF8_TOO_LONG | UTF8_TWO_CONTINUATIONS,
+};
+
+/* Whether `size` bytes are UTF-8, how many code points they are, and the largest byte. */
+__attribute__((target("ssse3,popcnt"))) static inline int abi_utf8_scan(const uint8_t *text, size_t size, size_t *out_points, unsigned *out_largest) {
+    const __m128i first_high = _mm_setr_epi8(UTF8_TOO_LONG, UTF8_TOO_LONG, UTF8_TOO_LONG, UTF8_TOO_LONG, UTF8_TOO_LONG, UTF8_TOO_LONG, UTF8_TOO_LONG,
+        UTF8_TOO_LONG, (char)UTF8_TWO_CONTINUATIONS, (char)UTF8_TWO_CONTINUATIONS, (char)UTF8_TWO_CONTINUATIONS, (char)UTF8_TWO_CONTINUATIONS,
+        UTF8_TOO_SHORT | UTF8_OVERLONG_2, UTF8_TOO_SHORT, UTF8_TOO_SHORT | UTF8_OVERLONG_3 | UTF8_SURROGATE, UTF8_TOO_SHORT | UTF8_TOO_LARGE | UTF8_OVERLONG_4);
+    const char large = (char)(UTF8_CARRY | UTF8_TOO_LARGE | UTF8_OVERLONG_4);
+    const __m128i first_low = _mm_setr_epi8((char)(UTF8_CARRY | UTF8_OVERLONG_2 | UTF8_OVERLONG_3 | UTF8_OVERLONG_4), (char)(UTF8_CARRY | UTF8_OVERLONG_2),
+        (char)UTF8_CARRY, (char)UTF8_CARRY, (char)(UTF8_CARRY | UTF8_TOO_LARGE), large, large, large, large, large, large, large, large,
+        (char)(large | UTF8_SURROGATE), large, large);
+    const char low = (char)(UTF8_TOO_LONG | UTF8_OVERLONG_2 | UTF8_TWO_CONTINUATIONS);
+    const __m128i second_high = _mm_setr_epi8(UTF8_TOO_SHORT, UTF8_TOO_SHORT, UTF8_TOO_SHORT, UTF8_TOO_SHORT, UTF8_TOO_SHORT, UTF8_TOO_SHORT, UTF8_TOO_SHORT,
+        UTF8_TOO_SHORT, (char)(low | UTF8_OVERLONG_3 | UTF8_OVERLONG_4), (char)(low | UTF8_OVERLONG_3 | UTF8_TOO_LARGE), (char)(low | UTF8_SURROGATE | UTF8_TOO_LARGE),
+        (char)(low | UTF8_SURROGATE | UTF8_TOO_LARGE), UTF8_TOO_SHORT, UTF8_TOO_SHORT, UTF8_TOO_SHORT, UTF8_TOO_SHORT);
+    const __m128i nibble = _mm_set1_epi8(0x0F), top = _mm_set1_epi8((char)0x80);
+    __m128i before = _mm_setzero_si128(), bad = _mm_setzero_si128(), largest = _mm_setzero_si128();
+    size_t points = 0;
+    for (size_t at = 0; at < size; at += 16) {
+        uint8_t last[16] = {0}; /* zeros after the end are ASCII: a sequence that is cut off is too short */
+        size_t left = size - at;
+        __m128i bytes;
+        if (left >= 16) {
+            bytes = _mm_loadu_si128((const __m128i *)(const void *)(text + at));
+        } else {
+            memcpy(last, text + at, left);
+            bytes = _mm_loadu_si128((const __m128i *)(const void *)last);
+        }
+        __m128i one = _mm_alignr_epi8(bytes, before, 15), two = _mm_alignr_epi8(bytes, before, 14), three = _mm_alignr_epi8(bytes, before, 13);
+        __m128i pairs = _mm_and_si128(_mm_and_si128(_mm_shuffle_epi8(first_high, _mm_and_si128(_mm_srli_epi16(one, 4), nibble)),
+            _mm_shuffle_epi8(first_low, _mm_and_si128(one, nibble))), _mm_shuffle_epi8(second_high, _mm_and_si128(_mm_srli_epi16(bytes, 4), nibble)));
+        /* the top bit where a third or fourth byte must be: there, and only there, two continuations are right */
+        __m128i wanted = _mm_or_si128(_mm_subs_epu8(two, _mm_set1_epi8(0xE0 - 0x80)), _mm_subs_epu8(three, _mm_set1_epi8(0xF0 - 0x80)));
+        bad = _mm_or_si128(bad, _mm_xor_si128(_mm_and_si128(wanted, top), pairs));
+        largest = _mm_max_epu8(largest, bytes);
+        /* continuations are -128..-65 */
+        unsigned starts = (unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(bytes, _mm_set1_epi8(-65)));
+        points += (size_t)__builtin_popcount(left >= 16 ? starts : starts & ((1u << left) - 1));
+        before = bytes;
+    }
+    /* what the last block leaves open: its last bytes want more */
+    uint8_t tail[16], all[16];
+    unsigned most = 0, wrong = 0;
+    _mm_storeu_si128((__m128i *)(void *)tail, before);
+    if (tail[15] >= 0xC0 || tail[14] >= 0xE0 || tail[13] >= 0xF0) wrong = 1;
+    _mm_storeu_si128((__m128i *)(void *)all, bad);
+    for (int i = 0; i < 16; i++) wrong |= all[i];
+    _mm_storeu_si128((__m128i *)(void *)all, largest);
+    for (int i = 0; i < 16; i++) most = all[i] > most ? all[i] : most;
+    *out_points = points;
+    *out_largest = most;
+    return wrong == 0;
+}
+
+/* Valid UTF-8 whose code points are below 0x100. */
+__attribute__((target("ssse3,popcnt"))) static inline void abi_utf8_to_latin1(Py_UCS1 *out, const Py_UCS1 *out_end, const uint8_t *text, const uint8_t *end) {
+    uint8_t before = 0;
+    while (end - text >= 8 && out_end - out >= 8) {
+        __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)text);
+        __m128i previous = _mm_or_si128(_mm_slli_si128(bytes, 1), _mm_cvtsi32_si128(before));
+        /* C2 80..BF stay as they are, C3 80..BF get the bit */
+        __m128i values = _mm_or_si128(bytes, _mm_and_si128(_mm_cmpeq_epi8(previous, _mm_set1_epi8((char)0xC3)), _mm_set1_epi8(0x40)));
+        unsigned leads = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_and_si128(bytes, _mm_set1_epi8((char)0xFE)), _mm_set1_epi8((char)0xC2))) & 0xFF;
+        _mm_storel_epi64((__m128i *)(void *)out, _mm_shuffle_epi8(values, _mm_loadl_epi64((const __m128i *)(const void *)abi_without_leads[leads])));
+        out += 8 - __builtin_popcount(leads);
+        before = text[7];
+        text += 8;
+    }
+    for (; text < end; before = *text++) {
+        if ((*text & 0xFE) != 0xC2) *out++ = (Py_UCS1)(*text | (before == 0xC3 ? 0x40 : 0));
+    }
+}
+
+/* One code point of valid UTF-8. */
+static inline uint32_t abi_utf8_point(const uint8_t **text) {
+    const uint8_t *at = *text;
+    if (at[0] < 0x80) return *text += 1, at[0];
+    if (at[0] < 0xE0) return *text += 2, (at[0] & 0x1Fu) << 6 | (at[1] & 0x3Fu);
+    if (at[0] < 0xF0) return *text += 3, (at[0] & 0xFu) << 12 | (at[1] & 0x3Fu) << 6 | (at[2] & 0x3Fu);
+    return *text += 4, (at[0] & 7u) << 18 | (at[1] & 0x3Fu) << 12 | (at[2] & 0x3Fu) << 6 | (at[3] & 0x3Fu);
+}
+
+/* A new str, or NULL with *out_error (ABI_TEXT_MEMORY: an exception is set) and where the fault lies. One pass finds out whether it is UTF-8, how long and
+ * how wide the str is, the second writes it; what is refused is looked at again for the words of the trap. */
 static inline PyObject *abi_text_from_utf8(const uint8_t *text, size_t size, int *out_error, size_t *out_at, int *out_bad) {
     size_t at = abi_ascii_prefix(text, size);
     *out_error = ABI_TEXT_MEMORY;
@@ -194,9 +306,26 @@ static inline PyObject *abi_text_from_utf8(const uint8_t *text, size_t size, int
         if (ascii != NULL && size != 0) memcpy(PyUnicode_DATA(ascii), text, size);
         return ascii;
     }
-    PyObject *string = PyUnicode_DecodeUTF8((const char *)text, (Py_ssize_t)size, "strict");
-    if (string != NULL || !PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) return string;
-    PyErr_Clear();
+    size_t points;
+    unsigned largest;
+    if (abi_utf8_scan(text + at, size - at, &points, &largest)) {
+        points += at;
+        PyObject *string = PyUnicode_New((Py_ssize_t)points, largest < 0xC4 ? 0xFF : largest < 0xF0 ? 0xFFFF : 0x10FFFF);
+        if (string == NULL) return NULL;
+        const uint8_t *from = text, *end = text + size;
+        if (largest < 0xC4) {
+            Py_UCS1 *out = PyUnicode_1BYTE_DATA(string);
+            memcpy(out, text, at);
+            abi_utf8_to_latin1(out + at, out + points, text + at, end);
+        } else if (largest < 0xF0) {
+            Py_UCS2 *out = PyUnicode_2BYTE_DATA(string);
+            while (from < end) *out++ = (Py_UCS2)abi_utf8_point(&from);
+        } else {
+            Py_UCS4 *out = PyUnicode_4BYTE_DATA(string);
+            while (from < end) *out++ = abi_utf8_point(&from);
+        }
+        return string;
+    }
     *out_error = ABI_TEXT_INVALID, *out_at = at, *out_bad = 1;
     while (at < size) {
         int length = text[at] < 0x80 ? 1 : abi_utf8_sequence(text + at, size - at, out_bad);

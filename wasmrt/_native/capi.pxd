@@ -321,6 +321,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     void wr_store_leave(WrStore *store, WrEntry *entry)
     bint wr_store_running(const WrStore *store)
     void wr_store_trap(WrStore *store, uint32_t trap_code)
+    const char *wr_store_trap_text(WrStore *store)
     ctypedef struct WrFrame:
         uintptr_t pc
         WrCodePlace place
@@ -375,6 +376,27 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
         void *data2
         uint64_t index
     VMFuncRef *wr_host_funcs_new(WrStore *store, const WrHostFunc *funcs, uint32_t count, WrError *error)
+    enum:
+        WR_NATIVE_NONE
+        WR_NATIVE_I32
+        WR_NATIVE_I64
+        WR_NATIVE_F32
+        WR_NATIVE_F64
+        WR_NATIVE_BOOL
+        WR_NATIVE_S8
+        WR_NATIVE_U8
+        WR_NATIVE_S16
+        WR_NATIVE_U16
+        WR_NATIVE_CHAR
+        WR_NATIVE_MAX_PARAMS
+    ctypedef struct WrNativeFunc:
+        void *function
+        uint32_t num_params
+        uint8_t result
+        uint8_t shape
+        uint8_t *params
+    bint wr_native_init(WrNativeFunc *native)
+    c_bool wr_native_call(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity) noexcept nogil
     WrTag *wr_tag_new(WrStore *store, uint32_t type_id, WrError *error)
     uint32_t wr_tag_type(const WrTag *tag)
     uint64_t wr_externref_new(WrStore *store, void *object, c_bool *out_is_new)

@@ -6,6 +6,7 @@ from libc.stdint cimport uint8_t, uint32_t
 cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport Plan
 from wasmrt._native.core cimport Store, vectorcallfunc
+from wasmrt._native.native cimport NativeFunc
 from wasmrt._native.options cimport CallOptions
 from wasmrt._native.resources cimport ComponentInstance, RuntimeInstance
 
@@ -54,10 +55,16 @@ cdef class ComponentFunc:
     cdef object __weakref__
 
 
+cdef class FuncLookup:
+    cdef dict found                      # name -> function
+    cdef object found_store
+
+
 cdef class LoweredImport:
     cdef uint32_t instance               # RuntimeComponentInstanceIndex
     cdef Plan plan
     cdef object function
+    cdef NativeFunc native               # None: implemented in Python
     cdef bint pass_store
     cdef uint32_t encoding
     cdef uint32_t memory, realloc        # slots of the owner, or NO_SLOT

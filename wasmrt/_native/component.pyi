@@ -6,6 +6,9 @@ from .core import Store, VMFuncRef
 from .externs import Func
 from .resources import ComponentInstance
 
+class FuncLookup:
+    def get_func(self, first: Any, second: Any = None) -> Any: ...
+
 class ComponentFunc:
     store: Store
     name: str

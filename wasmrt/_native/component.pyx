@@ -39,10 +39,11 @@ from wasmrt._native.core cimport (
     wrap_func_ref,
 )
 from wasmrt._native.externs cimport Func
-from wasmrt._native.lift cimport lift_params, lift_result
-from wasmrt._native.lower cimport commit, stage_params, stage_result
+from wasmrt._native.lift cimport lift_params, lift_result, lift_scalar, steal
+from wasmrt._native.lower cimport commit, stage_params, stage_result, stage_scalar
+from wasmrt._native.native cimport NativeFunc, native_fits_plan, native_of
 from wasmrt._native.options cimport GIL_RELEASE, RESULTS_PLAIN, SavedOptions, changed_options, options_begin, options_end
-from wasmrt._native.pyapi cimport PyTypeObject, decref, float_value, is_float_exact, is_long_exact, refuse_new, xdecref
+from wasmrt._native.pyapi cimport PyTypeObject, decref, dict_get, float_value, is_float_exact, is_long_exact, refuse_new, xdecref
 from wasmrt._native.resources cimport *
 from wasmrt._native.results cimport Borrow, ResultContext, open_borrow, seal_borrow, set_result_hooks, settle_borrows
 
@@ -55,7 +56,6 @@ cdef extern from "Python.h":
     Py_ssize_t PyTuple_GET_SIZE(PyObject *value) noexcept
     PyObject *PyTuple_GET_ITEM(PyObject *value, Py_ssize_t index) noexcept
     object PyLong_FromLong(long value)
-    object PyLong_FromUnsignedLong(unsigned long value)
     object PyFloat_FromDouble(double value)
 
 cdef extern from "abi_text.h" nogil:
@@ -83,7 +83,7 @@ cdef object func_vectorcall(object callable, PyObject *const *args, size_t nargs
 
 
 cdef object call_quick(ComponentFunc self, PyObject *const *args):
-    """`call_export` for functions of scalars only, without post-return and options. What is not of the plainest kind goes the long way."""
+    """`call_export` for functions of scalars only, without post-return and options."""
     cdef c.ValRaw values[MAX_CORE_VALUES]
     cdef c.WrEntry entry
     cdef ComponentInstance owner = self.owner
@@ -93,32 +93,44 @@ cdef object call_quick(ComponentFunc self, PyObject *const *args):
     cdef int64_t number
     cdef double real
     cdef PyObject *value
+    cdef AbiCall call
+    cdef const AbiNode *node
+    cdef PyObject *found
     cdef bint ok
+    call.nodes = NULL
     for i in range(count):
         value = args[i]
         op = self.param_ops[i]
-        if op == ABI_OP_F64:
-            if not is_float_exact(value):
-                return call_export(self, args)
+        if is_long_exact(value) and abi_small_int(value, &number):
+            values[i].i64 = number
+            if op == ABI_OP_S32:
+                if number == <int32_t>number:
+                    continue
+            elif op == ABI_OP_U32:
+                if number == <int64_t><uint32_t>number:
+                    continue
+            elif op == ABI_OP_S64:
+                continue
+        elif op == ABI_OP_F64 and is_float_exact(value):
             real = float_value(value)
             memcpy(&values[i], &real, 8)
             continue
-        if not is_long_exact(value) or not abi_small_int(value, &number):
-            return call_export(self, args)
-        values[i].i64 = number
-        if op == ABI_OP_S32:
-            if number != <int32_t>number:
-                return call_export(self, args)
-        elif op == ABI_OP_U32:
-            if number != <int64_t><uint32_t>number:
-                return call_export(self, args)
-        elif op == ABI_OP_U64:
-            if number < 0:
-                return call_export(self, args)
+        if call.nodes == NULL:
+            call_init(&call, self.plan)
+        node = &self.plan.nodes[self.plan.fields[self.plan.first_param + i].node]
+        if stage_scalar(&call, node, value, <uint64_t *>&values[i]) < 0:
+            raise_with_path(&call, f"argument '{self.plan.param_names[i]}'")
     enter_store(store, &entry)
     if owner.poisoned or owner.busy or owner.num_borrowed:
-        leave_store(store, &entry)
-        return call_export(self, args)
+        if owner.num_borrowed:
+            try:
+                settle_borrows(owner)
+            except BaseException:
+                leave_store(store, &entry)
+                raise
+        if owner.poisoned or owner.busy:
+            leave_store(store, &entry)
+            raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
     owner.busy = True
     ok = self.func.array_call(self.func.vmctx, self.func.vmctx, values, MAX_CORE_VALUES)
     owner.busy = False
@@ -135,11 +147,12 @@ cdef object call_quick(ComponentFunc self, PyObject *const *args):
         return PyFloat_FromDouble(real)
     if op == NO_OP:
         return None
-    if op == ABI_OP_U32:
-        return PyLong_FromLong(<uint32_t>values[0].i32)
-    if op == ABI_OP_S64:
-        return PyLong_FromLong(values[0].i64)
-    return PyLong_FromUnsignedLong(<uint64_t>values[0].i64)
+    if call.nodes == NULL:
+        call_init(&call, self.plan)
+    found = lift_scalar(&call, &self.plan.nodes[self.plan.result], <uint64_t>values[0].i64)
+    if found == NULL:
+        owner.poisoned = True
+    return steal(found)
 
 
 cdef int fail_call(Store store, c.WrEntry *entry) except -1:
@@ -152,7 +165,7 @@ cdef int fail_call(Store store, c.WrEntry *entry) except -1:
 
 
 cdef bint is_quick_op(uint8_t op) noexcept:
-    return op == ABI_OP_S32 or op == ABI_OP_U32 or op == ABI_OP_S64 or op == ABI_OP_U64 or op == ABI_OP_F64
+    return op <= ABI_OP_CHAR or op == ABI_OP_ENUM or op == ABI_OP_FLAGS
 
 
 cdef void find_quick(ComponentFunc self) noexcept:
@@ -491,6 +504,28 @@ def check_values(ComponentInstance state, Plan plan, args: tuple, result: object
             finish(&call, False)
 
 
+# ---- looking functions up ---------------------------------------------------------------------------------------------------------------------------
+
+cdef class FuncLookup:
+    """Base of component instances: `get_func`, which keeps what it found by name. Subclasses have `store` and `_find_func(args)`."""
+
+    def get_func(self, first: object, second: object = None) -> object:
+        """`get_func([store,] name_or_index)`: the function, or None when there is none."""
+        cdef PyObject *found
+        key = first if second is None else second
+        if self.found is not None and type(key) is str and (second is None or first is self.found_store):
+            found = dict_get(<PyObject *>self.found, <PyObject *>key)
+            if found != NULL:
+                return <object>found
+        func = self._find_func((first,) if second is None else (first, second))
+        if func is not None and type(key) is str:
+            if self.found is None:
+                self.found = {}
+                self.found_store = self.store
+            self.found[key] = func
+        return func
+
+
 # ---- imports ----------------------------------------------------------------------------------------------------------------------------------------
 
 cdef class LoweredImport:
@@ -827,6 +862,7 @@ cdef c.c_bool exit_call_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw 
 
 cdef int bind_trampoline(ComponentInstance state, const TrampolineRow *row, size_t index, c.WrHostFunc *out) except -1:
     """What the host context of a trampoline holds in this instance. `instantiate.Program` has checked the row's indices."""
+    cdef NativeFunc native
     cdef Transfer *transfer
     out.type_id = row.type_id
     out.magic = c.WR_VMCTX_MAGIC_COMPONENT
@@ -838,6 +874,11 @@ cdef int bind_trampoline(ComponentInstance state, const TrampolineRow *row, size
         out.call = import_call
         out.data = row.lowered
         out.data2 = <void *>state
+        native = (<LoweredImport>row.lowered).native
+        if native is not None:
+            out.call = c.wr_native_call
+            out.data = &native.c_native
+            out.data2 = &state.instances[row.a].may_leave
     elif row.kind <= RESOURCE_DROP:
         out.call = new_call if row.kind == RESOURCE_NEW else rep_call if row.kind == RESOURCE_REP else drop_call
         out.data2 = &state.instances[row.a]
@@ -881,6 +922,11 @@ def lower_import(
         raise WasmError(f"{name or 'an import'} needs the `memory` option")
     self.plan = plan
     self.function = function
+    self.native = native_of(function)
+    if self.native is not None:
+        if self.native.raw != NULL:
+            raise ArgumentTypeError(f"component imports function `{name}`, but a wasmrt_callback serves core modules only; a component calls functions of scalars")
+        native_fits_plan(self.native, plan)
     self.pass_store = pass_store
     self.instance = instance
     self.encoding = encoding

@@ -780,6 +780,8 @@ cdef class Store:
             raise exception
         if self.context.trap_code == c.TRAP_INTERRUPT and self.host.timeout_ns != 0 and monotonic_ns() >= self.host.deadline_ns:
             raise trap_from(self, c.TRAP_INTERRUPT, f"interrupt: the call ran longer than its timeout of {self.host.timeout_ns / 1e9:g} s")
+        if self.context.trap_code == c.TRAP_HOST:  # a native function that trapped says why, or not
+            raise trap_from(self, c.TRAP_HOST, c.wr_store_trap_text(self.c_store).decode("utf-8", "replace") or "a native host function failed")
         raise trap_from(self, self.context.trap_code)
 
     cdef void set_pending(self, object exception) noexcept:

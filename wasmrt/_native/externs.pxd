@@ -6,6 +6,7 @@ from libc.stdint cimport uint32_t
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport CodeMemory, Store, TypeRegistry, vectorcallfunc
+from wasmrt._native.native cimport NativeFunc
 from wasmrt._native.options cimport CallOptions
 
 
@@ -26,6 +27,10 @@ cdef class Func:
 
 cdef class HostFunc:
     cdef object function
+    cdef c.VMArrayCall call           # what guest code reaches: host_call, or a native function
+    cdef void *data
+    cdef NativeFunc native            # None: implemented in Python
+    cdef bint plain                   # numbers only, at most one result, no Caller
     cdef bint access_caller
     cdef uint32_t type_id
     cdef const void *wasm_call

@@ -15,7 +15,7 @@ from libc.string cimport memset
 cimport wasmrt._native.capi as c
 from wasmrt._native.component cimport *
 from wasmrt._native.core cimport CodeMemory, Store, error_from
-from wasmrt._native.externs cimport HostFunc, InstanceHandle, TypeCollection, host_call, start_instance, unwrap_extern, wrap_extern
+from wasmrt._native.externs cimport HostFunc, InstanceHandle, TypeCollection, start_instance, unwrap_extern, wrap_extern
 from wasmrt._native.resources cimport ComponentInstance, ResourceType, StateCounts, define_resource, new_state
 
 from wasmrt.errors import ArtifactError
@@ -404,8 +404,8 @@ cdef class ModulePre:
                     funcs[used].type_id = host.type_id
                     funcs[used].magic = c.WR_VMCTX_MAGIC_HOST
                     funcs[used].wasm_call = host.wasm_call
-                    funcs[used].call = host_call
-                    funcs[used].data = <void *>host
+                    funcs[used].call = host.call
+                    funcs[used].data = host.data
                     used += 1
             memset(&error, 0, sizeof(error))
             made = c.wr_host_funcs_new(store.c_store, funcs, <uint32_t>used, &error)

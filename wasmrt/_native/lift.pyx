@@ -18,6 +18,7 @@ from wasmrt._native.pyapi cimport *
 from wasmrt.spec._gen import traps as _traps
 
 cdef extern from "abi_text.h" nogil:
+    void abi_text_init()
     const uint32_t ABI_UTF16_TAG
     enum:
         ABI_TEXT_INVALID
@@ -36,6 +37,7 @@ cdef enum:
     TRAP_UNALIGNED_POINTER = 33
     TRAP_CANONICAL_ABI = 100
 
+abi_text_init()
 assert (TRAP_INVALID_CHAR, TRAP_STRING_OUT_OF_BOUNDS, TRAP_LIST_OUT_OF_BOUNDS, TRAP_INVALID_DISCRIMINANT, TRAP_UNALIGNED_POINTER, TRAP_CANONICAL_ABI) == (
     _traps.INVALID_CHAR, _traps.STRING_OUT_OF_BOUNDS, _traps.LIST_OUT_OF_BOUNDS, _traps.INVALID_DISCRIMINANT, _traps.UNALIGNED_POINTER, _traps.CANONICAL_ABI,
 )

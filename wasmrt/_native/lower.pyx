@@ -17,6 +17,7 @@ from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, ArgumentValu
 from wasmrt.spec._gen import traps as _traps
 
 cdef extern from "abi_text.h" nogil:
+    void abi_text_init()
     const uint32_t ABI_UTF16_TAG
     bint abi_small_int(PyObject *value, int64_t *out)
     void abi_store32(uint8_t *at, uint32_t word)
@@ -28,6 +29,7 @@ cdef enum:
     TRAP_CANONICAL_ABI = 100
     TRAP_REALLOC = 102
 
+abi_text_init()
 assert (TRAP_UNALIGNED_POINTER, TRAP_CANONICAL_ABI, TRAP_REALLOC) == (_traps.UNALIGNED_POINTER, _traps.CANONICAL_ABI, _traps.REALLOC)
 
 from wasmrt._native.abi import Record  # a Python class: not in the pxd
@@ -298,6 +300,26 @@ cdef bint format_fits(const AbiNode *element, const char *format, Py_ssize_t ite
     return strchr(b"bhilqn", format[0]) != NULL
 
 
+cdef bint says_contiguous() noexcept:
+    """Whether the pending ValueError is about the layout (numpy's is), which stays pending; else it is cleared: a released memoryview raised it."""
+    cdef PyObject *cls
+    cdef PyObject *value
+    cdef PyObject *traceback
+    cdef bint found = True
+    error_fetch(&cls, &value, &traceback)
+    try:
+        found = "contiguous" in str(<object>value)
+    except BaseException:
+        pass
+    if found:
+        error_restore(cls, value, traceback)
+    else:
+        xdecref(cls)
+        xdecref(value)
+        xdecref(traceback)
+    return found
+
+
 cdef int stage_buffer(AbiCall *call, const AbiNode *node, const AbiNode *element, PyObject *value, uint8_t *patch, uint32_t *out_count) noexcept:
     """A buffer of the element's items (any items for list<u8>): copied from where it is when the lowering commits."""
     cdef Py_buffer *view
@@ -316,6 +338,8 @@ cdef int stage_buffer(AbiCall *call, const AbiNode *node, const AbiNode *element
     if view == NULL:
         return -1
     if get_buffer(value, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0:
+        if error_matches(<PyObject *>ValueError) and not says_contiguous():
+            return fail(call, ArgumentValueError, f"expected {type_text(<object>call.objects[node.type])}, got a buffer that cannot be read: it was released")
         if error_matches(PyExc_BufferError) or error_matches(<PyObject *>ValueError):
             error_clear()
             return fail(call, ArgumentTypeError, f"expected {type_text(<object>call.objects[node.type])}, got a buffer that is not C-contiguous")
@@ -468,6 +492,8 @@ cdef int record_access(AbiCall *call, const AbiNode *node, PyObject *value) noex
     """How to read the fields of this value, -1 with an exception."""
     if <void *>type_of(value) == call.objects[node.lookup]:
         return BY_SLOT
+    if type_of(value) == RECORD_TYPE:
+        return BY_ATTRIBUTE
     if is_dict(value):
         return BY_KEY
     if value == NONE or is_long(value) or is_float(value) or is_str(value) or is_bytes(value) or is_list(value) or type_of(value) == <PyTypeObject *><PyObject *>tuple:
@@ -905,6 +931,10 @@ cdef int commit(AbiCall *call) except -1:
         step = &call.steps[i]
         if step.kind == ABI_STEP_TEXT:
             abi_text_encode(call.memory.base + step.guest, step.source, step.width, step.units, step.encoding)
-        elif step.kind != ABI_STEP_OWN and step.kind != ABI_STEP_BORROW and step.size:
-            memmove(call.memory.base + step.guest, step.source, step.size)
+        elif step.kind != ABI_STEP_OWN and step.kind != ABI_STEP_BORROW:
+            if step.size:
+                memmove(call.memory.base + step.guest, step.source, step.size)
+            if step.kind == ABI_STEP_BUFFER:  # not held during the call: what it calls may resize or release it
+                step.kind = ABI_STEP_COPY
+                release_buffer(<Py_buffer *>step.lent)
     return 0

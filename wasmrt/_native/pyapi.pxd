@@ -90,6 +90,8 @@ cdef extern from "Python.h":
     PyObject *error_occurred "PyErr_Occurred"() noexcept
     bint error_matches "PyErr_ExceptionMatches"(PyObject *cls) noexcept
     void error_clear "PyErr_Clear"() noexcept
+    void error_fetch "PyErr_Fetch"(PyObject **cls, PyObject **value, PyObject **traceback) noexcept
+    void error_restore "PyErr_Restore"(PyObject *cls, PyObject *value, PyObject *traceback) noexcept
     void error_unraisable "PyErr_WriteUnraisable"(PyObject *where) noexcept
     void error_set "PyErr_SetObject"(PyObject *cls, PyObject *value) noexcept
     PyObject *error_no_memory "PyErr_NoMemory"() noexcept

@@ -257,7 +257,7 @@ def import_name(records: info.Component, index: info.RuntimeImportIndex) -> str:
     return "#".join([records.import_types[runtime_import.import_][0], *runtime_import.path])
 
 
-class ComponentInstance:
+class ComponentInstance(native.FuncLookup):
     """An instance of a component; made by `Linker.instantiate`.
 
     `exports` is a mapping with attributes (`instance.exports.run()`, `instance.exports["ns:pkg/iface@1.0.0"]["f"]`); `get_func` takes a name or an index
@@ -313,8 +313,8 @@ class ComponentInstance:
         item = None if index is None else self._item(index.export)
         return item if isinstance(item, kind) else None
 
-    def get_func(self, *args: Any) -> ComponentFunc | ReexportedFunc | None:
-        """`get_func([store,] name_or_index)`: the function, or None when there is none."""
+    def _find_func(self, args: tuple[Any, ...]) -> ComponentFunc | ReexportedFunc | None:
+        """What `get_func` keeps."""
         return self._find(args, (ComponentFunc, ReexportedFunc))  # type: ignore[no-any-return]
 
     def get_module(self, *args: Any) -> Module | None:
