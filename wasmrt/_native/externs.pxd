@@ -6,7 +6,6 @@ from libc.stdint cimport uint32_t
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport CodeMemory, Store, TypeRegistry, vectorcallfunc
-from wasmrt._native.native cimport NativeFunc
 from wasmrt._native.options cimport CallOptions
 
 
@@ -25,21 +24,9 @@ cdef class Func:
     cdef object invoke(self, PyObject *const *args, size_t count, PyObject *kwnames)
 
 
-cdef class HostFunc:
-    cdef object function
-    cdef c.VMArrayCall call           # what guest code reaches: host_call, or a native function
-    cdef void *data
-    cdef NativeFunc native            # None: implemented in Python
-    cdef bint plain                   # numbers only, at most one result, no Caller
-    cdef bint access_caller
-    cdef uint32_t type_id
-    cdef const void *wasm_call
-    cdef const uint32_t *params
-    cdef const uint32_t *results
-    cdef uint32_t num_params
-    cdef uint32_t num_results
-
-    cdef int invoke(self, Store store, c.VMContext *caller, c.ValRaw *values) except -1
+cdef class Caller:
+    cdef c.VMContext *context
+    cdef readonly Store store
 
 
 cdef class TypeCollection:
@@ -86,7 +73,8 @@ cdef object wrap_extern(Store store, c.WrExtern *item)
 cdef int unwrap_extern(Store store, object item, c.WrExtern *out) except -1
 cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) except -1
 cdef object value_from_raw(Store store, uint32_t word, const c.ValRaw *raw)
-cdef c.c_bool host_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil
+cdef int bind_func(Func func, Store store, c.VMFuncRef *c_func) except -1
+cdef bint is_number(uint32_t word) noexcept
 cdef c.WrInstance *start_instance(
     Store store, c.CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, const c.WrExtern *externs, size_t count
 ) except NULL

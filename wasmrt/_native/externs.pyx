@@ -25,18 +25,13 @@ from wasmrt._native.core cimport (
     enter_store,
     error_from,
     gil_acquire,
-    gil_host_returns,
     leave_store,
-    store_of_context,
     trap_from,
     wr_enable_vectorcall,
     wrap_func_ref,
 )
-from wasmrt._native.native cimport native_fits_core, native_of
 from wasmrt._native.options cimport GIL_RELEASE, SavedOptions, changed_options, options_begin, options_end
-from wasmrt._native.pyapi cimport decref, float_value, is_float_exact, is_long_exact, new_float, new_long
-
-import inspect
+from wasmrt._native.pyapi cimport float_value, is_float_exact, is_long_exact
 
 from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, ArgumentValueError, WasmError
 
@@ -47,8 +42,6 @@ cdef extern from "Python.h":
     object PyLong_FromLongLong(long long value)
     bint PyLong_Check(object value)
     object PyLong_FromLong(long value)
-    object PyObject_Vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
-    size_t PY_VECTORCALL_ARGUMENTS_OFFSET
     int PyBuffer_FillInfo(Py_buffer *view, object exporter, void *buf, Py_ssize_t len, int readonly, int flags) except -1
 
 cdef extern from "abi_text.h" nogil:
@@ -212,170 +205,6 @@ cdef object value_from_raw(Store store, uint32_t word, const c.ValRaw *raw):
 
 # ---- functions --------------------------------------------------------------------------------------------------------------------------------------
 
-cdef class HostFunc:
-    """What a VMHostContext of a Python function points at: the function and its type, the same in every store. Its stores keep it."""
-
-    cdef int invoke(self, Store store, c.VMContext *caller, c.ValRaw *values) except -1:
-        cdef uint32_t i
-        cdef Caller caller_object = None
-        args = []
-        if self.access_caller:
-            caller_object = Caller.__new__(Caller)
-            caller_object.context = caller
-            caller_object.store = store
-            args.append(caller_object)
-        for i in range(self.num_params):
-            args.append(value_from_raw(store, self.params[i], &values[i]))
-        try:
-            result = self.function(*args)
-        finally:
-            if caller_object is not None:
-                caller_object.context = NULL
-        if self.num_results == 0:
-            if result is not None:
-                raise ArgumentTypeError(f"host function {name_of(self.function)} has no result, but returned {type(result).__name__}")
-        elif self.num_results == 1:
-            value_to_raw(store, self.results[0], result, &values[0])
-        else:
-            if not isinstance(result, (list, tuple)) or len(result) != self.num_results:
-                raise ArgumentTypeError(f"host function {name_of(self.function)} must return a sequence of {self.num_results} values")
-            for i in range(self.num_results):
-                value_to_raw(store, self.results[i], result[i], &values[i])
-        return 0
-
-
-def make_host_func(registry: TypeRegistry, ty: object, func: object, access_caller: bool = False) -> HostFunc:
-    """A function implemented in Python, of no store yet. Raises ArgumentTypeError for what cannot be called, LimitError for too many values."""
-    cdef HostFunc host = HostFunc.__new__(HostFunc)
-    cdef c.WrError error
-    cdef uint32_t i
-    if not callable(func):
-        raise ArgumentTypeError(f"expected a callable, got {type(func).__name__}")
-    if inspect.iscoroutinefunction(func):
-        raise ArgumentTypeError("a coroutine function cannot be called by a guest synchronously")
-    host.type_id = registry.register_func(ty.param_words, ty.result_words)
-    host.function = func
-    host.access_caller = access_caller
-    c.wr_types_func(registry.c_registry, host.type_id, &host.params, &host.num_params, &host.results, &host.num_results)
-    host.call = host_call
-    host.data = <void *>host
-    host.plain = not access_caller and host.num_params <= INLINE_VALUES and host.num_results <= 1
-    for i in range(host.num_params):
-        host.plain = host.plain and is_number(host.params[i])
-    host.native = native_of(func)
-    if host.native is not None:
-        if access_caller:
-            raise ArgumentTypeError("a native function gets no Caller: access_caller is for functions implemented in Python")
-        if host.native.raw == NULL:
-            native_fits_core(host.native, host.params, host.num_params, host.results, host.num_results)
-        host.call = c.wr_native_call if host.native.raw == NULL else host.native.raw
-        host.data = &host.native.c_native
-    memset(&error, 0, sizeof(error))
-    if not c.wr_types_host_call(registry.c_registry, host.type_id, &host.wasm_call, &error):
-        raise error_from(&error)
-    return host
-
-
-cdef str name_of(object function):
-    return getattr(function, "__name__", None) or type(function).__name__
-
-
-cdef int run_plain(HostFunc self, Store store, c.ValRaw *values) except -1:
-    """`invoke` for functions of numbers: arguments go by vectorcall."""
-    cdef PyObject *vector[INLINE_VALUES + 1]
-    cdef PyObject *item
-    cdef uint32_t i, kind, made = 0
-    cdef int64_t number
-    cdef double real
-    cdef object result
-    try:
-        for i in range(self.num_params):
-            kind = c.wr_vt_kind(self.params[i])
-            if kind == c.WR_KIND_I32:
-                item = new_long(values[i].i32)
-            elif kind == c.WR_KIND_I64:
-                item = new_long(values[i].i64)
-            else:
-                if kind == c.WR_KIND_F64:
-                    memcpy(&real, &values[i].f64, 8)
-                else:
-                    real = float_of(&values[i])
-                item = new_float(real)
-            if item == NULL:
-                raise MemoryError
-            vector[i + 1] = item
-            made += 1
-        # the slot before the arguments is the callee's to scribble on
-        vector[0] = NULL
-        result = PyObject_Vectorcall(<PyObject *>self.function, vector + 1, made | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
-    finally:
-        for i in range(made):
-            decref(vector[i + 1])
-    if self.num_results == 0:
-        if result is not None:
-            raise ArgumentTypeError(f"host function {name_of(self.function)} has no result, but returned {type(result).__name__}")
-    elif (
-        self.results[0] == c.WR_VALTYPE_I32 and is_long_exact(<PyObject *>result) and abi_small_int(<PyObject *>result, &number)
-        and -0x80000000 <= number <= 0xFFFFFFFF
-    ):
-        values[0].i64 = number
-    else:
-        value_to_raw(store, self.results[0], result, &values[0])
-    return 0
-
-
-cdef inline double float_of(const c.ValRaw *value) noexcept:
-    cdef float single
-    memcpy(&single, &value.f32, 4)
-    return single
-
-
-# `except -1` is the same as `noexcept` with -1 and an exception set.
-ctypedef int (*HostBody)(HostFunc, Store, c.ValRaw *) noexcept
-ctypedef c.c_bool (*WithGil)(c.VMHostContext *, c.VMContext *, c.ValRaw *) noexcept nogil
-
-
-cdef int run_any(HostFunc self, Store store, c.VMContext *caller, c.ValRaw *values) except -1:
-    return self.invoke(store, caller, values)
-
-
-ctypedef int (*AnyBody)(HostFunc, Store, c.VMContext *, c.ValRaw *) noexcept
-
-
-cdef int reraise() except -1:
-    return -1
-
-
-cdef void leave_with_exception(Store store) noexcept:
-    try:
-        reraise()
-    except BaseException as exception:
-        store.set_pending(exception)
-
-
-cdef c.c_bool host_call_with_gil(c.VMHostContext *callee, c.VMContext *caller, c.ValRaw *values) noexcept:
-    cdef HostFunc host = <HostFunc>callee.data
-    cdef Store store = store_of_context(callee.header.store)
-    cdef int status
-    if host.plain:
-        status = (<HostBody><void *>run_plain)(host, store, values)
-    else:
-        status = (<AnyBody><void *>run_any)(host, store, caller, values)
-    if status < 0:
-        leave_with_exception(store)
-        return False
-    return True
-
-
-cdef c.c_bool host_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
-    """The VMArrayCall of a function implemented in Python."""
-    cdef c.c_bool ok
-    gil_acquire((<c.VMContextHeader *>callee).store)
-    ok = (<WithGil><void *>host_call_with_gil)(<c.VMHostContext *>callee, caller, values)
-    gil_host_returns((<c.VMContextHeader *>callee).store)
-    return ok
-
-
 cdef class Func:
     """A core function of an instance, or one implemented in Python.
 
@@ -393,20 +222,9 @@ cdef class Func:
         self.vectorcall = func_vectorcall
 
     def __init__(self, store: object, ty: object, func: object, access_caller: bool = False) -> None:
-        cdef Store c_store = store_of(store)
-        cdef HostFunc host
-        cdef c.WrHostFunc made
-        cdef c.WrError error
-        c_store.ensure_open()
-        host = make_host_func(c_store.registry, ty, func, access_caller)
-        memset(&made, 0, sizeof(made))
-        made.type_id, made.magic, made.wasm_call, made.call, made.data = host.type_id, c.WR_VMCTX_MAGIC_HOST, host.wasm_call, host.call, host.data
-        memset(&error, 0, sizeof(error))
-        self.c_func = c.wr_host_funcs_new(c_store.c_store, &made, 1, &error)
-        if self.c_func == NULL:
-            raise error_from(&error)
-        c_store.kept.append(host)
-        bind_func(self, c_store, self.c_func)
+        from wasmrt._native.hosts import define_func
+
+        define_func(self, store_of(store), ty, func, access_caller)
 
     cdef object invoke(self, PyObject *const *args, size_t count, PyObject *kwnames):
         cdef c.ValRaw[INLINE_VALUES] inline
@@ -612,9 +430,6 @@ cdef int check_store(Store own, object given) except -1:
 
 cdef class Caller:
     """The instance that called a host function, for as long as that call lasts."""
-
-    cdef c.VMContext *context
-    cdef readonly Store store
 
     def __init__(self) -> None:
         raise WasmError("a Caller is given to host functions made with access_caller=True")

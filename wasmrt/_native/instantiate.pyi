@@ -7,7 +7,8 @@ from wasmrt.spec.types import FuncType
 
 from .component import LoweredImport
 from .core import Store
-from .externs import HostFunc, InstanceHandle, TypeCollection
+from .externs import InstanceHandle, TypeCollection
+from .hosts import HostFunc
 from .resources import ComponentInstance, ResourceType
 
 KINDS: dict[str, int]

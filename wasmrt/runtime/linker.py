@@ -25,12 +25,12 @@ class HostDefinition:
         self.ty = ty
         self.func = func
         self.access_caller = access_caller
-        self._host: externs.HostFunc | None = None
+        self._host: hosts.HostFunc | None = None
 
-    def of_engine(self, engine: Engine) -> externs.HostFunc:
+    def of_engine(self, engine: Engine) -> hosts.HostFunc:
         """Of no store yet; the linker's engine is the only one that asks."""
         if self._host is None:
-            self._host = externs.make_host_func(engine.types, self.ty, self.func, self.access_caller)
+            self._host = hosts.make_host_func(engine.types, self.ty, self.func, self.access_caller)
         return self._host
 
     def in_store(self, store: Store) -> externs.Func:
