@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from wasmrt._native import core, externs, instantiate
+from wasmrt._native import core, externs, hosts, instantiate
 from wasmrt.errors import ArgumentTypeError, LinkError, WasmError
 from wasmrt.spec.core_types import CoreExternType, CoreFuncType, core_extern_str
 
