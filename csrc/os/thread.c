@@ -97,6 +97,13 @@ uint32_t wr_os_cpu_count(void)
     return online > 0 && online < INT_MAX ? (uint32_t)online : 1;
 }
 
+uint64_t wr_os_coarse_ns(void)
+{
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0) return wr_os_monotonic_ns();
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 uint64_t wr_os_monotonic_ns(void)
 {
     struct timespec now;

@@ -23,6 +23,7 @@ bool wr_os_on_main_thread(void);
 /* Processors that this process may run on, at least 1. */
 uint32_t wr_os_cpu_count(void);
 uint64_t wr_os_monotonic_ns(void);
+uint64_t wr_os_coarse_ns(void); /* moves on every few milliseconds, and costs no system call */
 void wr_os_sleep_ns(uint64_t duration_ns);
 void wr_os_yield(void);
 

@@ -115,25 +115,63 @@ static __attribute__((noinline)) bool native_call_any(const WrNativeFunc *native
     return false;
 }
 
-bool wr_native_call(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
+/* False with the trap recorded while the component instance must not be left. */
+static inline bool native_may_leave(const VMHostContext *host)
 {
-    const VMHostContext *host = (const VMHostContext *)(const void *)callee;
-    const WrNativeFunc *native = host->data;
     const int32_t *const *may_leave = host->data2;
+    if (may_leave == NULL || **may_leave != 0) return true;
+    wr_store_trap(vm_store_of(host->header.store), TRAP_CANNOT_LEAVE_COMPONENT);
+    return false;
+}
+
+static inline const VMHostContext *native_host(const VMContext *callee) { return (const VMHostContext *)(const void *)callee; }
+
+static bool native_call_0(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
+{
+    const VMHostContext *host = native_host(callee);
+    (void)caller;
+    if (!native_may_leave(host)) return false;
+    uint64_t result = ((NativeInts0)((const WrNativeFunc *)host->data)->function)();
+    if (capacity) values->i64 = (int64_t)result;
+    return true;
+}
+
+static bool native_call_2(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
+{
+    const VMHostContext *host = native_host(callee);
+    const WrNativeFunc *native = host->data;
     (void)caller, (void)capacity;
-    if (may_leave != NULL && **may_leave == 0) {
-        wr_store_trap(vm_store_of(host->header.store), TRAP_CANNOT_LEAVE_COMPONENT);
-        return false;
-    }
+    if (!native_may_leave(host)) return false;
+    /* of one parameter, the second register holds it again */
+    values->i64 = (int64_t)((NativeInts2)native->function)((uint64_t)values[0].i64, (uint64_t)values[native->num_params - 1u].i64);
+    return true;
+}
+
+static bool native_call_6(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
+{
+    const VMHostContext *host = native_host(callee);
+    const WrNativeFunc *native = host->data;
+    uint64_t g[NATIVE_GPRS] = { 0 };
+    (void)caller, (void)capacity;
+    if (!native_may_leave(host)) return false;
+    for (uint32_t i = 0; i < native->num_params; i++) g[i] = (uint64_t)values[i].i64;
+    values->i64 = (int64_t)((NativeInts6)native->function)(g[0], g[1], g[2], g[3], g[4], g[5]);
+    return true;
+}
+
+static bool native_call_all(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
+{
+    const VMHostContext *host = native_host(callee);
+    (void)caller, (void)capacity;
+    return native_may_leave(host) && native_call_any(host->data, host->header.store, values);
+}
+
+VMArrayCall wr_native_call(const WrNativeFunc *native)
+{
     switch (native->shape) {
-    case WR_NATIVE_INTS_2: values->i64 = (int64_t)((NativeInts2)native->function)((uint64_t)values[0].i64, (uint64_t)values[native->num_params - 1u].i64); return true;
-    case WR_NATIVE_INTS_0: values->i64 = (int64_t)((NativeInts0)native->function)(); return true;
-    case WR_NATIVE_INTS_6: {
-        uint64_t g[NATIVE_GPRS] = { 0 };
-        for (uint32_t i = 0; i < native->num_params; i++) g[i] = (uint64_t)values[i].i64;
-        values->i64 = (int64_t)((NativeInts6)native->function)(g[0], g[1], g[2], g[3], g[4], g[5]);
-        return true;
-    }
-    default: return native_call_any(native, host->header.store, values);
+    case WR_NATIVE_INTS_0: return native_call_0;
+    case WR_NATIVE_INTS_2: return native_call_2;
+    case WR_NATIVE_INTS_6: return native_call_6;
+    default: return native_call_all;
     }
 }

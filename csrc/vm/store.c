@@ -103,12 +103,21 @@ WrThread *vm_thread_attach(void)
 
 /* ---- life ----------------------------------------------------------------------------------------------------------------- */
 
-WrStore *wr_store_new(WrTypeRegistry *registry, size_t max_wasm_stack, void *host, WrError *error)
+/* What others of this process may have changed, at a system call each: not more often than every few milliseconds, for who makes many stores. */
+static void store_look_around(void)
 {
+    static _Atomic uint64_t looked_ns;
     WrThread *thread = vm_thread;
+    uint64_t now = wr_os_coarse_ns();
+    if (atomic_exchange_explicit(&looked_ns, now, memory_order_relaxed) == now) return;
     /* setrlimit moved the end of the main thread's stack */
     if (thread != NULL && thread->stack_rlimit != 0 && thread->stack_rlimit != wr_os_stack_rlimit()) (void)store_read_bounds(thread);
     vm_signals_refresh();
+}
+
+WrStore *wr_store_new(WrTypeRegistry *registry, size_t max_wasm_stack, void *host, WrError *error)
+{
+    store_look_around();
     vm_lock();
     WrStore *store = store_free_list;
     if (store != NULL) store_free_list = store->next_free;

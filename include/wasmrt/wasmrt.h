@@ -161,14 +161,14 @@ WR_API VMFuncRef *wr_host_func_new(WrStore *store, uint32_t type_id, VMArrayCall
 typedef struct WrHostFunc { uint32_t type_id; uint32_t magic; /* WR_VMCTX_MAGIC_HOST or _COMPONENT */ const void *wasm_call; VMArrayCall call; void *data, *data2; uint64_t index; } WrHostFunc;
 WR_API VMFuncRef *wr_host_funcs_new(WrStore *store, const WrHostFunc *funcs, uint32_t count, WrError *error);
 
-/* C functions called straight from guest code (csrc/vm/native.c): `call` of a host function is wr_native_call, `data` a WrNativeFunc, `data2` NULL or the
+/* C functions called straight from guest code (csrc/vm/native.c): `call` of a host function is what wr_native_call gives, `data` a WrNativeFunc, `data2` NULL or the
  * address of a pointer to a component instance's may_leave flag. They run without the GIL and cannot be interrupted. */
 enum { WR_NATIVE_NONE, WR_NATIVE_I32, WR_NATIVE_I64, WR_NATIVE_F32, WR_NATIVE_F64, /* only in components: */ WR_NATIVE_BOOL, WR_NATIVE_S8, WR_NATIVE_U8, WR_NATIVE_S16, WR_NATIVE_U16, WR_NATIVE_CHAR };
 enum { WR_NATIVE_MAX_PARAMS = 38, WR_NATIVE_MAX_WORDS = 24 };
 enum { WR_NATIVE_ANY, WR_NATIVE_STACK, WR_NATIVE_INTS_0, WR_NATIVE_INTS_2, WR_NATIVE_INTS_6 };
 typedef struct WrNativeFunc { void *function; uint32_t num_params; uint8_t result, shape; uint8_t params[WR_NATIVE_MAX_PARAMS]; } WrNativeFunc;
 WR_API bool wr_native_init(WrNativeFunc *native); /* fills in `shape`; false: too many parameters */
-WR_API bool wr_native_call(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);
+WR_API VMArrayCall wr_native_call(const WrNativeFunc *native); /* after wr_native_init */
 
 /* externref words: the store keeps `object` (the embedder's pointer) until it is freed; the same object gives the same word. 0 is null. */
 WR_API uint64_t wr_externref_new(WrStore *store, void *object, bool *out_is_new);

@@ -518,6 +518,7 @@ static void faulthandler_after_with_a_new_store(void)
     WrError error = { 0 };
     CHECK(wr_signals_install(&error));
     install_raising();
+    usleep(20000); /* new stores look every few milliseconds */
     instantiate();
     CHECK_EQ(call(LOAD, -1, NULL), TRAP_MEMORY_OUT_OF_BOUNDS);
     CHECK_EQ(handler_rounds, 0);

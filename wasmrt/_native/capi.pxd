@@ -396,7 +396,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
         uint8_t shape
         uint8_t *params
     bint wr_native_init(WrNativeFunc *native)
-    c_bool wr_native_call(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity) noexcept nogil
+    VMArrayCall wr_native_call(const WrNativeFunc *native)
     WrTag *wr_tag_new(WrStore *store, uint32_t type_id, WrError *error)
     uint32_t wr_tag_type(const WrTag *tag)
     uint64_t wr_externref_new(WrStore *store, void *object, c_bool *out_is_new)

@@ -876,7 +876,7 @@ cdef int bind_trampoline(ComponentInstance state, const TrampolineRow *row, size
         out.data2 = <void *>state
         native = (<LoweredImport>row.lowered).native
         if native is not None:
-            out.call = c.wr_native_call
+            out.call = c.wr_native_call(&native.c_native)
             out.data = &native.c_native
             out.data2 = &state.instances[row.a].may_leave
     elif row.kind <= RESOURCE_DROP:

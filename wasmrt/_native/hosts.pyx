@@ -87,7 +87,7 @@ def make_host_func(registry: TypeRegistry, ty: object, func: object, access_call
             raise ArgumentTypeError("a native function gets no Caller: access_caller is for functions implemented in Python")
         if host.native.raw == NULL:
             native_fits_core(host.native, host.params, host.num_params, host.results, host.num_results)
-        host.call = c.wr_native_call if host.native.raw == NULL else host.native.raw
+        host.call = c.wr_native_call(&host.native.c_native) if host.native.raw == NULL else host.native.raw
         host.data = &host.native.c_native
     memset(&error, 0, sizeof(error))
     if not c.wr_types_host_call(registry.c_registry, host.type_id, &host.wasm_call, &error):
