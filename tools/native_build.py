@@ -16,6 +16,7 @@ import argparse
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -84,7 +85,16 @@ def library_flags() -> list[str]:
         flags.append("-DNDEBUG")
     if os.environ.get("CI"):
         flags.append("-Werror")
+    # recorded in artifacts
+    flags += [f"-DWR_VERSION_{part}={number}" for part, number in zip(("MAJOR", "MINOR", "PATCH"), version(), strict=True)]
     return [*flags, f"-I{ROOT / 'include'}", f"-I{ROOT / 'csrc'}", *shlex.split(os.environ.get("CFLAGS", ""))]
+
+
+def version() -> tuple[int, int, int]:
+    found = re.search(r'__version__ = "(\d+)\.(\d+)\.(\d+)', (ROOT / "wasmrt" / "_version.py").read_text())
+    assert found is not None
+    major, minor, patch = map(int, found.groups())
+    return major, minor, patch
 
 
 def jobs() -> int:

@@ -1,270 +1,15 @@
-/* CodeMemory: opens an image, answers what is in it, frees it.
+/* CodeMemory: answers what is in an open image, by index and by pc, and verifies all of it. open.c opens it.
  *
- * Opening believes nothing: headers are compared with what the layout demands (elf.c), checksum and counts come before the first use of a record, ranges
- * of records before the first use of a row. A row that comes from the file bounds what is read of it where it is read, so that any bytes in the flat
- * arrays give wrong answers at worst, and never a read outside of the image. */
-#include <errno.h>
-#include <stdio.h>
+ * A row that comes from the file bounds what is read of it where it is read, so that any bytes in the flat arrays give wrong answers at worst, and never
+ * a read outside of the image. Once pages of a mapped file are known to be gone (broken), tables are not read at all. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/hash.h"
 #include "code/memory.h"
-#include "os/pages.h"
 #include "wasm/meta.h"
 #include "wasmrt/wasmrt.h"
-#include "x64/cpu.h"
-
-_Static_assert(sizeof(WrTunables) == 40 && sizeof(ImageHeader) == 80 + sizeof(WrTunables), "records of the format have no padding");
-_Static_assert(sizeof(ModuleRecord) == 88 && sizeof(FunctionLoc) == 8 && sizeof(HandlerRow) == 24, "records of the format have no padding");
-
-/* ---- fingerprint and checksums ------------------------------------------------------------------------------------------------ */
-
-uint64_t wr_code_abi_fingerprint(void)
-{
-    static const char rows[] =
-#define BUILTIN(name, ret, params, doc) #name " " #ret #params ";"
-#include "wasmrt/builtins.def"
-#undef BUILTIN
-#define TRAP(name, number, message) #name #number ";"
-#include "wasmrt/traps.def"
-#undef TRAP
-        "";
-    /* each field that code reads at a constant offset */
-    static const uint16_t layout[] = {
-        sizeof(ValRaw), sizeof(VMFuncRef), sizeof(VMContextHeader), sizeof(VMMemoryImport), sizeof(VMFuncImport), sizeof(VMGlobalDef), sizeof(VMEntryRecord),
-        offsetof(VMFuncRef, wasm_call), offsetof(VMFuncRef, type_index), offsetof(VMFuncRef, vmctx), offsetof(VMContextHeader, builtins),
-        offsetof(VMContextHeader, type_ids), offsetof(VMHostContext, call), offsetof(VMMemoryDef, length_bytes), offsetof(VMTableDef, length),
-        offsetof(VMMemoryImport, def), offsetof(VMFuncImport, vmctx), offsetof(VMStoreContext, last_entry), offsetof(VMStoreContext, exit_fp),
-        offsetof(VMStoreContext, fuel), offsetof(VMStoreContext, real_stack_limit), offsetof(VMStoreContext, trap_code),
-        offsetof(VMStoreContext, exception), offsetof(VMStoreContext, landing), offsetof(VMException, values), (uint16_t)-WR_FRAME_VMCTX,
-    };
-    return wr_hash_bytes(wr_hash_bytes(0, (const uint8_t *)rows, sizeof rows), (const uint8_t *)layout, sizeof layout);
-}
-
-static bool code_is_checked_at_load(uint32_t section)
-{
-    return section == WR_SECTION_ENGINE || section == WR_SECTION_MODULES || section == WR_SECTION_META || section == WR_SECTION_INFO;
-}
-
-static uint64_t code_checksum(const uint8_t *bytes, const ElfLayout *layout, uint64_t hash, bool at_load)
-{
-    for (uint32_t i = WR_SECTION_ENGINE + 1; i < WR_SECTION_COUNT; i++) {
-        if (code_is_checked_at_load(i) == at_load) hash = wr_hash_bytes(hash, bytes + layout->offsets[i], layout->sizes[i]);
-    }
-    return hash;
-}
-
-uint64_t wr_code_header_checksum(const uint8_t *bytes, const ElfLayout *layout)
-{
-    uint64_t hash = wr_hash_bytes(0, bytes, layout->offsets[WR_SECTION_ENGINE] + offsetof(ImageHeader, header_checksum));
-    return code_checksum(bytes, layout, hash, true);
-}
-
-uint64_t wr_code_contents_checksum(const uint8_t *bytes, const ElfLayout *layout)
-{
-    return code_checksum(bytes, layout, 0, false);
-}
-
-/* ---- opening ------------------------------------------------------------------------------------------------------------------ */
-
-#define CODE_PLACE(field) (wr_elf_first_section() + offsetof(ImageHeader, field))
-
-static bool code_same(WrError *error, uint64_t place, const char *what, uint64_t found, uint64_t wanted)
-{
-    if (found == wanted) return true;
-    return wr_error_set(error, WR_ERROR_ARTIFACT, place, "%s: found %llu, wanted %llu", what, (unsigned long long)found, (unsigned long long)wanted);
-}
-
-static bool code_check_header(const CodeMemory *code, WrError *error)
-{
-    const ImageHeader *header = code->header;
-    const uint64_t *sizes = code->layout.sizes;
-    if (memcmp(header->magic, WR_IMAGE_MAGIC, sizeof header->magic) != 0) return wr_error_set(error, WR_ERROR_ARTIFACT, CODE_PLACE(magic), "not an artifact of wasmrt: no magic number");
-    if (!code_same(error, CODE_PLACE(format), "format version", header->format, WR_IMAGE_FORMAT)) return false;
-    if (!code_same(error, CODE_PLACE(target), "target", header->target, WR_IMAGE_TARGET_X86_64_LINUX)) return false;
-    if (header->header_checksum != wr_code_header_checksum(code->bytes, &code->layout)) {
-        return wr_error_set(error, WR_ERROR_ARTIFACT, CODE_PLACE(header_checksum), "checksum: found 0x%llx, wanted 0x%llx; the artifact is damaged",
-                            (unsigned long long)header->header_checksum, (unsigned long long)wr_code_header_checksum(code->bytes, &code->layout));
-    }
-    /* what follows cannot be damage, but another version, or somebody who computes checksums */
-    if (!code_same(error, CODE_PLACE(header_bytes), "header size", header->header_bytes, sizeof(ImageHeader))) return false;
-    if (!code_same(error, CODE_PLACE(abi_fingerprint), "interface of the runtime", header->abi_fingerprint, wr_code_abi_fingerprint())) return false;
-    if (header->kind != WR_IMAGE_MODULE && header->kind != WR_IMAGE_COMPONENT)
-        return wr_error_set(error, WR_ERROR_ARTIFACT, CODE_PLACE(kind), "kind: found %u, wanted a module or a component", header->kind);
-    uint64_t host, baseline;
-    (void)wr_cpu_features(&host, &baseline);
-    uint64_t missing = header->tunables.cpu_features & ~host;
-    if (missing) {
-        const char *name = wr_x64_cpu_feature_name((uint32_t)__builtin_ctzll(missing));
-        return wr_error_set(error, WR_ERROR_ARTIFACT, CODE_PLACE(tunables), "CPU feature %s: found in the artifact, not in this machine", name ? name : "of a later version");
-    }
-    if (!code_same(error, CODE_PLACE(num_modules), "number of modules times their size", (uint64_t)header->num_modules * sizeof(ModuleRecord), sizes[WR_SECTION_MODULES])) return false;
-    if (!code_same(error, CODE_PLACE(num_funcs), "number of functions times their size", (uint64_t)header->num_funcs * sizeof(FunctionLoc), sizes[WR_SECTION_FUNCS])) return false;
-    if (!code_same(error, CODE_PLACE(num_traps), "number of traps times their size", (uint64_t)header->num_traps * 5, sizes[WR_SECTION_TRAPS])) return false;
-    if (!code_same(error, CODE_PLACE(num_addrs), "number of places times their size", (uint64_t)header->num_addrs * 8, sizes[WR_SECTION_ADDRMAP])) return false;
-    if (!code_same(error, CODE_PLACE(num_handlers), "number of exception handlers times their size", (uint64_t)header->num_handlers * sizeof(HandlerRow), sizes[WR_SECTION_HANDLERS])) return false;
-    if ((uint64_t)header->num_trampolines * 2 > header->num_funcs)
-        return wr_error_set(error, WR_ERROR_ARTIFACT, CODE_PLACE(num_trampolines), "number of trampolines: %u do not fit %u functions", header->num_trampolines, header->num_funcs);
-    if (sizes[WR_SECTION_TEXT] > WR_IMAGE_MAX_TEXT_BYTES)
-        return wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "section .text: found %llu bytes, wanted at most %u", (unsigned long long)sizes[WR_SECTION_TEXT], WR_IMAGE_MAX_TEXT_BYTES);
-    if (header->kind == WR_IMAGE_MODULE && !code_same(error, CODE_PLACE(num_modules), "number of modules", header->num_modules, 1)) return false;
-    return true;
-}
 
 static bool code_fits(uint64_t first, uint64_t count, uint64_t limit) { return first <= limit && count <= limit - first; }
-
-static bool code_check_records(const CodeMemory *code, WrError *error)
-{
-    const ImageHeader *header = code->header;
-    const uint64_t *sizes = code->layout.sizes;
-    uint64_t text_end = 0, num_rows = header->num_funcs - 2u * header->num_trampolines;
-    for (uint32_t i = 0; i < header->num_modules; i++) {
-        const ModuleRecord *record = &code->records[i];
-        const char *what = !code_fits(record->meta_offset, record->meta_bytes, sizes[WR_SECTION_META]) || record->meta_offset % 16   ? "meta"
-                           : !code_fits(record->data_offset, record->data_bytes, sizes[WR_SECTION_DATA])                             ? "data"
-                           : !code_fits(record->text_offset, record->text_bytes, sizes[WR_SECTION_TEXT]) || record->text_offset < text_end ? "text"
-                           : !code_fits(record->first_func, record->num_funcs, num_rows)                                             ? "functions"
-                           : !code_fits(record->first_array_call, record->num_array_calls, num_rows)                                 ? "array calls"
-                           : !code_fits(record->first_host_call, record->num_host_calls, num_rows)                                   ? "host calls"
-                           : !code_fits(record->first_trap, record->num_traps, header->num_traps)                                    ? "traps"
-                           : !code_fits(record->first_addr, record->num_addrs, header->num_addrs)                                    ? "places"
-                                                                                                                                     : NULL;
-        uint64_t place = code->layout.offsets[WR_SECTION_MODULES] + i * sizeof *record;
-        if (what) return wr_error_set(error, WR_ERROR_ARTIFACT, place, "module %u: its %s lie outside of their section", i, what);
-        text_end = (uint64_t)record->text_offset + record->text_bytes;
-        if (!wr_meta_open(code->bytes + code->layout.offsets[WR_SECTION_META] + record->meta_offset, record->meta_bytes,
-                          code->bytes + code->layout.offsets[WR_SECTION_DATA] + record->data_offset, record->data_bytes, &code->modules[i], error)) return false;
-        const WasmModule *module = code->modules[i];
-        if (!code_same(error, place, "number of imported functions", record->num_imported_funcs, module->num_imported_funcs)) return false;
-        if (!code_same(error, place, "number of functions", (uint64_t)record->num_funcs + record->num_imported_funcs, module->num_funcs)) return false;
-        if (!code_same(error, place, "number of array calls", record->num_array_calls, module->num_escaped_funcs)) return false;
-        if (!code_same(error, place, "number of host calls", record->num_host_calls, module->num_types)) return false;
-    }
-    return true;
-}
-
-/* Frees what opening made so far, pages of our own included. */
-static void code_free(CodeMemory *code)
-{
-    if (code->registered) wr_code_unregister(code);
-    void *attached = atomic_load(&code->attached);
-    if (attached) atomic_load(&code->free_attached)(attached);
-    for (uint32_t i = 0; code->modules && i < code->header->num_modules; i++) {
-        if (code->modules[i]) wr_module_free(code->modules[i]);
-    }
-    free(code->modules);
-    if (code->mapped_bytes) wr_os_release((void *)(uintptr_t)code->bytes, code->mapped_bytes);
-    free(code);
-}
-
-static bool code_open(CodeMemory *code, uint8_t *pages, WrError *error)
-{
-    if (!wr_elf_read(code->bytes, code->num_bytes, &code->layout, error)) return false;
-    const uint64_t *offsets = code->layout.offsets;
-    if (!code_same(error, offsets[WR_SECTION_ENGINE], "size of section .wasmrt.engine", code->layout.sizes[WR_SECTION_ENGINE], sizeof(ImageHeader))) return false;
-    code->header = (const ImageHeader *)(const void *)(code->bytes + offsets[WR_SECTION_ENGINE]);
-    if (!code_check_header(code, error)) return false;
-    code->records = (const ModuleRecord *)(const void *)(code->bytes + offsets[WR_SECTION_MODULES]);
-    code->funcs = (const FunctionLoc *)(const void *)(code->bytes + offsets[WR_SECTION_FUNCS]);
-    code->trap_offsets = (const uint32_t *)(const void *)(code->bytes + offsets[WR_SECTION_TRAPS]);
-    code->trap_codes = code->bytes + offsets[WR_SECTION_TRAPS] + 4 * (size_t)code->header->num_traps;
-    code->addr_offsets = (const uint32_t *)(const void *)(code->bytes + offsets[WR_SECTION_ADDRMAP]);
-    code->addr_places = code->addr_offsets + code->header->num_addrs;
-    code->handlers = (const HandlerRow *)(const void *)(code->bytes + offsets[WR_SECTION_HANDLERS]);
-    code->text = code->bytes + offsets[WR_SECTION_TEXT];
-    code->text_bytes = (uint32_t)code->layout.sizes[WR_SECTION_TEXT];
-    code->modules = calloc((size_t)code->header->num_modules + 1, sizeof *code->modules);
-    if (!code->modules) return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the views of %u modules", code->header->num_modules);
-    if (!code_check_records(code, error)) return false;
-
-    /* W^X: the text goes from writable (ours) or readable (a mapping) to executable in one step. */
-    size_t text_pages = wr_os_round_to_pages(code->text_bytes);
-    if ((code->mapped_bytes && !wr_os_protect(pages, offsets[WR_SECTION_TEXT], WR_OS_READ)) || !wr_os_protect(pages + offsets[WR_SECTION_TEXT], text_pages, WR_OS_READ_EXECUTE))
-        return wr_error_set(error, code->mapped_bytes ? WR_ERROR_MEMORY : WR_ERROR_ARTIFACT, WR_NO_OFFSET, "cannot make the text executable: %s", strerror(errno));
-    code->registered = wr_code_register(code);
-    if (!code->registered) return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the registry of code");
-    return true;
-}
-
-bool wr_code_open(const CodePages *pages, CodeMemory **out_code, WrError *error)
-{
-    CodeMemory *code = calloc(1, sizeof *code);
-    if (!code) {
-        if (pages->mapped_bytes) wr_os_release(pages->bytes, pages->mapped_bytes);
-        return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the record of an image");
-    }
-    code->bytes = pages->bytes;
-    code->num_bytes = pages->num_bytes;
-    code->mapped_bytes = pages->mapped_bytes;
-    atomic_init(&code->references, 1);
-    if (!code_open(code, pages->bytes, error)) {
-        code_free(code);
-        return false;
-    }
-    code->release = pages->release;
-    code->owner = pages->owner;
-    *out_code = code;
-    return true;
-}
-
-bool wr_image_load(const uint8_t *bytes, size_t num_bytes, bool copy, void (*release)(void *owner), void *owner, CodeMemory **out_code, WrError *error)
-{
-    CodePages pages = {.bytes = (uint8_t *)(uintptr_t)bytes, .num_bytes = num_bytes, .release = release, .owner = owner};
-    if (!copy) {
-        if ((uintptr_t)bytes % wr_os_page_size() == 0) return wr_code_open(&pages, out_code, error);
-        return wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "an artifact that is used in place must be page aligned");
-    }
-    /* before any allocation: most of what is no artifact ends here */
-    ElfLayout layout;
-    if (!wr_elf_read(bytes, num_bytes, &layout, error)) return false;
-    pages = (CodePages){.num_bytes = num_bytes, .mapped_bytes = wr_os_round_to_pages(num_bytes)};
-    pages.bytes = wr_os_alloc(pages.mapped_bytes);
-    if (!pages.bytes) return wr_os_memory_error(error, "an artifact", pages.mapped_bytes);
-    memcpy(pages.bytes, bytes, num_bytes);
-    return wr_code_open(&pages, out_code, error);
-}
-
-uint32_t wr_image_detect(const uint8_t *bytes, size_t num_bytes)
-{
-    ImageHeader header;
-    if (num_bytes < wr_elf_first_section() + sizeof header || memcmp(bytes, "\177ELF", 4) != 0) return 0;
-    memcpy(&header, bytes + wr_elf_first_section(), sizeof header);
-    bool ours = memcmp(header.magic, WR_IMAGE_MAGIC, sizeof header.magic) == 0;
-    return ours && (header.kind == WR_IMAGE_MODULE || header.kind == WR_IMAGE_COMPONENT) ? header.kind : 0;
-}
-
-bool wr_cpu_features(uint64_t *out_host, uint64_t *out_baseline)
-{
-    static _Atomic uint64_t cached; /* cpuid is slow in a virtual machine; no machine has no feature */
-    uint64_t host = atomic_load_explicit(&cached, memory_order_relaxed);
-    if (!host) {
-        host = wr_x64_cpu_features();
-        atomic_store_explicit(&cached, host, memory_order_relaxed);
-    }
-    *out_host = host;
-    *out_baseline = X64_CPU_BASELINE;
-    return (host & X64_CPU_BASELINE) == X64_CPU_BASELINE;
-}
-
-bool wr_code_check_config(const CodeMemory *code, const WrTunables *wanted, uint64_t wasm_features, WrError *error)
-{
-    const WrTunables *found = &code->header->tunables;
-    const uint64_t place = CODE_PLACE(tunables);
-    uint64_t extra = code->header->wasm_features & ~wasm_features;
-    if (extra) {
-        return wr_error_set(error, WR_ERROR_ARTIFACT, CODE_PLACE(wasm_features), "wasm feature %s: found on, wanted off", wr_wasm_feature_text((unsigned)__builtin_ctzll(extra)));
-    }
-    return code_same(error, place, "guarded_memories", found->guarded_memories, wanted->guarded_memories) &&
-           (!found->guarded_memories || (code_same(error, place, "memory_reservation", found->memory_reservation, wanted->memory_reservation) &&
-                                         code_same(error, place, "memory_guard_bytes", found->memory_guard_bytes, wanted->memory_guard_bytes))) &&
-           code_same(error, place, "signals_based_traps", found->signals_based_traps, wanted->signals_based_traps) &&
-           code_same(error, place, "interruptible", found->interruptible, wanted->interruptible) &&
-           code_same(error, place, "consume_fuel", found->consume_fuel, wanted->consume_fuel) &&
-           code_same(error, place, "nan_canonicalization", found->nan_canonicalization, wanted->nan_canonicalization) &&
-           code_same(error, place, "relaxed_simd_deterministic", found->relaxed_simd_deterministic, wanted->relaxed_simd_deterministic) &&
-           code_same(error, place, "debug_checks", found->debug_checks, wanted->debug_checks);
-}
 
 /* ---- life and contents -------------------------------------------------------------------------------------------------------- */
 
@@ -273,10 +18,9 @@ void wr_code_retain(CodeMemory *code) { atomic_fetch_add_explicit(&code->referen
 void wr_code_release(CodeMemory *code)
 {
     if (!code || atomic_fetch_sub_explicit(&code->references, 1, memory_order_acq_rel) != 1) return;
-    void (*release)(void *owner) = code->release;
-    void *owner = code->owner;
-    code_free(code);
-    if (release) release(owner);
+    CodePages pages = code->pages;
+    wr_code_close(code);
+    if (pages.kind == CODE_PAGES_FOREIGN && pages.release) pages.release(pages.owner);
 }
 
 void *wr_code_attached(const CodeMemory *code) { return atomic_load_explicit(&((CodeMemory *)(uintptr_t)code)->attached, memory_order_acquire); }
@@ -291,7 +35,7 @@ void *wr_code_attach(CodeMemory *code, void *data, void (*free_data)(void *data)
 
 const uint8_t *wr_code_bytes(const CodeMemory *code, size_t *out_num_bytes)
 {
-    *out_num_bytes = code->num_bytes;
+    *out_num_bytes = code->pages.num_bytes;
     return code->bytes;
 }
 
@@ -312,9 +56,44 @@ uint32_t wr_code_kind(const CodeMemory *code) { return code->header->kind; }
 const ImageHeader *wr_code_header(const CodeMemory *code) { return code->header; }
 uint32_t wr_code_num_modules(const CodeMemory *code) { return code->header->num_modules; }
 
-const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index)
+int wr_code_file(const CodeMemory *code) { return code->file; }
+
+/* A view of the module's meta blob, checked against its checksum and its record. */
+static WasmModule *code_open_module(const CodeMemory *code, uint32_t index, WrError *error)
 {
-    return module_index < code->header->num_modules ? code->modules[module_index] : NULL;
+    const uint64_t *offsets = code->layout.offsets, *sizes = code->layout.sizes;
+    const ModuleRecord *record = &code->records[index];
+    const uint64_t place = offsets[WR_SECTION_MODULES] + index * sizeof *record;
+    const uint8_t *meta = code->bytes + offsets[WR_SECTION_META] + record->meta_offset;
+    WasmModule *module = NULL;
+    if (record->meta_checksum != wr_hash_checksum(0, meta, record->meta_bytes)) {
+        wr_error_set(error, WR_ERROR_ARTIFACT, place, "checksum of module %u: the artifact is damaged", index);
+        return NULL;
+    }
+    if (!wr_meta_open(meta, record->meta_bytes, code->bytes + offsets[WR_SECTION_DATA] + record->data_offset, record->data_bytes, &module, error)) return NULL;
+    module->func_names = (WasmFuncName *)(uintptr_t)(code->bytes + offsets[WR_SECTION_NAMES]) + record->first_name; /* read only: module is const */
+    module->num_func_names = record->num_names;
+    module->name_bytes = code->bytes + offsets[WR_SECTION_STRINGS];
+    module->num_name_bytes = sizes[WR_SECTION_STRINGS];
+    if (record->num_imported_funcs == module->num_imported_funcs && (uint64_t)record->num_funcs + record->num_imported_funcs == module->num_funcs &&
+        record->num_array_calls == module->num_escaped_funcs && record->num_host_calls == module->num_types) return module;
+    wr_error_set(error, WR_ERROR_ARTIFACT, place, "module %u: its record and its contents disagree on how many functions and types it has", index);
+    wr_module_free(module);
+    return NULL;
+}
+
+const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index, WrError *error)
+{
+    if (module_index >= code->header->num_modules || atomic_load_explicit(&code->broken, memory_order_relaxed)) {
+        wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, module_index >= code->header->num_modules ? "there is no module %u" : "module %u: the artifact's file was truncated", module_index);
+        return NULL;
+    }
+    _Atomic(WasmModule *) *slot = (_Atomic(WasmModule *) *)(uintptr_t)&code->modules[module_index];
+    WasmModule *module = atomic_load_explicit(slot, memory_order_acquire), *made;
+    if (module || !(made = code_open_module(code, module_index, error))) return module;
+    if (atomic_compare_exchange_strong_explicit(slot, &module, made, memory_order_acq_rel, memory_order_acquire)) return made;
+    wr_module_free(made); /* another thread was first */
+    return module;
 }
 
 static const void *code_entry(const CodeMemory *code, uint32_t row)
@@ -377,6 +156,7 @@ static uint32_t code_last_not_above(const uint32_t *keys, size_t stride, uint32_
 static void code_place(const CodeMemory *code, uint32_t offset, WrCodePlace *out_place)
 {
     *out_place = (WrCodePlace){.code = code, .module_index = UINT32_MAX, .func_index = UINT32_MAX, .module_offset = WR_NO_OFFSET};
+    if (atomic_load_explicit(&code->broken, memory_order_relaxed)) return;
     uint32_t num_modules = code->header->num_modules;
     uint32_t index = code_last_not_above(num_modules ? &code->records[0].text_offset : NULL, sizeof(ModuleRecord) / 4, num_modules, offset);
     if (index == num_modules || offset - code->records[index].text_offset >= code->records[index].text_bytes) return;
@@ -406,13 +186,22 @@ int32_t wr_code_trap_at(uintptr_t pc)
 {
     int32_t trap = -1;
     const CodeMemory *code = wr_code_read_begin(pc);
-    if (code) {
+    if (code && !atomic_load_explicit(&code->broken, memory_order_relaxed)) {
         uint32_t offset = (uint32_t)(pc - (uintptr_t)code->text), num_traps = code->header->num_traps;
         uint32_t row = code_last_not_above(code->trap_offsets, 1, num_traps, offset);
         if (row < num_traps && code->trap_offsets[row] == offset) trap = code->trap_codes[row];
     }
     wr_code_read_end();
     return trap;
+}
+
+bool wr_code_break(uintptr_t pc, uintptr_t address)
+{
+    const CodeMemory *code = wr_code_read_begin(pc);
+    bool inside = code && code->pages.kind != CODE_PAGES_OURS && address - (uintptr_t)code->bytes < code->pages.num_bytes;
+    if (inside) atomic_store_explicit((_Atomic bool *)(uintptr_t)&code->broken, true, memory_order_relaxed);
+    wr_code_read_end();
+    return inside;
 }
 
 /* ---- exception handlers -------------------------------------------------------------------------------------------------------- */
@@ -441,7 +230,7 @@ bool wr_code_handler_first(uintptr_t pc, WrHandler *handler)
     const CodeMemory *code = wr_code_read_begin(pc);
     *handler = (WrHandler){.code = code, .module_index = UINT32_MAX};
     bool found = false;
-    if (code) {
+    if (code && !atomic_load_explicit(&code->broken, memory_order_relaxed)) {
         const ImageHeader *header = code->header;
         handler->offset = (uint32_t)(pc - (uintptr_t)code->text);
         uint32_t index = code_last_not_above(header->num_modules ? &code->records[0].text_offset : NULL, sizeof(ModuleRecord) / 4, header->num_modules, handler->offset);
@@ -503,17 +292,13 @@ bool wr_code_verify(const CodeMemory *code, WrError *error)
 {
     const ImageHeader *header = code->header;
     if (header->contents_checksum != wr_code_contents_checksum(code->bytes, &code->layout))
-        return wr_error_set(error, WR_ERROR_ARTIFACT, CODE_PLACE(contents_checksum), "checksum of the contents: the artifact is damaged");
-    for (uint32_t i = 0; i + 1 < WR_SECTION_COUNT; i++) {
-        for (uint64_t at = code->layout.offsets[i] + code->layout.sizes[i]; at < code->layout.offsets[i + 1]; at++) {
-            if (code->bytes[at]) return wr_error_set(error, WR_ERROR_ARTIFACT, at, "padding after %s: found 0x%02x, wanted 0", wr_elf_section_name(i), code->bytes[at]);
-        }
-    }
+        return wr_error_set(error, WR_ERROR_ARTIFACT, wr_elf_first_section() + offsetof(ImageHeader, contents_checksum), "checksum of the contents: the artifact is damaged");
     for (uint32_t i = 0; i < header->num_modules; i++) {
         const ModuleRecord *record = &code->records[i];
-        if (!code_verify_funcs(code, record, record->first_func, record->num_funcs, true, false, error) ||
+        const WasmModule *module = wr_code_module(code, i, error);
+        if (!module || !code_verify_funcs(code, record, record->first_func, record->num_funcs, true, false, error) ||
             !code_verify_funcs(code, record, record->first_array_call, record->num_array_calls, false, false, error) ||
-            !code_verify_funcs(code, record, record->first_host_call, record->num_host_calls, false, true, error) || !wr_meta_verify(code->modules[i], error)) return false;
+            !code_verify_funcs(code, record, record->first_host_call, record->num_host_calls, false, true, error) || !wr_meta_verify(module, error)) return false;
     }
     for (uint32_t i = 0; i < header->num_trampolines; i++) {
         const void *wasm_call;

@@ -1,7 +1,7 @@
-/* The ELF side of an image: where sections lie and what the headers say, both a function of the sections' sizes alone.
+/* The ELF64 frame of an image: what every section header must be follows from the sizes of the sections, so that the loader compares instead of parsing.
  *
- * ELF64 little endian, ET_DYN without a dynamic section: file offsets and virtual addresses are equal, text on pages of its own, so that readelf,
- * objdump and debuggers read it. In the file: ELF header, program headers, section headers, their names, then the sections in table order. */
+ * The image is a shared object (ET_DYN) without dynamic section: virtual addresses are file offsets, so that readelf, objdump, debuggers and profilers
+ * read it. In the file: ELF header, program headers, section headers, their names, then the sections in table order, then zeros to the end of the page. */
 #ifndef WR_CODE_ELF_H
 #define WR_CODE_ELF_H
 
@@ -10,13 +10,22 @@
 typedef struct ElfLayout {
     uint64_t offsets[WR_SECTION_COUNT];
     uint64_t sizes[WR_SECTION_COUNT];
-    uint64_t num_bytes; /* of the file */
+    uint64_t num_bytes; /* of the file: whole pages */
 } ElfLayout;
 
 #define ELF_PAGE_BYTES 4096u
 
+/* Rows of SYMBOLS. */
+typedef struct ElfSymbol { uint32_t name; uint8_t info, other; uint16_t section; uint64_t value, size; } ElfSymbol;
+/* A function of the text; `name` into STRINGS, `start` into TEXT. */
+ElfSymbol wr_elf_symbol(const ElfLayout *layout, uint32_t name, FunctionLoc loc);
+/* What a symbol table starts with: the symbol that is none. */
+enum { ELF_FIRST_SYMBOL = 1 };
+
 /* Where ENGINE lies in every image. */
 uint64_t wr_elf_first_section(void);
+/* Where it lies in these hostile bytes, whatever their format version: 0 if they are no ELF file that says so. */
+uint64_t wr_elf_engine(const uint8_t *bytes, size_t num_bytes);
 /* Offsets and num_bytes from the sizes, none of which is over 2^40. */
 void wr_elf_place(ElfLayout *layout);
 /* All headers, into wr_elf_first_section() zeroed bytes. */

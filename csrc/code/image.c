@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "code/memory.h"
+#include "code/symbols.h"
+#include "code/unwind.h"
 #include "os/pages.h"
 #include "tramp/bodies.h"
 #include "tramp/tramp.h"
@@ -28,6 +31,8 @@ typedef struct ImageWriter {
     ImageModule *modules;
     uint64_t trampoline_text; /* offset in TEXT */
     uint32_t num_funcs, num_traps, num_addrs, num_handlers;
+    SymbolsPlace symbols; /* behind the last module's */
+    UnwindPlan unwind;
     ElfLayout layout;
     WrError *error;
 } ImageWriter;
@@ -84,10 +89,44 @@ static bool image_take(uint32_t *counter, uint32_t count, uint32_t *out_first)
     return !__builtin_add_overflow(*counter, count, counter);
 }
 
+/* Locations of `count` functions, moved by `base`; empty ones stay {0, 0}. */
+static FunctionLoc *image_write_locs(FunctionLoc *out, const FunctionLoc *locs, uint32_t count, uint32_t base)
+{
+    for (uint32_t i = 0; i < count; i++) out[i] = locs[i].length ? (FunctionLoc){locs[i].start + base, locs[i].length} : (FunctionLoc){0, 0};
+    return out + count;
+}
+
+/* All rows of FUNCS. */
+static void image_write_funcs(const ImageWriter *writer, FunctionLoc *out)
+{
+    const WrImageInput *input = writer->input;
+    for (uint32_t i = 0; i < input->num_modules; i++) {
+        const CompiledModule *compiled = input->compiled[i];
+        const uint32_t base = writer->modules[i].record.text_offset;
+        out = image_write_locs(out, compiled->funcs, compiled->num_funcs, base);
+        out = image_write_locs(out, compiled->array_calls, compiled->num_array_calls, base);
+        out = image_write_locs(out, compiled->host_calls, compiled->num_host_calls, base);
+    }
+    for (uint32_t i = 0; i < input->num_trampolines; i++) {
+        out = image_write_locs(out, &writer->trampolines[i], 1, (uint32_t)writer->trampoline_text);
+        out = image_write_locs(out, &writer->array_call, 1, (uint32_t)writer->trampoline_text);
+    }
+}
+
+static bool image_plan_unwind(ImageWriter *writer, uint32_t text_bytes)
+{
+    FunctionLoc *locs = malloc((2 * (size_t)writer->num_funcs + 1) * sizeof *locs);
+    if (!locs) return wr_error_set(writer->error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the unwind tables of %u functions", writer->num_funcs);
+    image_write_funcs(writer, locs);
+    writer->unwind = wr_unwind_plan(locs, writer->num_funcs, text_bytes);
+    return true;
+}
+
 static bool image_place(ImageWriter *writer)
 {
     const WrImageInput *input = writer->input;
     uint64_t meta = 0, data = 0, text = 0;
+    writer->symbols = wr_symbols_start();
     for (uint32_t i = 0; i < input->num_modules; i++) {
         const CompiledModule *compiled = input->compiled[i];
         ImageModule *module = &writer->modules[i];
@@ -110,10 +149,13 @@ static bool image_place(ImageWriter *writer)
         record->num_traps = compiled->num_traps;
         record->num_addrs = compiled->num_addrs;
         record->flags = input->boundaries && input->boundaries[i] ? WR_MODULE_BOUNDARY : 0;
+        record->first_name = writer->symbols.names;
+        wr_symbols_count(input->modules[i], i, &writer->symbols);
+        record->num_names = writer->symbols.names - record->first_name;
         bool fits = image_take(&writer->num_funcs, record->num_funcs, &record->first_func) && image_take(&writer->num_funcs, record->num_array_calls, &record->first_array_call) &&
                     image_take(&writer->num_funcs, record->num_host_calls, &record->first_host_call) && image_take(&writer->num_traps, record->num_traps, &record->first_trap) &&
                     image_take(&writer->num_addrs, record->num_addrs, &record->first_addr) && image_take(&writer->num_handlers, compiled->num_handlers, &module->first_handler);
-        if (!fits || text > WR_IMAGE_MAX_TEXT_BYTES || meta > UINT32_MAX || data > UINT64_C(1) << 40)
+        if (!fits || writer->symbols.strings > UINT32_MAX || text > WR_IMAGE_MAX_TEXT_BYTES || meta > UINT32_MAX || data > UINT64_C(1) << 40)
             return wr_error_set(writer->error, WR_ERROR_LIMIT, WR_NO_OFFSET, "the image is over %u bytes of machine code, or its tables over 4 GiB", WR_IMAGE_MAX_TEXT_BYTES);
     }
     uint32_t first_trampoline;
@@ -121,6 +163,7 @@ static bool image_place(ImageWriter *writer)
     text += x64_offset(&writer->as);
     if (text > WR_IMAGE_MAX_TEXT_BYTES || input->num_trampolines > UINT32_MAX / 2 || !image_take(&writer->num_funcs, 2 * input->num_trampolines, &first_trampoline))
         return wr_error_set(writer->error, WR_ERROR_LIMIT, WR_NO_OFFSET, "the image is over %u bytes of machine code", WR_IMAGE_MAX_TEXT_BYTES);
+    if (!image_plan_unwind(writer, (uint32_t)text)) return false;
     uint64_t *sizes = writer->layout.sizes;
     sizes[WR_SECTION_ENGINE] = sizeof(ImageHeader);
     sizes[WR_SECTION_MODULES] = input->num_modules * sizeof(ModuleRecord);
@@ -129,7 +172,12 @@ static bool image_place(ImageWriter *writer)
     sizes[WR_SECTION_TRAPS] = (uint64_t)writer->num_traps * 5;
     sizes[WR_SECTION_ADDRMAP] = (uint64_t)writer->num_addrs * 8;
     sizes[WR_SECTION_HANDLERS] = (uint64_t)writer->num_handlers * sizeof(HandlerRow);
+    sizes[WR_SECTION_NAMES] = writer->symbols.names * sizeof(WasmFuncName);
     sizes[WR_SECTION_DATA] = data;
+    sizes[WR_SECTION_UNWIND] = wr_unwind_bytes(&writer->unwind);
+    sizes[WR_SECTION_UNWIND_INDEX] = wr_unwind_index_bytes(&writer->unwind);
+    sizes[WR_SECTION_SYMBOLS] = writer->symbols.symbols * sizeof(ElfSymbol);
+    sizes[WR_SECTION_STRINGS] = writer->symbols.strings;
     sizes[WR_SECTION_INFO] = input->num_info_bytes;
     sizes[WR_SECTION_TEXT] = text;
     wr_elf_place(&writer->layout);
@@ -138,26 +186,18 @@ static bool image_place(ImageWriter *writer)
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------------ */
 
-/* Locations of `count` functions, moved by `base`; empty ones stay {0, 0}. */
-static void image_write_locs(FunctionLoc *out, const FunctionLoc *locs, uint32_t count, uint32_t base)
-{
-    for (uint32_t i = 0; i < count; i++) out[i] = locs[i].length ? (FunctionLoc){locs[i].start + base, locs[i].length} : (FunctionLoc){0, 0};
-}
-
 static void image_write_module(const ImageWriter *writer, uint8_t *bytes, uint32_t index)
 {
     const CompiledModule *compiled = writer->input->compiled[index];
-    const ModuleRecord *record = &writer->modules[index].record;
+    ModuleRecord *record = &writer->modules[index].record;
     const uint64_t *offsets = writer->layout.offsets;
     const uint32_t base = record->text_offset;
+    uint8_t *meta = bytes + offsets[WR_SECTION_META] + record->meta_offset;
+    wr_meta_write(writer->input->modules[index], meta, bytes + offsets[WR_SECTION_DATA] + record->data_offset);
+    record->meta_checksum = wr_hash_checksum(0, meta, record->meta_bytes);
     memcpy(bytes + offsets[WR_SECTION_MODULES] + index * sizeof *record, record, sizeof *record);
-    wr_meta_write(writer->input->modules[index], bytes + offsets[WR_SECTION_META] + record->meta_offset, bytes + offsets[WR_SECTION_DATA] + record->data_offset);
     if (compiled->text_bytes) memcpy(bytes + offsets[WR_SECTION_TEXT] + base, compiled->text, compiled->text_bytes);
 
-    FunctionLoc *funcs = (FunctionLoc *)(void *)(bytes + offsets[WR_SECTION_FUNCS]);
-    image_write_locs(funcs + record->first_func, compiled->funcs, compiled->num_funcs, base);
-    image_write_locs(funcs + record->first_array_call, compiled->array_calls, compiled->num_array_calls, base);
-    image_write_locs(funcs + record->first_host_call, compiled->host_calls, compiled->num_host_calls, base);
     for (uint32_t i = 1; i < compiled->num_funcs; i++) assert(compiled->funcs[i].start >= compiled->funcs[i - 1].start + compiled->funcs[i - 1].length);
 
     uint32_t *trap_offsets = (uint32_t *)(void *)(bytes + offsets[WR_SECTION_TRAPS]) + record->first_trap;
@@ -188,16 +228,17 @@ static void image_write(const ImageWriter *writer, uint8_t *bytes)
 {
     const WrImageInput *input = writer->input;
     const uint64_t *offsets = writer->layout.offsets;
+    FunctionLoc *funcs = (FunctionLoc *)(void *)(bytes + offsets[WR_SECTION_FUNCS]);
+    SymbolsPlace symbols = wr_symbols_start();
     wr_elf_write(&writer->layout, bytes);
-    for (uint32_t i = 0; i < input->num_modules; i++) image_write_module(writer, bytes, i);
-
-    const uint32_t base = (uint32_t)writer->trampoline_text;
-    FunctionLoc *rows = (FunctionLoc *)(void *)(bytes + offsets[WR_SECTION_FUNCS]) + (writer->num_funcs - 2 * input->num_trampolines);
-    for (uint32_t i = 0; i < input->num_trampolines; i++) {
-        image_write_locs(&rows[2 * i], &writer->trampolines[i], 1, base);
-        image_write_locs(&rows[2 * i + 1], &writer->array_call, 1, base);
+    image_write_funcs(writer, funcs);
+    for (uint32_t i = 0; i < input->num_modules; i++) {
+        image_write_module(writer, bytes, i);
+        wr_symbols_write(input->modules[i], i, funcs + writer->modules[i].record.first_func, &writer->layout, bytes, &symbols);
     }
-    if (input->num_trampolines) memcpy(bytes + offsets[WR_SECTION_TEXT] + base, writer->as.code.start, x64_offset(&writer->as));
+
+    if (input->num_trampolines) memcpy(bytes + offsets[WR_SECTION_TEXT] + writer->trampoline_text, writer->as.code.start, x64_offset(&writer->as));
+    wr_unwind_write(&writer->unwind, &writer->layout, bytes);
     if (input->num_info_bytes) memcpy(bytes + offsets[WR_SECTION_INFO], input->info, input->num_info_bytes);
 
     ImageHeader header = {
@@ -206,6 +247,9 @@ static void image_write(const ImageWriter *writer, uint8_t *bytes)
         .kind = input->kind,
         .target = WR_IMAGE_TARGET_X86_64_LINUX,
         .header_bytes = sizeof header,
+        .version_major = WR_VERSION_MAJOR,
+        .version_minor = WR_VERSION_MINOR,
+        .version_patch = WR_VERSION_PATCH,
         .abi_fingerprint = wr_code_abi_fingerprint(),
         .wasm_features = input->wasm_features,
         .tunables = *input->tunables,
@@ -215,6 +259,7 @@ static void image_write(const ImageWriter *writer, uint8_t *bytes)
         .num_traps = writer->num_traps,
         .num_addrs = writer->num_addrs,
         .num_handlers = writer->num_handlers,
+        .num_names = writer->symbols.names,
         .contents_checksum = wr_code_contents_checksum(bytes, &writer->layout),
     };
     uint8_t *place = bytes + offsets[WR_SECTION_ENGINE];
@@ -223,24 +268,53 @@ static void image_write(const ImageWriter *writer, uint8_t *bytes)
     memcpy(place, &header, sizeof header);
 }
 
-bool wr_image_build(const WrImageInput *input, CodeMemory **out_code, WrError *error)
+/* The whole image, in writable pages. */
+static bool image_make(const WrImageInput *input, CodePages *out_pages, WrError *error)
 {
     ImageWriter writer = {.input = input, .error = error};
-    CodePages pages = {0};
     wr_x64_asm_init(&writer.as, (uint32_t)input->tunables->cpu_features);
     writer.modules = calloc((size_t)input->num_modules + 1, sizeof *writer.modules);
     bool ok = writer.modules != NULL;
     if (!ok) wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the records of %u modules", input->num_modules);
     ok = ok && image_emit_trampolines(&writer) && image_place(&writer);
     if (ok) {
-        pages.num_bytes = writer.layout.num_bytes;
-        pages.mapped_bytes = wr_os_round_to_pages(pages.num_bytes);
-        pages.bytes = wr_os_alloc(pages.mapped_bytes);
-        ok = pages.bytes || wr_os_memory_error(error, "an image", pages.mapped_bytes);
+        const size_t num_bytes = writer.layout.num_bytes;
+        *out_pages = (CodePages){.kind = CODE_PAGES_OURS, .num_bytes = num_bytes, .bytes = wr_os_alloc(num_bytes)};
+        ok = out_pages->bytes || wr_os_memory_error(error, "an image", num_bytes);
     }
-    if (ok) image_write(&writer, pages.bytes);
+    if (ok) image_write(&writer, out_pages->bytes);
     free(writer.modules);
     free(writer.trampolines);
+    free(writer.unwind.ranges);
     wr_x64_asm_free(&writer.as);
-    return ok && wr_code_open(&pages, out_code, error);
+    return ok;
+}
+
+bool wr_image_build(const WrImageInput *input, CodeMemory **out_code, WrError *error)
+{
+    CodePages pages;
+    return image_make(input, &pages, error) && wr_code_open(&pages, NULL, out_code, error);
+}
+
+bool wr_image_write(const WrImageInput *input, const uint8_t **out_bytes, size_t *out_num_bytes, WrError *error)
+{
+    CodePages pages;
+    if (!image_make(input, &pages, error)) return false;
+    *out_bytes = pages.bytes;
+    *out_num_bytes = pages.num_bytes;
+    return true;
+}
+
+void wr_image_free(const uint8_t *bytes, size_t num_bytes) { wr_os_release((void *)(uintptr_t)bytes, num_bytes); }
+
+uint8_t *wr_image_pages(size_t num_bytes, WrError *error)
+{
+    uint8_t *pages = wr_os_alloc(num_bytes);
+    if (!pages) wr_os_memory_error(error, "an artifact", num_bytes);
+    return pages;
+}
+
+bool wr_image_seal_pages(uint8_t *pages, size_t num_bytes, WrError *error)
+{
+    return wr_os_protect(pages, num_bytes, WR_OS_READ) || wr_os_memory_error(error, "an artifact", num_bytes);
 }

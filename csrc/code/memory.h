@@ -7,16 +7,30 @@
 #include "code/elf.h"
 #include "code/image.h"
 
-struct CodeMemory {
-    _Atomic size_t references;
-    const uint8_t *bytes;
+/* What an image's pages are. */
+typedef enum CodePagesKind {
+    CODE_PAGES_OURS,   /* anonymous, writable until the image is open */
+    CODE_PAGES_FILE,   /* a file that we mapped */
+    CODE_PAGES_FOREIGN /* somebody else's, given back by release(owner) */
+} CodePagesKind;
+
+typedef struct CodePages {
+    CodePagesKind kind;
+    uint8_t *bytes;
     size_t num_bytes;
-    size_t mapped_bytes;           /* of pages of our own; 0: somebody else's, given back by release(owner) */
     void (*release)(void *owner);
     void *owner;
+} CodePages;
+
+struct CodeMemory {
+    _Atomic size_t references;
+    CodePages pages;
+    int file;                      /* what it was mapped from, kept for instances that map its IMAGES; -1: none */
     bool registered;
+    _Atomic bool broken;           /* pages of the file are gone */
     ElfLayout layout;
-    const ImageHeader *header;     /* all of these point into bytes */
+    const uint8_t *bytes;          /* of pages; all of these point into them */
+    const ImageHeader *header;
     const ModuleRecord *records;
     const FunctionLoc *funcs;
     const uint32_t *trap_offsets;
@@ -25,24 +39,18 @@ struct CodeMemory {
     const HandlerRow *handlers;
     const uint8_t *text;
     uint32_t text_bytes;
-    WasmModule **modules;          /* views of META; num_modules, NULL where opening stopped */
     _Atomic(void *) attached;      /* wr_code_attach */
     void (*_Atomic free_attached)(void *data);
+    _Atomic(WasmModule *) modules[]; /* num_modules views of META, NULL until somebody asks */
 };
 
-/* What an image's pages are: ours (mapped_bytes) or the caller's (release). */
-typedef struct CodePages {
-    uint8_t *bytes;
-    size_t num_bytes, mapped_bytes;
-    void (*release)(void *owner);
-    void *owner;
-} CodePages;
-
-/* Checks the image, makes its text executable and registers it. Takes the pages, on failure too. */
-bool wr_code_open(const CodePages *pages, CodeMemory **out_code, WrError *error);
+/* Checks the image, makes its text executable and registers it. Takes the pages, on failure too, unless they are foreign. `wanted` may be NULL. */
+bool wr_code_open(const CodePages *pages, const WrImageWanted *wanted, CodeMemory **out_code, WrError *error);
+/* Frees an image that nobody refers to. */
+void wr_code_close(CodeMemory *code);
 
 uint64_t wr_code_abi_fingerprint(void);
-/* Of the parts that the loader reads anyway, with header_checksum itself left out; and of all others. */
+/* Of what every load reads: headers, INFO, MODULES, with header_checksum itself left out; and of all the rest, padding included. */
 uint64_t wr_code_header_checksum(const uint8_t *bytes, const ElfLayout *layout);
 uint64_t wr_code_contents_checksum(const uint8_t *bytes, const ElfLayout *layout);
 

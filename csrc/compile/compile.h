@@ -11,18 +11,8 @@
 
 /* What code depends on besides the module; recorded in the artifact and compared when it is loaded. */
 typedef struct WrTunables {
-    uint64_t cpu_features;        /* x64/cpu.h bits that code may use */
-    uint64_t memory_reservation;  /* bytes of address space of a guarded 32-bit memory: 4 GiB */
-    uint64_t memory_guard_bytes;  /* after the reservation; folded offset + access size stay below it */
-    uint8_t guarded_memories;     /* 0: every access is checked explicitly against VMMemoryDef.length_bytes */
-    uint8_t signals_based_traps;  /* 0: no ud2, no faults: explicit checks that call builtin TRAP (implies checked memories) */
-    uint8_t interruptible;        /* loop headers compare rsp with the interrupt word */
-    uint8_t consume_fuel;
-    uint8_t nan_canonicalization;
-    uint8_t debug_checks;         /* verify register-allocation invariants and zero-extension in emitted code */
-    uint8_t relaxed_simd_deterministic; /* relaxed SIMD computes the same on all machines */
-    uint8_t reserved;
-    uint32_t careful_first, careful_end; /* functions of these indices are compiled carefully: each instruction alone, for the oldest CPU (tools/bisect_jit.py) */
+#define TUNABLE(name, type, compared, doc) type name;
+#include "wasmrt/tunables.def"
 } WrTunables;
 
 /* Whether accesses to such a memory need no comparison with its length: its reservation and guard catch what is outside. */

@@ -46,7 +46,8 @@ static void prepared_layout(const WasmModule *module, VmInstanceLayout *out)
 
 bool vm_fill_func_refs(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, VMFuncRef *out_refs)
 {
-    const WasmModule *module = wr_code_module(code, module_index);
+    const WasmModule *module = wr_code_module(code, module_index, NULL);
+    if (module == NULL) return false;
     uint32_t made = 0;
     for (uint32_t i = module->num_imported_funcs; i < module->num_funcs && made < module->num_escaped_funcs; i++) {
         uint32_t escape = module->funcs[i].escape_index;
@@ -212,7 +213,8 @@ static void prepared_free_all(void *attached)
 static VmPrepared *prepared_new(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, WrError *error)
 {
     static _Atomic uint64_t next_id = 1;
-    const WasmModule *module = wr_code_module(code, module_index);
+    const WasmModule *module = wr_code_module(code, module_index, error);
+    if (module == NULL) return NULL;
     uint32_t own = module->num_memories - module->num_imported_memories;
     VmPrepared *prepared = calloc(1, sizeof *prepared);
     if (prepared == NULL) goto no_memory;
@@ -252,7 +254,8 @@ VmPrepared *vm_prepare(CodeMemory *code, uint32_t module_index, const uint32_t *
     }
     VmPrepared *prepared = atomic_load_explicit(&all->modules[module_index], memory_order_acquire), *none = NULL;
     if (prepared != NULL) return prepared;
-    const WasmModule *module = wr_code_module(code, module_index);
+    const WasmModule *module = wr_code_module(code, module_index, error);
+    if (module == NULL) return NULL;
     if (module->num_imported_funcs > module->num_funcs || module->num_imported_tables > module->num_tables || module->num_imported_memories > module->num_memories ||
         module->num_imported_globals > module->num_globals || module->num_imported_tags > module->num_tags) {
         wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "malformed module: import counts");

@@ -538,8 +538,8 @@ bool wr_module_decode(const uint8_t *bytes, size_t num_bytes, uint64_t features,
 {
     WasmModule *module = calloc(1, sizeof *module);
     if (!module) return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "no memory for a module");
-    module->bytes = module->data_bytes = bytes;
-    module->num_bytes = module->num_data_bytes = num_bytes;
+    module->bytes = module->data_bytes = module->name_bytes = bytes;
+    module->num_bytes = module->num_data_bytes = module->num_name_bytes = num_bytes;
     module->features = features | WASM_FEATURE_MVP;
     module->start_func = UINT32_MAX;
     module->owns_arrays = true;

@@ -1,7 +1,7 @@
 /* Meta blobs: a MetaHeader, each array of WASM_MODULE_ARRAYS at a multiple of 16, then the bytes that spans name, in the order of the rows.
  *
  * Sizing and writing are one walk (MetaWriter without and with a place to write to), so they cannot disagree. Custom sections and code bodies are
- * left out: nothing reads them after compiling. */
+ * left out: nothing reads them after compiling; names of functions lie in sections of their own (code/symbols.h), which only backtraces read. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,7 +96,7 @@ static void meta_walk(MetaWriter *writer)
     writer->end = sizeof *header;
 #define WASM_ARRAY(type, name)                                                                                           \
     writer->end = (writer->end + 15) & ~UINT64_C(15);                                                                    \
-    header->arrays[META_##name] = (MetaArray){(uint32_t)writer->end, META_##name == META_customs ? 0 : module->num_##name}; \
+    header->arrays[META_##name] = (MetaArray){(uint32_t)writer->end, META_##name == META_customs || META_##name == META_func_names ? 0 : module->num_##name}; \
     writer->end += (uint64_t)header->arrays[META_##name].count * sizeof(type);
     WASM_MODULE_ARRAYS
 #undef WASM_ARRAY
@@ -116,7 +116,6 @@ static void meta_walk(MetaWriter *writer)
     META_ROWS(WasmElemItem, elem_items, )
     META_ROWS(WasmConst, elem_exprs, meta_const(writer, &row);)
     META_ROWS(WasmData, datas, meta_const(writer, &row.offset); meta_data(writer, &row);)
-    META_ROWS(WasmFuncName, func_names, row.name = meta_span(writer, row.name);)
     header->module_name = meta_span(writer, module->module_name);
     header->bytes = (WasmSpan){(uint32_t)bytes_start, (uint32_t)(writer->end - bytes_start)};
 }
@@ -263,6 +262,6 @@ bool wr_meta_verify(const WasmModule *module, WrError *error)
     META_CHECK(elem_exprs, WasmConst, meta_const_ok(module, row))
     META_CHECK(datas, WasmData, row->mode <= WASM_SEGMENT_PASSIVE + 1 && meta_fits(row->bytes, module->num_data_bytes) &&
                (row->mode != WASM_SEGMENT_ACTIVE || (row->memory < module->num_memories && meta_const_ok(module, &row->offset))))
-    META_CHECK(func_names, WasmFuncName, row->func < module->num_funcs && meta_fits(row->name, num_bytes))
+    META_CHECK(func_names, WasmFuncName, row->func < module->num_funcs && meta_fits(row->name, module->num_name_bytes))
     return true;
 }

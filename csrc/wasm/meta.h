@@ -1,6 +1,6 @@
 /* A module's flat arrays as one position-independent blob in an artifact, and a view of it without copying.
  *
- * What goes in: every array of WasmModule but custom sections, and the bytes that its spans name (names, constant expressions), without code bodies;
+ * What goes in: every array of WasmModule but custom sections and names of functions, and the bytes that its spans name (names, constant expressions), without code bodies;
  * data segments go to a blob of their own, one after the other. Spans count from their blob's start. The same module gives the same bytes.
  * What comes out may be hostile: opening checks array bounds at a cost that does not grow with the number of functions, and wr_meta_verify all rows;
  * indices and spans of rows are checked where they are used. */

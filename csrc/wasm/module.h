@@ -1,7 +1,7 @@
 /* A decoded core module: flat arrays of plain records, each text or blob an (offset, length) into `bytes`.
  *
  * The same struct describes a module that was just decoded (bytes = the wasm file) and one that lies in an artifact (bytes = its meta blob, without
- * code bodies; data segments are in the image's DATA section): see meta.h. Immutable once wr_module_decode returned. The decoder checks sections,
+ * code bodies; data segments are in the image's DATA section, names of functions in NAMES and STRINGS): see meta.h. Immutable once wr_module_decode returned. The decoder checks sections,
  * limits and index spaces; function bodies are validated by wr_func_validate, called by the compiler's first pass per function, in parallel. */
 #ifndef WR_WASM_MODULE_H
 #define WR_WASM_MODULE_H
@@ -86,6 +86,7 @@ typedef struct WasmCustom { WasmSpan name, bytes; } WasmCustom;
 typedef struct WasmModule {
     const uint8_t *bytes; size_t num_bytes;           /* borrowed; outlives the module */
     const uint8_t *data_bytes; size_t num_data_bytes; /* where WasmData.bytes point: = bytes when decoded */
+    const uint8_t *name_bytes; size_t num_name_bytes; /* where WasmFuncName.name point: = bytes when decoded */
     uint64_t features;                                /* WASM_FEATURE_* (features.h) that were on */
 #define WASM_ARRAY(type, name) type *name; uint32_t num_##name;
     WASM_MODULE_ARRAYS

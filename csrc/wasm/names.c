@@ -43,11 +43,11 @@ void wr_decode_names(WasmDecoder *decoder, const uint8_t *p, const uint8_t *end)
     }
 }
 
-static bool names_text(const WasmModule *module, WasmSpan span, const char **out_name, size_t *out_length)
+static bool names_text(const uint8_t *bytes, size_t num_bytes, WasmSpan span, const char **out_name, size_t *out_length)
 {
     /* an artifact's spans are not checked before they are used */
-    if (!span.length || span.offset > module->num_bytes || span.length > module->num_bytes - span.offset) return false;
-    *out_name = (const char *)module->bytes + span.offset;
+    if (!span.length || span.offset > num_bytes || span.length > num_bytes - span.offset) return false;
+    *out_name = (const char *)bytes + span.offset;
     *out_length = span.length;
     return true;
 }
@@ -60,7 +60,8 @@ bool wr_module_func_name(const WasmModule *module, uint32_t func_index, const ch
         if (module->func_names[middle].func < func_index) low = middle + 1;
         else high = middle;
     }
-    return low < module->num_func_names && module->func_names[low].func == func_index && names_text(module, module->func_names[low].name, out_name, out_length);
+    return low < module->num_func_names && module->func_names[low].func == func_index &&
+           names_text(module->name_bytes, module->num_name_bytes, module->func_names[low].name, out_name, out_length);
 }
 
-bool wr_module_name(const WasmModule *module, const char **out_name, size_t *out_length) { return names_text(module, module->module_name, out_name, out_length); }
+bool wr_module_name(const WasmModule *module, const char **out_name, size_t *out_length) { return names_text(module->bytes, module->num_bytes, module->module_name, out_name, out_length); }

@@ -25,7 +25,8 @@ WR_API const uint8_t *wr_code_section(const CodeMemory *code, uint32_t section, 
 WR_API uint32_t wr_code_kind(const CodeMemory *code);
 WR_API const ImageHeader *wr_code_header(const CodeMemory *code); /* tunables and features it was compiled for, counts */
 WR_API uint32_t wr_code_num_modules(const CodeMemory *code);
-WR_API const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index);          /* view into META; never NULL for a valid index */
+WR_API const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index, WrError *error); /* view into META, made and checked at the first use; NULL: damaged, or no such module */
+WR_API int wr_code_file(const CodeMemory *code); /* the open file that it was mapped from, while it has IMAGES to map; else -1 */
 /* Entry points. NULL for an index out of range, for an imported function, for a type that is no function type, and where the image lies. */
 WR_API const void *wr_code_func(const CodeMemory *code, uint32_t module_index, uint32_t func_index);       /* wasm_call; index in the module's function space */
 WR_API VMArrayCall wr_code_array_call(const CodeMemory *code, uint32_t module_index, uint32_t escape_index);
@@ -41,6 +42,8 @@ WR_API bool wr_code_verify(const CodeMemory *code, WrError *error);
 /* func_index UINT32_MAX: a trampoline (module_index UINT32_MAX: of the component). module_offset WR_NO_OFFSET: no place known. */
 typedef struct WrCodePlace { const CodeMemory *code; uint32_t module_index, func_index; uint64_t func_offset /* bytes into its code */, module_offset /* in the module's bytes */; } WrCodePlace;
 WR_API bool wr_code_find(uintptr_t pc, WrCodePlace *out_place); /* false: in no image */
+/* Whether address is a page of a mapped image whose text holds pc: a fault there means that the file was truncated, and nothing reads its tables any more. */
+WR_API bool wr_code_break(uintptr_t pc, uintptr_t address);
 WR_API int32_t wr_code_trap_at(uintptr_t pc);                  /* TRAP_*, or -1: no instruction that may trap starts there */
 
 /* Exception handlers that cover a pc, in the order in which a throw asks them. The image must be held; rows were not checked when it was loaded, so

@@ -162,7 +162,7 @@ static void open_instance(CodeMemory *code)
     registry = wr_types_new();
     store = wr_store_new(registry, 1 << 20, NULL, &error);
     REQUIRE(store && wr_signals_install(&error));
-    REQUIRE(wr_types_register_module(registry, wr_code_module(code, 0), &type_ids, &error));
+    REQUIRE(wr_types_register_module(registry, wr_code_module(code, 0, NULL), &type_ids, &error));
     REQUIRE(wr_types_register_func(registry, &i32, 1, &i32, 1, &type_id, &error));
     WrExtern import = {.kind = WASM_EXTERN_FUNC, .func = wr_host_func_new(store, type_id, host_function, &host_asked, &error)};
     REQUIRE(import.func != NULL);

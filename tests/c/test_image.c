@@ -120,7 +120,7 @@ static void check_contents(const CodeMemory *code)
     const uint8_t *bytes = wr_code_bytes(code, &num_bytes);
     CHECK_EQ(wr_image_detect(bytes, num_bytes), WR_IMAGE_COMPONENT);
     CHECK_EQ(wr_code_num_modules(code), 2);
-    CHECK(wr_code_module(code, 2) == NULL);
+    CHECK(wr_code_module(code, 2, NULL) == NULL);
     CHECK_BYTES(&wr_code_header(code)->tunables, &tunables, sizeof tunables);
     CHECK_EQ(wr_code_header(code)->wasm_features, WASM_FEATURES_DEFAULT);
     const uint8_t *info = wr_code_section(code, WR_SECTION_INFO, &num_bytes);
@@ -129,7 +129,7 @@ static void check_contents(const CodeMemory *code)
     CHECK(wr_code_section(code, WR_SECTION_COUNT, &num_bytes) == NULL);
 
     for (uint32_t m = 0; m < 2; m++) {
-        const WasmModule *module = wr_code_module(code, m);
+        const WasmModule *module = wr_code_module(code, m, &error);
         CHECK_EQ(module->num_exports, 2);
         CHECK_EQ(module->num_datas, 1);
         CHECK_BYTES(module->data_bytes + module->datas[0].bytes.offset, "abc", 3);
@@ -419,7 +419,7 @@ static void reasons(void)
     CHECK_STR(load_message(bytes, num_bytes), "ELF machine: found 183, wanted 62");
     memcpy(bytes, good, num_bytes);
     header->format = 99;
-    CHECK_STR(load_message(bytes, num_bytes), "format version: found 99, wanted 2");
+    CHECK_STR(load_message(bytes, num_bytes), "format version: found 99, wanted 3");
     memcpy(bytes, good, num_bytes);
     header->kind = WR_IMAGE_MODULE;
     CHECK_CONTAINS(load_message(bytes, num_bytes), "the artifact is damaged");

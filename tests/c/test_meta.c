@@ -100,7 +100,6 @@ static void round_trip(void)
     SAME_ROWS(datas, a->datas[i].mode == b->datas[i].mode && a->datas[i].memory == b->datas[i].memory && same_const(a, &a->datas[i].offset, b, &b->datas[i].offset) &&
               a->datas[i].bytes.length == b->datas[i].bytes.length &&
               memcmp(a->data_bytes + a->datas[i].bytes.offset, b->data_bytes + b->datas[i].bytes.offset, a->datas[i].bytes.length) == 0)
-    SAME_ROWS(func_names, a->func_names[i].func == b->func_names[i].func && same_text(a, a->func_names[i].name, b, b->func_names[i].name))
     CHECK(same_text(a, a->module_name, b, b->module_name));
     CHECK_EQ(b->features, a->features);
     CHECK_EQ(b->num_imported_funcs, a->num_imported_funcs);
@@ -108,6 +107,7 @@ static void round_trip(void)
     CHECK_EQ(b->num_escaped_funcs, a->num_escaped_funcs);
     CHECK_EQ(b->start_func, a->start_func);
     CHECK_EQ(b->num_customs, 0);
+    CHECK_EQ(b->num_func_names, 0); /* they have a section of the image to themselves */
     wr_module_free(b);
     free_blobs(&blobs);
     free_blobs(&again);
@@ -131,7 +131,6 @@ static uint64_t read_all(const WasmModule *module)
         for (uint32_t n = 0; n < module->elems[i].num_items; n++) sum += module->elem_items[module->elems[i].first_item + n].index;
     }
     for (uint32_t i = 0; i < module->num_datas; i++) sum += sum_bytes(module->data_bytes, module->datas[i].bytes);
-    for (uint32_t i = 0; i < module->num_func_names; i++) sum += sum_bytes(module->bytes, module->func_names[i].name);
     return sum;
 }
 

@@ -126,7 +126,7 @@ static void open_instance(CodeMemory *code)
     registry = wr_types_new();
     store = wr_store_new(registry, 1 << 20, NULL, &error);
     REQUIRE(store && wr_signals_install(&error));
-    REQUIRE(wr_types_register_module(registry, wr_code_module(code, 0), &type_ids, &error));
+    REQUIRE(wr_types_register_module(registry, wr_code_module(code, 0, &error), &type_ids, &error));
     REQUIRE(wr_types_register_func(registry, types, 2, types, 1, &type_id, &error));
     WrExtern import = {.kind = WASM_EXTERN_FUNC, .func = wr_host_func_new(store, type_id, combine, &store, &error)};
     REQUIRE(import.func != NULL);
@@ -150,7 +150,7 @@ static void check_trap(const char *name, int32_t a, int32_t b, uint32_t trap_cod
     size_t count = wr_store_backtrace(store, frames, 128);
     if (num_frames) CHECK_EQ(count, num_frames);
     for (size_t i = 0; i < count; i++) {
-        CHECK(frames[i].place.func_index >= 1 && frames[i].place.func_index < wr_code_module(frames[i].place.code, 0)->num_funcs);
+        CHECK(frames[i].place.func_index >= 1 && frames[i].place.func_index < wr_code_module(frames[i].place.code, 0, NULL)->num_funcs);
         CHECK(frames[i].place.module_offset < sizeof wasm); /* and so it is known */
     }
 }
@@ -299,7 +299,7 @@ static void interrupt_and_overflow_at_once(void)
     const uint32_t *type_ids;
     registry = wr_types_new();
     store = wr_store_new(registry, 1 << 20, NULL, &error);
-    REQUIRE(wr_types_register_module(registry, wr_code_module(code, 0), &type_ids, &error));
+    REQUIRE(wr_types_register_module(registry, wr_code_module(code, 0, &error), &type_ids, &error));
     REQUIRE(wr_instance_new(store, code, 0, type_ids, NULL, 0, &instance, &error));
     wr_code_release(code);
     VMStoreContext *context = wr_store_context(store);

@@ -164,7 +164,7 @@ static WrInstance *instantiate(const uint8_t *bytes, size_t num_bytes, const WrE
     CodeMemory *code = compile(bytes, num_bytes);
     const uint32_t *ids;
     WrInstance *instance = NULL;
-    REQUIRE(wr_types_register_module(registry, wr_code_module(code, 0), &ids, &error));
+    REQUIRE(wr_types_register_module(registry, wr_code_module(code, 0, NULL), &ids, &error));
     bool ok = wr_instance_new(store, code, 0, ids, imports, num_imports, &instance, &error);
     CHECK_EQ(ok, instance != NULL);
     CHECK_EQ(ok, error.kind == WR_ERROR_NONE);
@@ -348,7 +348,7 @@ static void failures_undo(void)
     (void)vm_memory_pool_drain();
     CodeMemory *code = compile(hungry, sizeof hungry);
     const uint32_t *ids;
-    REQUIRE(wr_types_register_module(registry, wr_code_module(code, 0), &ids, &error));
+    REQUIRE(wr_types_register_module(registry, wr_code_module(code, 0, NULL), &ids, &error));
     for (int after = 0; after < 5; after++) {
         WrInstance *instance = NULL;
         error = (WrError){ 0 };

@@ -183,7 +183,7 @@ static void build(void)
     REQUIRE(built);
     wr_module_free(module);
     wr_x64_asm_free(&as);
-    REQUIRE(wr_types_register_module(registry, wr_code_module(code, 0), &type_ids, &error));
+    REQUIRE(wr_types_register_module(registry, wr_code_module(code, 0, NULL), &type_ids, &error));
 }
 
 /* ---- calling -------------------------------------------------------------------------------------------------------------- */

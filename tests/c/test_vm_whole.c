@@ -169,7 +169,7 @@ static void setup(void)
     registry = wr_types_new();
     store = wr_store_new(registry, 256 << 10, NULL, &error);
     const uint32_t *ids;
-    REQUIRE(registry != NULL && store != NULL && wr_types_register_module(registry, wr_code_module(code, 0), &ids, &error));
+    REQUIRE(registry != NULL && store != NULL && wr_types_register_module(registry, wr_code_module(code, 0, &error), &ids, &error));
     WrExtern import = { .kind = WASM_EXTERN_FUNC };
     import.func = wr_host_func_new(store, ids[1], double_it, NULL, &error);
     REQUIRE(import.func != NULL);
@@ -223,7 +223,7 @@ static uint32_t innermost(const char **out_name, size_t *out_count)
     size_t length;
     *out_count = wr_store_backtrace(store, frames, VM_MAX_TRAP_FRAMES);
     REQUIRE(*out_count > 0);
-    if (!wr_module_func_name(wr_code_module(code, 0), frames[0].place.func_index, out_name, &length)) *out_name = "";
+    if (!wr_module_func_name(wr_code_module(code, 0, NULL), frames[0].place.func_index, out_name, &length)) *out_name = "";
     return frames[0].place.func_index;
 }
 

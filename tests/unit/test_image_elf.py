@@ -37,10 +37,13 @@ def test_sections_are_those_of_the_table(image: Path) -> None:
         for row, section in zip(SECTION, sections[1:-1], strict=True):
             assert section["sh_addralign"] == row.alignment
             assert section["sh_offset"] % row.alignment == 0
-            assert section["sh_addr"] == section["sh_offset"] >= end
+            loaded = row.elf_type == "PROGBITS"
+            assert section["sh_type"] == f"SHT_{row.elf_type}"
+            assert section["sh_addr"] == (section["sh_offset"] if loaded else 0)
+            assert section["sh_offset"] >= end
             assert bool(section["sh_flags"] & 4) == bool(row.mapped_executable)
             end = section["sh_offset"] + section["sh_size"]
-        assert end == image.stat().st_size
+        assert -(-end // 4096) * 4096 == image.stat().st_size
         assert elf.get_section_by_name(".wasmrt.engine").data().startswith(b"wasmrt\0\1")
         assert elf.get_section_by_name(".wasmrt.info").data() == b"info of the component"
 
@@ -52,8 +55,10 @@ def test_only_text_is_executable(image: Path) -> None:
         loads = [segment for segment in elf.iter_segments() if segment["p_type"] == "PT_LOAD"]
         assert [segment["p_flags"] for segment in loads] == [4, 5]
         assert loads[1].section_in_segment(text)
-        for name in NAMES[:-1]:
-            assert loads[0].section_in_segment(elf.get_section_by_name(name))
+        for row in SECTION[:-1]:
+            # an empty section at the end of a segment belongs to the next
+            if row.elf_type == "PROGBITS" and elf.get_section_by_name(row.elf_name)["sh_size"]:
+                assert loads[0].section_in_segment(elf.get_section_by_name(row.elf_name))
 
 
 def test_same_input_same_bytes(image: Path, tmp_path: Path) -> None:

@@ -247,6 +247,17 @@ cdef extern from "code/image.h" nogil:
         size_t num_info_bytes
     bint wr_image_build(const WrImageInput *input, CodeMemory **out_code, WrError *error)
     bint wr_image_load(const uint8_t *bytes, size_t num_bytes, bint copy, void (*release)(void *owner) noexcept nogil, void *owner, CodeMemory **out_code, WrError *error)
+    bint wr_image_write(const WrImageInput *input, const uint8_t **out_bytes, size_t *out_num_bytes, WrError *error)
+    void wr_image_free(const uint8_t *bytes, size_t num_bytes)
+    ctypedef struct WrImageWanted:
+        uint32_t kind
+        const WrTunables *tunables
+        uint64_t wasm_features
+    bint wr_image_map(const char *path, const WrImageWanted *wanted, CodeMemory **out_code, int *out_errno, WrError *error)
+    bint wr_image_map_open(int file, const WrImageWanted *wanted, CodeMemory **out_code, int *out_errno, WrError *error)
+    uint8_t *wr_image_pages(size_t num_bytes, WrError *error)
+    bint wr_image_seal_pages(uint8_t *pages, size_t num_bytes, WrError *error)
+    bint wr_image_fits(const CodeMemory *code, const WrImageWanted *wanted, WrError *error)
     uint32_t wr_image_detect(const uint8_t *bytes, size_t num_bytes)
 
 cdef extern from "wasmrt/wasmrt.h" nogil:
@@ -258,7 +269,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     const uint8_t *wr_code_section(const CodeMemory *code, uint32_t section, size_t *out_num_bytes)
     uint32_t wr_code_kind(const CodeMemory *code)
     uint32_t wr_code_num_modules(const CodeMemory *code)
-    const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index)
+    const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index, WrError *error)
     bint wr_code_check_config(const CodeMemory *code, const WrTunables *wanted, uint64_t wasm_features, WrError *error)
     bint wr_code_verify(const CodeMemory *code, WrError *error)
     bint wr_code_trampoline(const CodeMemory *code, uint32_t trampoline_index, const void **out_wasm_call, VMArrayCall *out_array_call)

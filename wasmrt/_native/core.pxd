@@ -2,7 +2,7 @@
 """Objects that own the C side, and the way in and out of guest code. `core.pyx` says what each is for."""
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 
 cimport wasmrt._native.capi as c
 
@@ -50,7 +50,17 @@ cdef class Pool:
 
 cdef class CodeMemory:
     cdef c.CodeMemory *c_code
-    cdef object buffer
+    @staticmethod
+    cdef CodeMemory wrap(c.CodeMemory *code)
+
+
+cdef class ArtifactMemory:
+    cdef uint8_t *pages
+    cdef readonly Py_ssize_t num_bytes
+    cdef readonly Py_ssize_t num_written
+    cdef readonly bint sealed
+
+    cdef int check_open(self) except -1
 
 
 cdef class StoreSettings:

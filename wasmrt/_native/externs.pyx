@@ -861,8 +861,8 @@ cdef class TypeCollection:
         self.registry = registry
         self.code = code
         self.module_index = module_index
-        module = c.wr_code_module(code.c_code, self.module_index)
-        if not c.wr_types_register_module(registry.c_registry, module, &self.ids, &error):
+        module = c.wr_code_module(code.c_code, self.module_index, &error)
+        if module == NULL or not c.wr_types_register_module(registry.c_registry, module, &self.ids, &error):
             raise error_from(&error)
 
     def has_static_data(self) -> bool:
@@ -883,7 +883,11 @@ cdef class TypeCollection:
 
     def export_index(self, name: str) -> int:
         """Where the module's export of that name lies in the index space of its kind. Raises KeyError."""
-        cdef const c.WasmModule *module = c.wr_code_module(self.code.c_code, self.module_index)
+        cdef c.WrError error
+        memset(&error, 0, sizeof(error))
+        cdef const c.WasmModule *module = c.wr_code_module(self.code.c_code, self.module_index, &error)
+        if module == NULL:
+            raise error_from(&error)
         cdef c.WasmSpan span
         cdef uint32_t i
         encoded = name.encode()

@@ -6,7 +6,8 @@ decode is an ArtifactError: the bytes are corrupted, or of another version.
 
 from __future__ import annotations
 
-from typing import TypeVar
+import threading
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -41,8 +42,21 @@ def encode(info: ModuleInfo | ComponentArtifacts) -> bytes:
     return msgspec.msgpack.encode(info)
 
 
+# msgspec resolves the types of a Struct when they are first decoded, which is not safe in two threads at once.
+_decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {}
+_decoders_lock = threading.Lock()
+
+
+def _decoder(kind: type) -> msgspec.msgpack.Decoder[Any]:
+    with _decoders_lock:
+        if kind not in _decoders:
+            _decoders[kind] = msgspec.msgpack.Decoder(kind)
+        return _decoders[kind]
+
+
 def decode(data: bytes, kind: type[Info]) -> Info:
     try:
-        return msgspec.msgpack.decode(data, type=kind)
+        found: Info = (_decoders.get(kind) or _decoder(kind)).decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ArtifactError(f"the artifact's info section is corrupted ({error})") from None
+    return found

@@ -1,8 +1,8 @@
 """Component: a compiled WebAssembly component, ready to be instantiated.
 
 There is one way to put a component together, `Component.from_parts`: compiling and deserializing both end in an image of code, and everything else is
-read from it. In this order: artifacts, allocator check, type registration and canonicalization, one CodeObject shared with the modules, modules,
-component.
+read from it: artifacts, types, modules. Loading decodes none of these: each is made when it is first asked for, from what the image's checksum covers,
+so that the cost of a load does not depend on what is in the component.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from . import cache, pickling
 from . import component_types as types
 from . import source as sources
 from .engine import Engine, next_compiled_module_id
-from .module import CodeObject, Module, info_section, module_info, with_path
+from .module import CodeObject, Module, info_section, module_info, verify_image, with_path
 from .names import find_name
 from .progress import Report, watched
 from .values import ResourceType
@@ -70,11 +70,39 @@ class ResourcesRequired:
 
 
 class _Shared:
-    """What copies of a component have in common and make when it is first asked for."""
+    """What copies of a component have in common and make when it is first asked for. Two threads may make one each; either serves."""
 
-    def __init__(self) -> None:
+    __slots__ = ("_artifacts", "_modules", "_types", "code_object", "resources", "signatures")
+
+    def __init__(self, code_object: CodeObject, artifacts: artifact.ComponentArtifacts | None) -> None:
+        self.code_object = code_object
         self.resources: dict[Any, ResourceType] = {}
         self.signatures: Any = None
+        self._artifacts = artifacts
+        self._types: ComponentTypes | None = None
+        self._modules: list[Module] | None = None
+
+    @property
+    def artifacts(self) -> artifact.ComponentArtifacts:
+        if self._artifacts is None:
+            code = self.code_object.code
+            found = artifact.decode(info_section(code), artifact.ComponentArtifacts)
+            check_artifacts(found, code)
+            self._artifacts = found
+        return self._artifacts
+
+    @property
+    def types(self) -> ComponentTypes:
+        if self._types is None:
+            self._types = ComponentTypes(self.artifacts.type_rows)
+        return self._types
+
+    @property
+    def modules(self) -> list[Module]:
+        if self._modules is None:
+            modules = self.artifacts.static_modules
+            self._modules = [Module.from_parts(self.code_object, index, module) for index, module in enumerate(modules)]
+        return self._modules
 
 
 class Component:
@@ -91,8 +119,6 @@ class Component:
 
     _engine: Engine
     _object: CodeObject
-    _artifacts: artifact.ComponentArtifacts
-    _types: ComponentTypes
     _origin: pickling.Origin | None = None
 
     def __init__(self, engine: Engine, source: Any, *, progress: Report | None = None) -> None:
@@ -118,21 +144,26 @@ class Component:
     def _adopt(
         self, engine: Engine, code: core.CodeMemory, artifacts: artifact.ComponentArtifacts | None
     ) -> None:
-        if artifacts is None:
-            artifacts = artifact.decode(info_section(code), artifact.ComponentArtifacts)
-        check_artifacts(artifacts, code)
-        engine.allocator.validate_component(code, instantiated_modules(artifacts))
         self._engine = engine
-        self._artifacts = artifacts
-        self._types = ComponentTypes(artifacts.type_rows)
-        self._object = CodeObject(engine, code)
+        self._object = code_object = CodeObject(engine, code)
         self._id = next_compiled_module_id()
-        self._modules = [
-            Module.from_parts(self._object, index, module) for index, module in enumerate(artifacts.static_modules)
-        ]
         self._blueprint: Any = None
         self._public_type: Any = None
-        self._shared = _Shared()
+        self._shared = _Shared(code_object, artifacts)
+        if engine.allocator.pool is not None:
+            engine.allocator.validate_component(code, instantiated_modules(self._artifacts))
+
+    @property
+    def _artifacts(self) -> artifact.ComponentArtifacts:
+        return self._shared.artifacts
+
+    @property
+    def _types(self) -> ComponentTypes:
+        return self._shared.types
+
+    @property
+    def _modules(self) -> list[Module]:
+        return self._shared.modules
 
     @classmethod
     @pickling.from_source_file
@@ -146,23 +177,53 @@ class Component:
         return cls(engine, sources.checked_binary(data, "Component"))
 
     @classmethod
-    def deserialize(cls, engine: Engine, data: Any) -> Component:
-        """From what `serialize` or `engine.precompile_component` returned; copies the bytes.
-
-        Only give it trusted bytes: it executes the machine code in them. Raises ArtifactError when the artifact cannot be used here.
-        """
-        code = core.CodeMemory.load(data)
-        code.verify()  # the bytes have just been read for the copy: a damaged artifact is an error here, not a fault later
-        if code.kind != KIND_COMPONENT:
-            raise ArtifactError("the artifact holds a module", "module", "component")
-        code.check_config(engine.tunables, engine.wasm_features)
+    def _load(cls, engine: Engine, code: core.CodeMemory) -> Component:
+        code.check_fits(KIND_COMPONENT, engine.tunables, engine.wasm_features)
         return cls.from_parts(engine, code)
 
     @classmethod
+    def deserialize(cls, engine: Engine, data: Any) -> Component:
+        """From what `serialize` or `engine.precompile_component` returned; copies the bytes and verifies them.
+
+        Only give it trusted bytes: it executes the machine code in them. Raises ArtifactError(reason, found, wanted) when the artifact is damaged or was
+        made for another version, machine or configuration.
+        """
+        code = core.CodeMemory.load(data)
+        code.verify()  # the bytes have just been read for the copy: a damaged artifact is an error here, not a fault later
+        return cls._load(engine, code)
+
+    @classmethod
+    def deserialize_raw(cls, engine: Engine, memory: Any) -> Component:
+        """Without a copy: memory of whole pages whose exporter cannot write to it is used in place, as `deserialize_file` uses a mapped file.
+
+        `mmap.mmap(file, 0, access=mmap.ACCESS_READ)` and `wasmrt.ArtifactMemory` are such; it is kept as long as the component, its modules or instances
+        live, and must not change. Raises ValueError for a writable exporter, memory that does not start at a page, or a partial page; ArtifactError as
+        `deserialize` does, but for damage only in what every load reads.
+
+        >>> component = Component.deserialize_raw(engine, ArtifactMemory(blob))
+        """
+        return cls._load(engine, core.CodeMemory.load(memory, copy=False))
+
+    @classmethod
     @pickling.from_artifact_file
-    def deserialize_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Component:
-        """`deserialize` from a file. Only give it trusted files."""
-        return cls.deserialize(engine, sources.read_file(path))
+    def deserialize_file(cls, engine: Engine, path: str | os.PathLike[str], *, verify: bool = False) -> Component:
+        """Maps an artifact's file: pages come in as they are touched, and processes that map one file share them.
+
+        Only give it trusted files: it executes the machine code in them. The time it takes does not depend on the file's size: headers and component
+        records are checked against their checksum; what a module's instantiation reads, when that happens; machine code and its tables are not.
+        `verify=True` checks everything, with pyelftools as a second reader of the same mapping: milliseconds a megabyte.
+
+        The file must not change while it is mapped: replace it by renaming another into place. When it is truncated all the same, guest code that meets
+        a missing page traps, and the component can no longer be used. On a file system mounted `noexec`, a private copy is made instead.
+
+        Raises ArtifactError as `deserialize` does, OSError when the file cannot be read.
+
+        >>> component = Component.deserialize_file(engine, "plugin.wasmrt")
+        """
+        code = core.CodeMemory.map_file(path, KIND_COMPONENT, engine.tunables, engine.wasm_features)
+        if verify:
+            verify_image(code)
+        return cls.from_parts(engine, code)
 
     def serialize(self) -> bytes:
         """The artifact: an ELF image that `Component.deserialize` takes."""
@@ -324,6 +385,13 @@ class Component:
 
 def compile_component(engine: Engine, data: bytes, progress: core.Progress | None = None) -> core.CodeMemory:
     """Translates and compiles a binary into one sealed image."""
+    code = component_image(engine, data, True, progress)
+    assert isinstance(code, core.CodeMemory)
+    return code
+
+
+def component_image(engine: Engine, data: bytes, executable: bool, progress: core.Progress | None = None) -> core.CodeMemory | bytes:
+    """A translated and compiled binary: one image, sealed, or as bytes."""
     # programs that only load artifacts do not pay for it
     from wasmrt import wit
     from wasmrt.translate.whole import translate
@@ -347,6 +415,7 @@ def compile_component(engine: Engine, data: bytes, progress: core.Progress | Non
         progress=progress,
         places=[(f"module[{index}]", module.start) for index, module in enumerate(translation.static_modules)],
         boundaries=[module.is_adapter for module in translation.static_modules],
+        executable=executable,
     )
 
 

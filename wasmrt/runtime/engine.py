@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from typing import Any
 
 from wasmrt._native import core, options
 from wasmrt.errors import ArgumentTypeError, WasmError
@@ -12,7 +13,7 @@ from .allocation import allocator
 from .cache import Cache, log
 from .config import Config
 from .pickling import name_engine, restore_engine
-from .progress import Report
+from .progress import Report, watched
 
 GUARDED_RESERVATION = 1 << 32
 
@@ -104,22 +105,28 @@ class Engine:
         """False: guest code is always native machine code."""
         return False
 
-    def precompile_component(self, source: bytes | str, *, progress: Report | None = None) -> bytes:
-        """Compiles a component to an artifact for `Component.deserialize`."""
-        from .component import Component
+    def precompile_component(self, source: Any, *, progress: Report | None = None) -> bytes:
+        """Compiles a component, binary or text, to an artifact for `Component.deserialize`, without making it executable here. Raises what `Component` does."""
+        from .component import component_image
+        from .source import binary_of
 
-        return Component(self, source, progress=progress).serialize()
+        image = watched(progress, lambda seen: component_image(self, binary_of(source, "Component"), False, seen))
+        assert isinstance(image, bytes)
+        return image
 
-    def precompile_module(self, source: bytes | str, *, progress: Report | None = None) -> bytes:
-        """Compiles a module to an artifact for `Module.deserialize`."""
-        from .module import Module
+    def precompile_module(self, source: Any, *, progress: Report | None = None) -> bytes:
+        """Compiles a module, binary or text, to an artifact for `Module.deserialize`, without making it executable here. Raises what `Module` does."""
+        from .module import module_image
+        from .source import binary_of
 
-        return Module(self, source, progress=progress).serialize()
+        image = watched(progress, lambda seen: module_image(self, binary_of(source, "Module"), False, seen))
+        assert isinstance(image, bytes)
+        return image
 
     @staticmethod
-    def detect_precompiled(data: bytes) -> str | None:
-        """`"module"`, `"component"`, or None when the bytes are no artifact."""
-        return {1: "module", 2: "component"}.get(core.CodeMemory.detect(data[:4096]))
+    def detect_precompiled(data: Any) -> str | None:
+        """`"module"`, `"component"`, or None when these bytes (the first 4 KiB are enough) do not start an artifact. Says nothing of whether it fits."""
+        return {1: "module", 2: "component"}.get(core.CodeMemory.detect(memoryview(data)[:4096]))
 
     @staticmethod
     def detect_precompiled_file(path: str | os.PathLike[str]) -> str | None:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from wasmrt._native import core, externs, wasm
 from wasmrt.artifact import info as artifact
-from wasmrt.errors import ArgumentTypeError, ArtifactError, LinkError, PlacedError, WasmError
+from wasmrt.errors import ArgumentTypeError, LinkError, PlacedError, WasmError
+from wasmrt.spec._gen import sections
 from wasmrt.spec.core_types import MemoryType, TableType
 
 from . import cache, pickling
@@ -25,15 +26,29 @@ T = TypeVar("T")
 AsExtern = externs.Func | externs.Memory | externs.Table | externs.Global | externs.Tag
 
 
+class ModuleTypes(dict[int, externs.TypeCollection]):
+    """The types of an image's modules in one engine, by module index: a module is opened, and its types registered, when it is first asked for."""
+
+    __slots__ = ("code", "registry")
+
+    def __init__(self, registry: core.TypeRegistry, code: core.CodeMemory) -> None:
+        self.registry = registry
+        self.code = code
+
+    def __missing__(self, index: int) -> externs.TypeCollection:
+        # two threads may make one each: ids are the same
+        return self.setdefault(index, externs.TypeCollection(self.registry, self.code, index))
+
+
 class CodeObject:
-    """An image together with what it is in one engine: its modules' types, registered. Shared by a component and its modules."""
+    """An image together with what it is in one engine: its modules' types. Shared by a component and its modules."""
 
     __slots__ = ("code", "engine", "types")
 
     def __init__(self, engine: Engine, code: core.CodeMemory) -> None:
         self.engine = engine
         self.code = code
-        self.types = [externs.TypeCollection(engine.types, code, index) for index in range(code.num_modules)]
+        self.types = ModuleTypes(engine.types, code)
 
 
 class Module:
@@ -49,7 +64,7 @@ class Module:
     _engine: Engine
     _object: CodeObject
     _index: int
-    _info: artifact.ModuleInfo
+    _known_info: artifact.ModuleInfo | None
     _origin: pickling.Origin | None = None
 
     def __init__(self, engine: Engine, source: Any, *, progress: Report | None = None) -> None:
@@ -64,20 +79,20 @@ class Module:
         )
 
     def _adopt_image(self, engine: Engine, code: core.CodeMemory) -> None:
-        self._adopt(CodeObject(engine, code), 0, artifact.decode(info_section(code), artifact.ModuleInfo))
+        self._adopt(CodeObject(engine, code), 0, None)
 
-    def _adopt(self, code_object: CodeObject, index: int, info: artifact.ModuleInfo) -> None:
+    def _adopt(self, code_object: CodeObject, index: int, info: artifact.ModuleInfo | None) -> None:
         self._engine = code_object.engine
         if code_object.code.kind == KIND_MODULE:
             self._engine.allocator.validate_module(code_object.code, index)
         self._object = code_object
         self._index = index
-        self._info = info
+        self._known_info = info
         self._id = next_compiled_module_id()
 
     @classmethod
-    def from_parts(cls, code_object: CodeObject, index: int, info: artifact.ModuleInfo) -> Module:
-        """A module of an image; what a component's modules and deserialized ones are made by."""
+    def from_parts(cls, code_object: CodeObject, index: int, info: artifact.ModuleInfo | None = None) -> Module:
+        """A module of an image; what a component's modules and deserialized ones are made by. `info` None: read from the image when it is asked for."""
         self = cls.__new__(cls)
         self._adopt(code_object, index, info)
         return self
@@ -93,24 +108,41 @@ class Module:
         """Binary only: text is an error."""
         return cls(engine, sources.checked_binary(data, "Module"))
 
+    @property
+    def _info(self) -> artifact.ModuleInfo:
+        if self._known_info is None:
+            self._known_info = artifact.decode(info_section(self._object.code), artifact.ModuleInfo)
+        return self._known_info
+
+    @classmethod
+    def _load(cls, engine: Engine, code: core.CodeMemory) -> Module:
+        code.check_fits(KIND_MODULE, engine.tunables, engine.wasm_features)
+        return cls.from_parts(CodeObject(engine, code), 0)
+
     @classmethod
     def deserialize(cls, engine: Engine, data: Any) -> Module:
-        """From what `serialize` returned. Only give it trusted bytes: it maps the machine code in them.
+        """From what `serialize` or `engine.precompile_module` returned; copies the bytes and verifies them.
 
-        Raises ArtifactError when the artifact cannot be used here.
+        Only give it trusted bytes: it executes the machine code in them. Raises ArtifactError(reason, found, wanted) when the artifact is damaged or was
+        made for another version, machine or configuration.
         """
         code = core.CodeMemory.load(data)
         code.verify()
-        if code.kind != KIND_MODULE:
-            raise ArtifactError("the artifact holds a component", "component", "module")
-        code.check_config(engine.tunables, engine.wasm_features)
-        return cls.from_parts(CodeObject(engine, code), 0, artifact.decode(info_section(code), artifact.ModuleInfo))
+        return cls._load(engine, code)
+
+    @classmethod
+    def deserialize_raw(cls, engine: Engine, memory: Any) -> Module:
+        """Without a copy, from memory that is used in place: see `Component.deserialize_raw`."""
+        return cls._load(engine, core.CodeMemory.load(memory, copy=False))
 
     @classmethod
     @pickling.from_artifact_file
-    def deserialize_file(cls, engine: Engine, path: str | os.PathLike[str]) -> Module:
-        """`deserialize` from a file. Only give it trusted files."""
-        return cls.deserialize(engine, sources.read_file(path))
+    def deserialize_file(cls, engine: Engine, path: str | os.PathLike[str], *, verify: bool = False) -> Module:
+        """Maps an artifact's file: see `Component.deserialize_file`."""
+        code = core.CodeMemory.map_file(path, KIND_MODULE, engine.tunables, engine.wasm_features)
+        if verify:
+            verify_image(code)
+        return cls.from_parts(CodeObject(engine, code), 0)
 
     @classmethod
     def validate(cls, engine: Engine, source: Any) -> None:
@@ -178,6 +210,13 @@ class Module:
 
 def compile_module(engine: Engine, data: bytes, progress: core.Progress | None = None) -> core.CodeMemory:
     """Decodes, validates and compiles a binary into a sealed image."""
+    code = module_image(engine, data, True, progress)
+    assert isinstance(code, core.CodeMemory)
+    return code
+
+
+def module_image(engine: Engine, data: bytes, executable: bool, progress: core.Progress | None = None) -> core.CodeMemory | bytes:
+    """A compiled binary, sealed, or as bytes."""
     decoded = wasm.CoreModule(data, engine.wasm_features)
     return core.build_image(
         KIND_MODULE,
@@ -188,6 +227,7 @@ def compile_module(engine: Engine, data: bytes, progress: core.Progress | None =
         artifact.encode(module_info(decoded)),
         threads=engine.compile_threads,
         progress=progress,
+        executable=executable,
     )
 
 
@@ -202,14 +242,16 @@ def module_info(decoded: wasm.CoreModule) -> artifact.ModuleInfo:
     )
 
 
+def verify_image(code: core.CodeMemory) -> None:
+    """Reads all of an image, with two readers that share only the tables. Raises ArtifactError."""
+    from wasmrt.artifact import reader  # whoever does not verify does not import pyelftools
+
+    code.verify()
+    reader.verify(code)
+
+
 def info_section(code: core.CodeMemory) -> bytes:
-    return code.section(section_index("INFO"))
-
-
-def section_index(name: str) -> int:
-    from wasmrt.spec._gen import sections
-
-    return [row.name for row in sections.SECTION].index(name)
+    return code.section(sections.INFO)
 
 
 def with_path(path: Any, make: Callable[[], T]) -> T:

@@ -1,0 +1,19 @@
+/* Files, as far as artifacts need them: opened to read, mapped, closed. */
+#ifndef WR_OS_FILES_H
+#define WR_OS_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A regular file, open to read (not inherited by programs that are executed), and its size; -1 with errno set. Never blocks on what is no regular file. */
+int wr_os_file_open(const char *path, size_t *out_num_bytes);
+/* The same for a file that is open already: another handle on it. */
+int wr_os_file_again(int file, size_t *out_num_bytes);
+/* Its first bytes, private and read-only; NULL with errno set. They become SIGBUS where the file is cut off later. */
+void *wr_os_file_map(int file, size_t num_bytes);
+/* -1 is fine; errno stays. */
+void wr_os_file_close(int file);
+/* Whether the last failure of wr_os_protect says that this mapping may never be executed: its file system is mounted noexec. */
+bool wr_os_is_noexec(void);
+
+#endif
