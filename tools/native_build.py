@@ -91,7 +91,7 @@ def library_flags() -> list[str]:
 
 
 def version() -> tuple[int, int, int]:
-    found = re.search(r'__version__ = "(\d+)\.(\d+)\.(\d+)', (ROOT / "wasmrt" / "_version.py").read_text())
+    found = re.search(r'__version__ = "(\d+)\.(\d+)\.(\d+)', (Path(__file__).resolve().parent.parent / "wasmrt" / "_version.py").read_text())
     assert found is not None
     major, minor, patch = map(int, found.groups())
     return major, minor, patch

@@ -80,6 +80,7 @@ __all__ = [
     "ArgumentTypeError",
     "ArgumentValueError",
     "ArtifactError",
+    "ArtifactMemory",
     "CacheConfig",
     "Caller",
     "Config",

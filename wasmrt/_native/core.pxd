@@ -50,6 +50,7 @@ cdef class Pool:
 
 cdef class CodeMemory:
     cdef c.CodeMemory *c_code
+
     @staticmethod
     cdef CodeMemory wrap(c.CodeMemory *code)
 

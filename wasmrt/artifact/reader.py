@@ -55,7 +55,7 @@ class Function(NamedTuple):
     """A compiled function: its module in the artifact, its index in the module's function space, its name (None: it has none), and its code in `.text`."""
 
     module: int
-    index: int
+    func_index: int
     name: str | None
     offset: int
     size: int
@@ -232,7 +232,7 @@ def verify(data: Any) -> None:
         raise ArtifactError("number of symbols", len(artifact.section("SYMBOLS")) // 24, len(functions) + 1)
     for function, (_, _, _, _, value, size) in zip(functions, symbols, strict=True):
         if function.offset + function.size > text.size:
-            raise ArtifactError(f"function {function.index} of module {function.module} lies outside of the text", function.offset, text.size)
+            raise ArtifactError(f"function {function.func_index} of module {function.module} lies outside of the text", function.offset, text.size)
         if (value, size) != (text.offset + function.offset, function.size):
-            raise ArtifactError(f"symbol of function {function.index} of module {function.module}", value, text.offset + function.offset)
+            raise ArtifactError(f"symbol of function {function.func_index} of module {function.module}", value, text.offset + function.offset)
     artifact.info()
