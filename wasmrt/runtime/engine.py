@@ -107,18 +107,22 @@ class Engine:
 
     def precompile_component(self, source: Any, *, progress: Report | None = None) -> bytes:
         """Compiles a component, binary or text, to an artifact for `Component.deserialize`, without making it executable here. Raises what `Component` does."""
-        from .component import component_image
+        from .component import Component, component_image
         from .source import binary_of
 
+        if self.cache is not None:
+            return Component(self, source, progress=progress).serialize()
         image = watched(progress, lambda seen: component_image(self, binary_of(source, "Component"), False, seen))
         assert isinstance(image, bytes)
         return image
 
     def precompile_module(self, source: Any, *, progress: Report | None = None) -> bytes:
         """Compiles a module, binary or text, to an artifact for `Module.deserialize`, without making it executable here. Raises what `Module` does."""
-        from .module import module_image
+        from .module import Module, module_image
         from .source import binary_of
 
+        if self.cache is not None:
+            return Module(self, source, progress=progress).serialize()
         image = watched(progress, lambda seen: module_image(self, binary_of(source, "Module"), False, seen))
         assert isinstance(image, bytes)
         return image
