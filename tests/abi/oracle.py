@@ -1,4 +1,4 @@
-"""A small oracle of the canonical ABI, written from the specification's text: layouts, storing, loading, flattening.
+"""A small oracle of the canonical ABI, written from the specification's text: layouts, storing, loading, flattening, handle tables.
 
 Values are plain Python: records are dicts, variants are (tag, payload), strings are str. It is slow and obvious on
 purpose; it only has to be right.
@@ -237,3 +237,152 @@ def lower_flat(memory: Memory, value: Any, ty: Any, encoding: str = "utf8") -> l
         case t.FlagsType():
             return [sum(1 << i for i, name in enumerate(ty.names) if name in value)]
     return [int(value) & 0xFFFFFFFF]
+
+
+# ---- lifting ----------------------------------------------------------------------------------------------------------------------------------------
+
+
+class OracleTrap(Exception):
+    """Where the specification says `trap_if`."""
+
+
+def trap_if(condition: bool) -> None:
+    if condition:
+        raise OracleTrap
+
+
+def load(data: bytes | bytearray, ty: Any, at: int, encoding: str = "utf8") -> Any:
+    """A value in memory, in the plain form that `store` takes; `at` is aligned and in bounds."""
+    ty = despecialize(ty)
+
+    def get(size: int, offset: int = 0) -> int:
+        return int.from_bytes(data[at + offset : at + offset + size], "little")
+
+    match ty:
+        case t.Bool():
+            return get(1) != 0
+        case t.Char():
+            return to_char(get(4))
+        case t.String():
+            return load_string(data, get(4), get(4, 4), encoding)
+        case t.ListType(length=None):
+            return load_list(data, get(4), get(4, 4), ty.element, encoding)
+        case t.ListType():
+            return [load(data, ty.element, at + i * elem_size(ty.element), encoding) for i in range(ty.length)]
+        case t.RecordType():
+            value, offset = {}, 0
+            for name, field in ty.fields:
+                offset = up(offset, alignment(field))
+                value[name] = load(data, field, at + offset, encoding)
+                offset += elem_size(field)
+            return value
+        case t.VariantType():
+            index = get(disc_bytes(len(ty.cases)))
+            trap_if(index >= len(ty.cases))
+            tag, case = ty.cases[index]
+            return tag, None if case is None else load(data, case, at + payload_offset(ty), encoding)
+        case t.FlagsType():
+            return to_flags(get(flags_bytes(ty)), ty)
+    return struct.unpack_from("<" + _FORMATS[type(ty)], data, at)[0]
+
+
+def load_tuple(data: bytes | bytearray, types: list[Any], at: int, encoding: str = "utf8") -> list[Any]:
+    """Parameters or a result that are in memory, at a pointer that is not to be trusted."""
+    ty = t.TupleType(tuple(types))
+    trap_if(at != up(at, alignment(ty)))
+    trap_if(at + elem_size(ty) > len(data))
+    return list(load(data, ty, at, encoding).values())
+
+
+def to_char(number: int) -> str:
+    trap_if(number >= 0x110000 or 0xD800 <= number <= 0xDFFF)
+    return chr(number)
+
+
+def to_flags(bits: int, ty: t.FlagsType) -> set[str]:
+    return {name for i, name in enumerate(ty.names) if bits >> i & 1}
+
+
+def load_string(data: bytes | bytearray, at: int, units: int, encoding: str) -> str:
+    if encoding == "utf8":
+        align, size, codec = 1, units, "utf-8"
+    elif encoding == "utf16":
+        align, size, codec = 2, 2 * units, "utf-16-le"
+    elif units >> 31:
+        align, size, codec = 2, 2 * (units ^ 1 << 31), "utf-16-le"
+    else:
+        align, size, codec = 2, units, "latin-1"
+    trap_if(at != up(at, align))
+    trap_if(at + size > len(data))
+    try:
+        return bytes(data[at : at + size]).decode(codec)
+    except UnicodeDecodeError:
+        raise OracleTrap from None
+
+
+def load_list(data: bytes | bytearray, at: int, length: int, element: Any, encoding: str) -> list[Any]:
+    size = elem_size(element)
+    trap_if(at != up(at, alignment(element)))
+    trap_if(at + length * size > len(data))
+    return [load(data, element, at + i * size, encoding) for i in range(length)]
+
+
+def lift_flat(data: bytes | bytearray, words: list[int], ty: Any, encoding: str = "utf8") -> Any:
+    """From as many core values as `flatten(ty)` has, given as their bits; reading one of a joined type as a narrower one takes its low bits."""
+    ty = despecialize(ty)
+
+    def bits(size: int) -> int:
+        return words[0] & ((1 << size) - 1)
+
+    match ty:
+        case t.Bool():
+            return bits(32) != 0
+        case t.Char():
+            return to_char(bits(32))
+        case t.String():
+            return load_string(data, bits(32), words[1] & 0xFFFFFFFF, encoding)
+        case t.ListType(length=None):
+            return load_list(data, bits(32), words[1] & 0xFFFFFFFF, ty.element, encoding)
+        case t.ListType():
+            step = len(flatten(ty.element))
+            return [lift_flat(data, words[i * step :], ty.element, encoding) for i in range(ty.length)]
+        case t.RecordType():
+            value, slot = {}, 0
+            for name, field in ty.fields:
+                value[name] = lift_flat(data, words[slot:], field, encoding)
+                slot += len(flatten(field))
+            return value
+        case t.VariantType():
+            trap_if(bits(32) >= len(ty.cases))
+            tag, case = ty.cases[bits(32)]
+            return tag, None if case is None else lift_flat(data, words[1:], case, encoding)
+        case t.FlagsType():
+            return to_flags(bits(32), ty)
+    size = elem_size(ty)
+    return struct.unpack("<" + _FORMATS[type(ty)], bits(8 * size).to_bytes(size, "little"))[0]
+
+
+class HandleTable:
+    """A component instance's handles: index 0 is never valid, freed indices are used again, the last freed first."""
+
+    def __init__(self) -> None:
+        self.entries: list[Any] = [None]
+        self.free: list[int] = []
+
+    def add(self, entry: Any) -> int:
+        if self.free:
+            index = self.free.pop()
+            self.entries[index] = entry
+            return index
+        self.entries.append(entry)
+        return len(self.entries) - 1
+
+    def get(self, index: int) -> Any:
+        trap_if(index >= len(self.entries) or self.entries[index] is None)
+        return self.entries[index]
+
+    def remove(self, index: int) -> Any:
+        entry = self.get(index)
+        self.entries[index] = None
+        self.free.append(index)
+        return entry

@@ -11,6 +11,8 @@ from wasmrt.spec import types as t
 
 PRIMITIVES = [ty for ty in t.PRIMITIVES if not isinstance(ty, t.ErrorContext)]
 
+KEYS = [t.Bool(), t.S8(), t.U32(), t.S64(), t.Char(), t.String()]
+
 _RANGES: dict[type, tuple[int, int]] = {
     t.S8: (-(1 << 7), (1 << 7) - 1),
     t.U8: (0, (1 << 8) - 1),
@@ -38,6 +40,7 @@ def _compound(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         names.flatmap(lambda ns: st.tuples(*[st.tuples(st.just(n), optional) for n in ns])).map(t.VariantType),
         _labels.map(lambda ns: t.EnumType(tuple(ns))),
         _labels.map(lambda ns: t.FlagsType(tuple(ns))),
+        st.builds(t.MapType, st.sampled_from(KEYS), inner),
         st.builds(t.OptionType, inner),
         st.builds(t.ResultType, optional, optional),
     )
@@ -63,6 +66,10 @@ def values(ty: Any) -> st.SearchStrategy[Any]:
         case t.ListType():
             size = {"max_size": 5} if ty.length is None else {"min_size": ty.length, "max_size": ty.length}
             return st.lists(values(ty.element), **size)
+        case t.MapType():
+            # pairs as the list that a map is; their keys differ
+            pair = st.fixed_dictionaries({"0": values(ty.key), "1": values(ty.value)})
+            return st.lists(pair, max_size=4, unique_by=lambda pair: pair["0"])
         case t.RecordType():
             return st.fixed_dictionaries({n: values(f) for n, f in ty.fields})
         case t.TupleType():

@@ -46,6 +46,8 @@ def to_python(value: Any, ty: Any) -> Any:
         case t.ListType():
             items = [to_python(v, ty.element) for v in value]
             return bytes(items) if isinstance(ty.element, t.U8) else items
+        case t.MapType():
+            return {pair["0"]: to_python(pair["1"], ty.value) for pair in value}
         case t.RecordType():
             record = Record()
             for name, field in ty.fields:
