@@ -171,6 +171,7 @@ UNSUPPORTED = {
         '(export "f" (func $c "f"))',
         "lifting an async function",
     ),
+    "64-bit representation": ("(type (resource (rep i64)))", "a resource represented by `i64` (Config.wasm_component_model_memory64 admits it)"),
     "64-bit memory": (
         f'{MEMORY_64} (core module $n (func (export "f") (param i64 i64)) (func (export "r") (param i64 i64 i64 i64) (result i64) unreachable)) '
         '(core instance $j (instantiate $n)) (func (export "f") (param "x" string) '

@@ -200,7 +200,7 @@ cdef PyObject *lift_list(AbiCall *call, const AbiNode *node, uint32_t pointer, u
     cdef PyObject *found
     if pointer % element.align:
         return trap(TRAP_UNALIGNED_POINTER, "unaligned pointer")
-    if pointer + size > call.memory.length_bytes or (size > ABI_MAX_BYTES and node.op != ABI_OP_BYTES):
+    if pointer + size > call.memory.length_bytes or size > ABI_MAX_BYTES:
         return trap(TRAP_LIST_OUT_OF_BOUNDS, "list pointer/length out of bounds of memory")
     if call.lift_buffer != NULL and element.flags & ABI_SCALAR:
         if not charge(call, size + 256):

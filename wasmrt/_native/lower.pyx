@@ -34,7 +34,6 @@ assert (TRAP_UNALIGNED_POINTER, TRAP_CANONICAL_ABI, TRAP_REALLOC) == (_traps.UNA
 
 from wasmrt._native.abi import Record  # a Python class: not in the pxd
 
-cdef uint64_t MAX_GUEST_BYTES = 0xFFFFFFFF
 cdef PyTypeObject *RECORD_TYPE = <PyTypeObject *><PyObject *>Record
 cdef PyTypeObject *VARIANT_TYPE = <PyTypeObject *><PyObject *>Variant
 cdef PyTypeObject *RESOURCE_TYPE = <PyTypeObject *><PyObject *>Resource
@@ -236,7 +235,7 @@ cdef int stage_string(AbiCall *call, const AbiNode *node, PyObject *value, uint8
     length = <uint64_t>str_length(value)
     if call.encoding == ABI_UTF8:
         if str_is_ascii(value):
-            if length > MAX_GUEST_BYTES:
+            if length > ABI_MAX_BYTES:
                 return fail_large(call, length)
             out_units[0] = <uint32_t>length
             return add_copy(call, 1, str_data(value), length, patch, value)
@@ -244,7 +243,7 @@ cdef int stage_string(AbiCall *call, const AbiNode *node, PyObject *value, uint8
     else:
         width = str_kind(value)
         if width == 1 and call.encoding == ABI_LATIN1_UTF16:
-            if length >= ABI_UTF16_TAG:
+            if length > ABI_MAX_BYTES:
                 return fail_large(call, length)
             out_units[0] = <uint32_t>length
             return add_copy(call, 2, str_data(value), length, patch, value)
@@ -253,7 +252,7 @@ cdef int stage_string(AbiCall *call, const AbiNode *node, PyObject *value, uint8
     size = abi_text_measure(str_data(value), width, length, utf16)
     if size == <uint64_t>-1:
         return fail(call, ArgumentValueError, "a string cannot hold surrogates")
-    if size > MAX_GUEST_BYTES or (utf16 and size >= ABI_UTF16_TAG):
+    if size > ABI_MAX_BYTES:
         return fail_large(call, size)
     step = add_step(call)
     if step == NULL:
@@ -277,7 +276,7 @@ cdef int stage_string(AbiCall *call, const AbiNode *node, PyObject *value, uint8
 
 
 cdef int fail_large(AbiCall *call, uint64_t size) noexcept:
-    return fail(call, ArgumentOverflowError, f"{size} bytes do not fit into a 32-bit linear memory")
+    return fail(call, ArgumentOverflowError, f"{size} bytes are more than a string or list can have: {ABI_MAX_BYTES}")
 
 
 cdef bint format_fits(const AbiNode *element, const char *format, Py_ssize_t itemsize) noexcept:
@@ -328,7 +327,7 @@ cdef int stage_buffer(AbiCall *call, const AbiNode *node, const AbiNode *element
     cdef uint8_t *bytes_
     if is_bytes_exact(value) and element.op == ABI_OP_U8:
         size = <uint64_t>bytes_size(value)
-        if size > MAX_GUEST_BYTES:
+        if size > ABI_MAX_BYTES:
             return fail_large(call, size)
         out_count[0] = <uint32_t>size
         return add_copy(call, 1, bytes_data(value), size, patch, value)
@@ -355,7 +354,7 @@ cdef int stage_buffer(AbiCall *call, const AbiNode *node, const AbiNode *element
         fail(call, ArgumentTypeError, f"expected {wanted}, got a buffer of {view.itemsize}-byte items of format {got!r}")
         release_buffer(view)
         return -1
-    if size > MAX_GUEST_BYTES:
+    if size > ABI_MAX_BYTES:
         release_buffer(view)
         return fail_large(call, size)
     step = add_step(call)
@@ -444,7 +443,7 @@ cdef int stage_list(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t
         return stage_buffer(call, node, element, value, patch, out_count)
     count = list_size(value) if in_list else tuple_size(value)
     size = <uint64_t>count * element.size  # below 2**63: a list has at most 2**60 items of 8 bytes, an element less than 2**28 bytes
-    if <uint64_t>count > MAX_GUEST_BYTES or size > MAX_GUEST_BYTES:
+    if <uint64_t>count > ABI_MAX_BYTES or size > ABI_MAX_BYTES:
         return fail_large(call, size)
     block = stage_bytes(call, size)
     if block == NULL:

@@ -209,8 +209,8 @@ def _resource(scope: Scope, d: r.CanonBuiltin) -> LocalResourceBuiltin:
     else:
         if node.resource not in scope.local:
             raise scope.invalid(f"type index {d.type} is not a local resource: {d.name} needs one", d.offset)
-        # A representation is an i32, so both directions have the same signature.
-        signature = CoreFuncType((_I32,), (_I32,))
+        rep = (scope.local[node.resource],)
+        signature = CoreFuncType(rep, (_I32,)) if d.name == "resource.new" else CoreFuncType((_I32,), rep)
     return LocalResourceBuiltin(d.name, node.resource, signature)
 
 

@@ -90,6 +90,7 @@ class LocalAliasCoreExport:
 
 @dataclass(slots=True)
 class LocalResource:
+    offset: int
     resource: AbstractResource
     rep: int
     dtor: int | None

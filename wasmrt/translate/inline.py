@@ -17,7 +17,7 @@ from wasmrt.binary.records import CanonOptions, Sort, SortIndex
 from wasmrt.errors import LimitError, UnsupportedError
 from wasmrt.spec import limits
 from wasmrt.spec import types as t
-from wasmrt.spec.core_types import CoreFuncType, GlobalType, MemoryType, TableType, TagType
+from wasmrt.spec.core_types import VALTYPE_I32, CoreFuncType, GlobalType, MemoryType, TableType, TagType
 from wasmrt.spec.features import SWITCHES
 from wasmrt.spec.types import AbstractResource, ResourceIndex, substitute_resources
 
@@ -402,6 +402,9 @@ class Inliner:
         return exports
 
     def _resource(self, local: l.LocalResource, instance: _Instance) -> None:
+        if local.rep != VALTYPE_I32:
+            message = f"a resource represented by `i64` (Config.{SWITCHES['memory64'][0]} admits it)"
+            raise UnsupportedError(message, offset=local.offset, path=instance.path)
         index = i.DefinedResourceIndex(len(self.defined_resource_instances))
         self.defined_resource_instances.append(instance.index)
         self.resource_names.append("")

@@ -67,7 +67,7 @@ class Scope:
         self.named: set[TypeNode] = set()
         self.import_bound: set[AbstractResource] = set()
         self.defined: set[AbstractResource] = set()  # introduced here by anything but an import
-        self.local: set[AbstractResource] = set()  # defined here with a representation
+        self.local: dict[AbstractResource, int] = {}  # defined here, with the type of their representation
         self.nested = 0
 
     def invalid(self, message: str, offset: int) -> ValidationError:

@@ -12,7 +12,7 @@ from wasmrt.binary import records as r
 from wasmrt.binary.records import Sort
 from wasmrt.errors import DecodeError, LimitError, PlacedError, ValidationError
 from wasmrt.spec import limits
-from wasmrt.spec.core_types import VALTYPE_I32, CoreExternType, CoreFuncType
+from wasmrt.spec.core_types import VALTYPE_I32, VALTYPE_I64, CoreExternType, CoreFuncType
 from wasmrt.spec.features import Features
 from wasmrt.spec.types import AbstractResource
 
@@ -190,17 +190,19 @@ class Validator(TypeValidator):
         return LocalAliasCoreExport(d.sort, d.instance, d.name)
 
     def _resource(self, scope: Scope, d: r.ResourceDef) -> LocalResource:
-        if d.rep != VALTYPE_I32:
+        if d.rep == VALTYPE_I64:
+            self.need("memory64", "a resource represented by `i64`", scope, d.offset)
+        elif d.rep != VALTYPE_I32:
             raise scope.invalid("resources can only be represented by `i32`", d.offset)
         if d.dtor is not None:
             dtor = scope.get(scope.core_funcs, d.dtor, "function", d.offset)
-            if dtor != CoreFuncType((VALTYPE_I32,), ()):
+            if dtor != CoreFuncType((d.rep,), ()):
                 raise scope.invalid(f"core function {d.dtor} has wrong signature for a destructor: {dtor}", d.offset)
         resource = self.fresh()
         scope.types.append(ResourceNode(resource))
-        scope.local.add(resource)
+        scope.local[resource] = d.rep
         scope.defined.add(resource)
-        return LocalResource(resource, d.rep, d.dtor)
+        return LocalResource(d.offset, resource, d.rep, d.dtor)
 
     # --- components ---
 
