@@ -55,6 +55,7 @@ wasmrt_module *wasmrt_module_load(wasmrt_engine *engine, const void *bytes, size
 {
     WrError reason = { 0 };
     wasmrt_module loaded = { .registry = engine->registry };
+    const WasmModule *wasm;
     if (!wr_image_load(bytes, num_bytes, true, NULL, NULL, &loaded.code, &reason)) {
         api_say(error, reason.message);
         return NULL;
@@ -64,7 +65,7 @@ wasmrt_module *wasmrt_module_load(wasmrt_engine *engine, const void *bytes, size
         api_say(error, "out of memory for a module");
     else if (wr_code_kind(loaded.code) != WR_IMAGE_MODULE)
         api_say(error, "the artifact is a component, which only Python can instantiate");
-    else if (!wr_types_register_module(engine->registry, wr_code_module(loaded.code, 0), &loaded.type_ids, &reason))
+    else if ((wasm = wr_code_module(loaded.code, 0, &reason)) == NULL || !wr_types_register_module(engine->registry, wasm, &loaded.type_ids, &reason))
         api_say(error, reason.message);
     else {
         wr_types_retain(engine->registry);
@@ -188,7 +189,7 @@ wasmrt_instance *wasmrt_instance_new(wasmrt_store *c_store, wasmrt_module *modul
     WrStore *store = api_store(c_store);
     WrError reason = { 0 };
     WrInstance *instance = NULL;
-    const WasmModule *wasm = wr_code_module(module->code, 0);
+    const WasmModule *wasm = wr_code_module(module->code, 0, &reason); /* loading the module looked at it */
     WrExtern *externs = calloc((size_t)wasm->num_imports + 1, sizeof *externs);
     WrHostFunc *funcs = calloc((size_t)wasm->num_imports + 1, sizeof *funcs);
     bool ok = externs != NULL && funcs != NULL;
