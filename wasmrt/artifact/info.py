@@ -57,6 +57,6 @@ def _decoder(kind: type) -> msgspec.msgpack.Decoder[Any]:
 def decode(data: bytes, kind: type[Info]) -> Info:
     try:
         found: Info = (_decoders.get(kind) or _decoder(kind)).decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ArtifactError(f"the artifact's info section is corrupted ({error})") from None
     return found

@@ -125,6 +125,43 @@ def compile_(
     _each((file,), work)
 
 
+@main.command()
+@_FILE
+@click.option("--all", "every", is_flag=True, help="All functions, not only the largest.")
+@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+@_feature_options
+def inspect(file: Path, every: bool, as_json: bool, features: tuple[str, ...], without: tuple[str, ...]) -> None:
+    """Show what an artifact is: header, sections, imports, exports, code size by function. A module or component is compiled first."""
+    from rich.console import Console
+
+    from . import inspect as inspecting
+
+    def work(path: Path) -> None:
+        found = inspecting.describe(Engine(_config(features, without)), path)
+        if as_json:
+            click.echo(inspecting.to_json(found))
+        else:
+            console = Console(width=None if sys.stdout.isatty() else 160)
+            inspecting.show(found, console, every)
+
+    _each((file,), work)
+
+
+@main.command()
+@_FILE
+@click.option("--func", "names", multiple=True, metavar="NAME", help="Only this function, by name, index, or module:index. Several times for several.")
+@_feature_options
+def objdump(file: Path, names: tuple[str, ...], features: tuple[str, ...], without: tuple[str, ...]) -> None:
+    """Disassemble an artifact, module or component: machine code beside its wasm. Takes capstone (pip install capstone)."""
+    from .objdump import listing
+
+    def work(path: Path) -> None:
+        for line in listing(Engine(_config(features, without)), path, names):
+            click.echo(line)
+
+    _each((file,), work)
+
+
 @main.command(context_settings={"ignore_unknown_options": True})
 @_FILE
 @click.argument("args", nargs=-1)

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from wasmrt.errors import ExitTrap, LinkError, Trap, WasmError
+from wasmrt.errors import DecodeError, ExitTrap, LinkError, Trap, WasmError
 from wasmrt.runtime import source as sources
 from wasmrt.runtime.component import Component
 from wasmrt.runtime.component_instance import ComponentInstance
@@ -40,6 +40,8 @@ def load(engine: Engine, path: Path, progress: Any = None) -> Module | Component
     if kind is not None:
         return Module.deserialize_file(engine, path) if kind == "module" else Component.deserialize_file(engine, path)
     data = path.read_bytes()
+    if not data:
+        raise DecodeError("the file is empty", offset=0, expected="a binary, a text or an artifact")
     if data[:1] != b"\0":
         data = encode(data, str(path))
     made = Module if sources.KINDS.get(data[4:8]) == "module" else Component

@@ -17,7 +17,6 @@ import dataclasses
 import errno
 import functools
 import hashlib
-import mmap
 import os
 import stat
 import sys
@@ -109,13 +108,15 @@ class Cache:
     >>> component = Component(engine, wasm_bytes)  # the next one costs a hash and a map
     """
 
-    def __init__(self, config: CacheConfig, settings: bytes) -> None:
+    def __init__(self, config: CacheConfig, settings: bytes, tunables: core.Tunables, wasm_features: int) -> None:
         self.config = config
+        self.tunables = tunables
+        self.wasm_features = wasm_features
         directory = default_directory() if config.directory is None else config.directory
         self.directory = Path(os.path.abspath(directory))
         self.hits = 0
         self.misses = 0
-        self._settings = hashlib.sha256(build_stamp().encode() + b"\0" + settings).digest()
+        self._settings = hashlib.sha256(build_stamp().encode() + b"\0" + settings + tunables.key()).digest()
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             found = os.stat(self.directory)
@@ -213,11 +214,9 @@ class Entry:
         """The image, mapped; None: there is none that can be used. What only its user finds out is told by `drop`."""
         try:
             with open_entry(self.path) as file:
-                code = map_artifact(file.fileno())
+                code = core.CodeMemory.map_file(file.fileno(), KINDS[self.kind], self.cache.tunables, self.cache.wasm_features)
                 if self.cache.config.verify:
                     code.verify()
-                if code.kind != KINDS[self.kind]:
-                    raise ArtifactError("the entry is of another kind")
                 try:
                     os.utime(file.fileno())
                 except OSError:
@@ -300,17 +299,6 @@ def open_entry(path: Path) -> Any:
         return file
     file.close()
     raise OSError(errno.EPERM, wrong)
-
-
-def map_artifact(handle: int) -> core.CodeMemory:
-    """An artifact used in place, from an open file that nobody writes. A file system without execution falls back to a copy."""
-    mapping = mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
-    try:
-        return core.CodeMemory.load(mapping, copy=False)
-    except ArtifactError as error:
-        if "executable" not in error.reason:
-            raise
-    return core.CodeMemory.load(mapping)
 
 
 def unlink(path: str | os.PathLike[str]) -> None:

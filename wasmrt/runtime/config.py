@@ -38,6 +38,7 @@ OPTIONS: dict[str, tuple[type, Any, str]] = {
     "wasm_component_model": (bool, True, "components at all"),
     **{name: (bool, default, meaning) for name, default, meaning in SWITCHES.values()},
     "cache": (object, None, "keep what is compiled in a folder: True, its path, or a CacheConfig"),
+    "profiler": (str, "none", 'tell `perf` of compiled functions: "perfmap" or "jitdump"'),
     "shared_memory": (bool, False, "shared memories can be made by the host"),
     "gil": (str, None, "of calls: None lets go of the GIL after about a millisecond in guest code, 'hold' never, 'release' at once"),
     "results": (str, None, "lists of numbers in results: None (bytes or lists), 'memoryview', 'array' or 'numpy'"),
@@ -52,7 +53,6 @@ INERT: dict[str, type] = {
     "strategy": str,
     "cranelift_debug_verifier": bool,
     "cranelift_opt_level": str,
-    "profiler": str,
     "gc_support": bool,
     "memory_may_move": bool,
     "memory_reservation_for_growth": int,
@@ -61,8 +61,12 @@ INERT: dict[str, type] = {
     "wasm_stack_switching": bool,
 }
 
+PROFILERS = ("none", "perfmap", "jitdump", "vtune")  # the last is the peer's, and does nothing
+
 # Options that do not change what is compiled. All others are part of a cache entry's name.
-RUN_TIME = {"allocation_strategy", "cache", "memory_init_cow", "epoch_interruption", "max_wasm_stack", "parallel_compilation", "shared_memory"}
+RUN_TIME = {
+    "allocation_strategy", "cache", "epoch_interruption", "max_wasm_stack", "memory_init_cow", "parallel_compilation", "profiler", "shared_memory",
+}  # fmt: skip
 
 FEATURE_ROWS = {row.attribute: row for row in features.WASM_FEATURE if row.attribute}
 
@@ -103,6 +107,8 @@ class Config:
                 _check(name, value, (int, float) if OPTIONS[name][0] is float else OPTIONS[name][0])
             if OPTIONS[name][0] is int and value < 0:
                 raise ArgumentValueError(f"Config.{name} cannot be negative")
+            if name == "profiler" and value not in PROFILERS:
+                raise ArgumentValueError(f"Config.profiler: expected one of {', '.join(PROFILERS)}, got {value!r}")
             if name == "careful_functions" and not _is_range(value):
                 raise ArgumentValueError(f"Config.{name}: expected two function indices")
             self._values[name] = value

@@ -60,6 +60,7 @@ class Engine:
         )
         self.allocator = allocator(self.tunables, self.config.allocation_strategy)
         self.cache = self._open_cache()
+        self.profiler = self.config.profiler if self.config.profiler in ("perfmap", "jitdump") else None
         self.types = core.TypeRegistry()
         self.epoch = core.EpochCounter()
         self._token = name_engine(self)
@@ -81,7 +82,7 @@ class Engine:
         if wanted is None:
             return None
         try:
-            return Cache(wanted, self.config.compiled_settings + self.tunables.key())
+            return Cache(wanted, self.config.compiled_settings, self.tunables, self.wasm_features)
         except (WasmError, RuntimeError) as error:  # RuntimeError: no home
             if wanted.directory is not None:
                 raise

@@ -43,12 +43,16 @@ class ModuleTypes(dict[int, externs.TypeCollection]):
 class CodeObject:
     """An image together with what it is in one engine: its modules' types. Shared by a component and its modules."""
 
-    __slots__ = ("code", "engine", "types")
+    __slots__ = ("__weakref__", "code", "engine", "types")
 
     def __init__(self, engine: Engine, code: core.CodeMemory) -> None:
         self.engine = engine
         self.code = code
         self.types = ModuleTypes(engine.types, code)
+        if engine.profiler is not None:
+            from . import profiler  # reads names, which other programs do not pay for
+
+            profiler.register(self, code, engine.profiler)
 
 
 class Module:
