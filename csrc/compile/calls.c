@@ -1,7 +1,8 @@
 /* Calls, returns and builtins: values meet the calling convention (tramp.h) here.
  *
  * Before a call, what lives only in caller-saved registers is stored; the copies in homes and slots are what the code goes on with. Arguments go
- * straight to their places by one parallel move. The callee pops its stack arguments. Results in registers become stack entries as they are. */
+ * straight to their places by one parallel move. The callee pops its stack arguments. Results in registers become stack entries as they are.
+ * A tail call places its arguments in the same way; what follows is after the body (cg_tail), since only then it is known what the epilogue restores. */
 #include "compile/state.h"
 
 enum { VMCTX_STORE = 8, VMCTX_BUILTINS = 16, VMCTX_TYPE_IDS = 24 };
@@ -161,26 +162,61 @@ static void call_results(FuncCompiler *fc, const CgAbi *abi)
     }
 }
 
-static void call_direct(FuncCompiler *fc, uint32_t func)
+/* A call whose arguments are in place, to the function that r11 refers to. */
+static void call_ref(FuncCompiler *fc, const CgAbi *abi, uint32_t args, bool is_tail)
+{
+    fc->uses_vmctx = true;
+    x64_movq_rm(fc->as, RDI, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMFuncRef, vmctx)));
+    x64_movq_rr(fc->as, RSI, REG_VMCTX);
+    if (is_tail) {
+        x64_movq_rm(fc->as, RAX, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMFuncRef, wasm_call)));
+        fc->ever |= REG_BIT(RAX);
+        cg_tail(fc, CG_TAIL_RAX, abi->layout.stack_arg_bytes);
+        return;
+    }
+    cg_addr_row(fc);
+    x64_call_m(fc->as, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMFuncRef, wasm_call)));
+    call_forget(fc, args);
+    call_results(fc, abi);
+}
+
+/* Where the callee's results go that have no register: a tail call passes on what it was given. */
+static void call_result_area(FuncCompiler *fc, const CgAbi *abi, bool is_tail)
+{
+    if (!is_tail) call_area(fc, &abi->layout);
+    else if (fc->area_home) x64_movq_rm(fc->as, RDX, x64_mem_b(RBP, fc->area_home));
+}
+
+static void call_direct(FuncCompiler *fc, uint32_t func, bool is_tail)
 {
     const WasmModule *module = fc->mc->module;
     const CgAbi *abi = &fc->mc->abis[module->funcs[func].type_index];
     uint32_t args = fc->sp - abi->num_params;
     Moves moves;
     cg_moves_init(&moves);
-    cg_call_save(fc, args);
+    if (!is_tail) cg_call_save(fc, args);
     call_place_args(fc, abi, args, &moves);
     cg_moves_emit(fc, &moves);
-    call_area(fc, &abi->layout);
+    call_result_area(fc, abi, is_tail);
     fc->uses_vmctx = true;
     if (func < module->num_imported_funcs) {
         int32_t import = (int32_t)(fc->mc->offsets.func_imports + func * sizeof(VMFuncImport));
         x64_movq_rm(fc->as, RDI, x64_mem_b(REG_VMCTX, import + WR_OFFSET(VMFuncImport, vmctx)));
         x64_movq_rr(fc->as, RSI, REG_VMCTX);
+        if (is_tail) {
+            x64_movq_rm(fc->as, RAX, x64_mem_b(REG_VMCTX, import + WR_OFFSET(VMFuncImport, wasm_call)));
+            fc->ever |= REG_BIT(RAX);
+            cg_tail(fc, CG_TAIL_RAX, abi->layout.stack_arg_bytes);
+            return;
+        }
         cg_addr_row(fc);
         x64_call_m(fc->as, x64_mem_b(REG_VMCTX, import + WR_OFFSET(VMFuncImport, wasm_call)));
     } else {
         x64_movq_rr(fc->as, RDI, REG_VMCTX);
+        if (is_tail) {
+            cg_tail(fc, func, abi->layout.stack_arg_bytes);
+            return;
+        }
         cg_addr_row(fc);
         x64_call_reloc(fc->as, CODE_RELOC_CALL_FUNC, func, 0);
     }
@@ -188,7 +224,7 @@ static void call_direct(FuncCompiler *fc, uint32_t func)
     call_results(fc, abi);
 }
 
-static void call_indirect(FuncCompiler *fc, uint32_t type_index, uint32_t table)
+static void call_indirect(FuncCompiler *fc, uint32_t type_index, uint32_t table, bool is_tail)
 {
     const CgAbi *abi = &fc->mc->abis[type_index];
     Val index = cg_pop(fc);
@@ -197,11 +233,11 @@ static void call_indirect(FuncCompiler *fc, uint32_t type_index, uint32_t table)
     uint32_t args = fc->sp - abi->num_params;
     Moves moves;
     cg_moves_init(&moves);
-    cg_call_save(fc, args);
+    if (!is_tail) cg_call_save(fc, args);
     call_place_args(fc, abi, args, &moves);
     cg_moves_add(fc, &moves, RAX, index); /* no argument register */
     cg_moves_emit(fc, &moves);
-    call_area(fc, &abi->layout);
+    call_result_area(fc, abi, is_tail);
     fc->uses_vmctx = true;
     fc->ever |= REG_BIT(RAX);
     x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, (int32_t)(fc->mc->offsets.tables + table * sizeof(void *))));
@@ -215,19 +251,37 @@ static void call_indirect(FuncCompiler *fc, uint32_t type_index, uint32_t table)
     x64_movl_rm(fc->as, RAX, x64_mem_b(RAX, (int32_t)(type_index * sizeof(uint32_t))));
     x64_cmpl_rm(fc->as, RAX, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMFuncRef, type_index)));
     cg_trap_if(fc, X64_CC_NE, TRAP_BAD_SIGNATURE);
-    x64_movq_rm(fc->as, RDI, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMFuncRef, vmctx)));
-    x64_movq_rr(fc->as, RSI, REG_VMCTX);
-    cg_addr_row(fc);
-    x64_call_m(fc->as, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMFuncRef, wasm_call)));
-    call_forget(fc, args);
-    call_results(fc, abi);
+    call_ref(fc, abi, args, is_tail);
+}
+
+/* call_ref: the type was checked when the module was validated. */
+static void call_typed_ref(FuncCompiler *fc, uint32_t type_index, bool is_tail)
+{
+    const CgAbi *abi = &fc->mc->abis[type_index];
+    Val ref = cg_pop(fc);
+    uint32_t args = fc->sp - abi->num_params;
+    Moves moves;
+    cg_moves_init(&moves);
+    if (!is_tail) cg_call_save(fc, args);
+    call_place_args(fc, abi, args, &moves);
+    cg_moves_add(fc, &moves, RAX, ref);
+    cg_moves_emit(fc, &moves);
+    call_result_area(fc, abi, is_tail);
+    fc->ever |= REG_BIT(RAX);
+    x64_movq_rr(fc->as, REG_SCRATCH, RAX);
+    x64_testq_rr(fc->as, REG_SCRATCH, REG_SCRATCH);
+    cg_trap_if(fc, X64_CC_E, TRAP_NULL_REFERENCE);
+    call_ref(fc, abi, args, is_tail);
 }
 
 void cg_op_call(FuncCompiler *fc, WasmOp op)
 {
     uint32_t index = wr_leb_u32(&fc->ip);
-    if (op == WASM_OP_CALL) call_direct(fc, index);
-    else call_indirect(fc, index, wr_leb_u32(&fc->ip));
+    bool is_tail = op == WASM_OP_RETURN_CALL || op == WASM_OP_RETURN_CALL_INDIRECT || op == WASM_OP_RETURN_CALL_REF;
+    if (op == WASM_OP_CALL || op == WASM_OP_RETURN_CALL) call_direct(fc, index, is_tail);
+    else if (op == WASM_OP_CALL_REF || op == WASM_OP_RETURN_CALL_REF) call_typed_ref(fc, index, is_tail);
+    else call_indirect(fc, index, wr_leb_u32(&fc->ip), is_tail);
+    if (is_tail) fc->dead = true;
 }
 
 /* ---- builtins ----------------------------------------------------------------------------------------------------------------------------- */

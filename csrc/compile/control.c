@@ -157,13 +157,17 @@ static Control *control_push(FuncCompiler *fc, ControlKind kind)
     return c;
 }
 
-/* Stack entries below `height` keep their place inside a block that assigns `assigned`. */
-static void control_stabilise(FuncCompiler *fc, uint32_t height, uint64_t assigned)
+/* Stack entries below the block's height keep their place inside it, which assigns `assigned`. Those below the block around it have theirs, and must keep
+ * it: paths out of that one need not come by here. From here to its end they count as stable, aliases or not. */
+static void control_stabilise(FuncCompiler *fc, uint64_t assigned)
 {
+    Control *c = &fc->ctl[fc->depth - 1];
+    uint32_t height = c->height, first = c[-1].height > fc->stable ? c[-1].height : fc->stable;
+    c->outer_stable = fc->stable;
     if (fc->stable >= height) return;
-    bool all = height - fc->stable > 64; /* many aliases would be looked at again by every block */
+    bool all = height - first > 64; /* many aliases would be looked at again by every block */
     bool aliases = false;
-    for (uint32_t i = fc->stable; i < height; i++) {
+    for (uint32_t i = first; i < height; i++) {
         const Val *v = &fc->stack[i];
         if (v->kind == VAL_REG) cg_spill_at(fc, i);
         else if (v->kind == VAL_LOCAL) {
@@ -171,7 +175,9 @@ static void control_stabilise(FuncCompiler *fc, uint32_t height, uint64_t assign
             else aliases = true;
         }
     }
-    if (!aliases) fc->stable = height;
+    if (aliases) return;
+    if (first == fc->stable) c->outer_stable = height;
+    fc->stable = height;
 }
 
 static void control_params_to_slots(FuncCompiler *fc, const Control *c)
@@ -326,7 +332,7 @@ void cg_block(FuncCompiler *fc, ControlKind kind)
     if (fc->upper) cg_clean_upper(fc);
     if (fc->virgin & block->assigned) cg_unvirgin(fc, block->assigned, UINT32_MAX);
     Control *c = control_push(fc, kind);
-    control_stabilise(fc, c->height, block->assigned);
+    control_stabilise(fc, block->assigned);
     if (kind == CONTROL_LOOP) control_loop(fc, c, block);
 }
 
@@ -337,7 +343,7 @@ void cg_if(FuncCompiler *fc, Cond cond)
     if (fc->upper) cg_clean_upper(fc);
     if (fc->virgin & block->assigned) cg_unvirgin(fc, block->assigned, UINT32_MAX);
     Control *c = control_push(fc, CONTROL_IF);
-    control_stabilise(fc, c->height, block->assigned);
+    control_stabilise(fc, block->assigned);
     control_params_to_slots(fc, c);
     c->else_label = x64_label_new(fc->as);
     cg_jump_if(fc, cg_cond_negate(cond), c->else_label);
@@ -471,6 +477,7 @@ void cg_end(FuncCompiler *fc)
         }
         break;
     }
+    if (fc->stable > c->outer_stable) fc->stable = c->outer_stable;
     fc->depth--;
 }
 
@@ -668,6 +675,18 @@ void cg_op_br_if(FuncCompiler *fc)
 {
     Cond cond = control_test(fc);
     cg_br_if(fc, wr_leb_u32(&fc->ip), cond);
+}
+
+void cg_op_br_on_null(FuncCompiler *fc, WasmOp op)
+{
+    bool is_null = op == WASM_OP_BR_ON_NULL; /* the reference goes on here, else to the label */
+    Val ref = cg_pop(fc);
+    Reg reg = cg_reg(fc, &ref);
+    if (!is_null) cg_push_val(fc, ref);
+    x64_testq_rr(fc->as, REG_GPR(reg), REG_GPR(reg));
+    cg_br_if(fc, wr_leb_u32(&fc->ip), cg_cond(is_null ? X64_CC_E : X64_CC_NE));
+    if (is_null) cg_push_val(fc, ref);
+    else cg_pop(fc);
 }
 
 void cg_op_if(FuncCompiler *fc) { cg_if(fc, control_test(fc)); }

@@ -134,33 +134,21 @@ void cg_fuel_end(FuncCompiler *fc)
     if (fc->mc->tunables.consume_fuel) x64_patch32(fc->as, fc->fuel_site, (int32_t)fc->fuel_ops);
 }
 
+void cg_tail(FuncCompiler *fc, uint32_t func, uint32_t arg_bytes)
+{
+    Late *late = late_add(fc, LATE_TAIL, 0);
+    if (!late) return;
+    late->func = func;
+    late->arg_bytes = arg_bytes;
+    fc->makes_calls = true;
+    x64_jmp(fc->as, late->label);
+}
+
 void cg_unwind_if_nonzero(FuncCompiler *fc)
 {
     fc->unwind_used = true;
     x64_testl_rr(fc->as, RAX, RAX);
     x64_jcc(fc->as, X64_CC_NE, fc->unwind);
-}
-
-static void emit_late(FuncCompiler *fc)
-{
-    for (uint32_t i = 0; i < fc->num_late; i++) {
-        const Late *late = &fc->late[i];
-        x64_label_bind(fc->as, late->label);
-        func_addr_row(fc, late->wasm_offset);
-        if (late->kind == LATE_TRAP) {
-            emit_trap(fc, late->trap_code);
-        } else {
-            x64_call_reloc(fc->as, CODE_RELOC_CALL_STUB, STUB_INTERRUPT_LOOP, 0);
-            x64_jmp(fc->as, late->back);
-        }
-    }
-    cg_emit_pads(fc);
-    if (fc->unwind_used) { /* the trap is recorded: on to the landing pad of the last entry */
-        x64_label_bind(fc->as, fc->unwind);
-        x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, WR_OFFSET(VMContextHeader, store)));
-        x64_movq_rm(fc->as, RSP, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMStoreContext, last_entry)));
-        x64_jmp_m(fc->as, x64_mem_b(RSP, WR_OFFSET(VMEntryRecord, landing_pc)));
-    }
 }
 
 /* ---- prologue, epilogue -------------------------------------------------------------------------------------------------------------------- */
@@ -175,17 +163,75 @@ int32_t cg_frame_size(const FuncCompiler *fc)
     return (fc->frame_bytes + 15) & ~15;
 }
 
-static void emit_epilogue(FuncCompiler *fc)
+static void emit_restores(FuncCompiler *fc)
 {
-    x64_label_bind(fc->as, fc->epilogue);
     for (unsigned i = 0; i < 3; i++)
         if (fc->ever & REG_BIT(frame_saves[i].reg)) x64_movq_rm(fc->as, REG_GPR(frame_saves[i].reg), x64_mem_b(RBP, frame_saves[i].home));
     if (fc->uses_memory_base || fc->catches) x64_movq_rm(fc->as, REG_MEMORY, x64_mem_b(RBP, SAVE_MEMORY));
     if (fc->uses_vmctx) x64_movq_rm(fc->as, REG_VMCTX, x64_mem_b(RBP, SAVE_VMCTX));
+}
+
+static void emit_epilogue(FuncCompiler *fc)
+{
+    x64_label_bind(fc->as, fc->epilogue);
+    emit_restores(fc);
     if (cg_frame_size(fc)) x64_leave(fc->as);
     else x64_popq_r(fc->as, RBP);
     if (fc->abi->layout.stack_arg_bytes) x64_ret_i(fc->as, (uint16_t)fc->abi->layout.stack_arg_bytes);
     else x64_ret(fc->as);
+}
+
+/* The callee finds its stack arguments and the return address where a caller of this function would have put them: so it pops what is its own, and the
+ * caller finds rsp where it wants it. They are copied upwards, last first; xmm15, r10 and r11 hold no argument. */
+static void emit_tail(FuncCompiler *fc, const Late *late)
+{
+    Asm *as = fc->as;
+    int32_t shift = (int32_t)fc->abi->layout.stack_arg_bytes - (int32_t)late->arg_bytes;
+    emit_restores(fc);
+    if (shift) {
+        x64_movq_rm(as, R10, x64_mem_b(RBP, 8));
+        x64_movq_rm(as, REG_SCRATCH, x64_mem_b(RBP, 0));
+    }
+    for (int32_t at = (int32_t)late->arg_bytes; at > 0;) {
+        at -= 16;
+        x64_movups_xm(as, REG_XSCRATCH, x64_mem_b(RSP, at));
+        x64_movups_mx(as, x64_mem_b(RBP, 16 + shift + at), REG_XSCRATCH);
+    }
+    if (shift) {
+        x64_leaq_rm(as, RSP, x64_mem_b(RBP, 8 + shift));
+        x64_movq_mr(as, x64_mem_b(RSP, 0), R10);
+        x64_movq_rr(as, RBP, REG_SCRATCH);
+    } else {
+        x64_leave(as);
+    }
+    if (late->func == CG_TAIL_RAX) x64_jmp_r(as, RAX);
+    else x64_jmp_reloc(as, CODE_RELOC_CALL_FUNC, late->func, 0);
+}
+
+/* ---- after the body --------------------------------------------------------------------------------------------------------------------------- */
+
+static void emit_late(FuncCompiler *fc)
+{
+    for (uint32_t i = 0; i < fc->num_late; i++) {
+        const Late *late = &fc->late[i];
+        x64_label_bind(fc->as, late->label);
+        func_addr_row(fc, late->wasm_offset);
+        if (late->kind == LATE_TRAP) {
+            emit_trap(fc, late->trap_code);
+        } else if (late->kind == LATE_TAIL) {
+            emit_tail(fc, late);
+        } else {
+            x64_call_reloc(fc->as, CODE_RELOC_CALL_STUB, STUB_INTERRUPT_LOOP, 0);
+            x64_jmp(fc->as, late->back);
+        }
+    }
+    cg_emit_pads(fc);
+    if (fc->unwind_used) { /* the trap is recorded: on to the landing pad of the last entry */
+        x64_label_bind(fc->as, fc->unwind);
+        x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, WR_OFFSET(VMContextHeader, store)));
+        x64_movq_rm(fc->as, RSP, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMStoreContext, last_entry)));
+        x64_jmp_m(fc->as, x64_mem_b(RSP, WR_OFFSET(VMEntryRecord, landing_pc)));
+    }
 }
 
 /* Ends right before `body`; returns where it starts. */
@@ -296,8 +342,11 @@ static void func_op(FuncCompiler *fc, WasmOp op)
     case WASM_OP_BR_IF: cg_op_br_if(fc); break;
     case WASM_OP_BR_TABLE: cg_br_table(fc); break;
     case WASM_OP_RETURN: cg_return(fc); break;
-    case WASM_OP_CALL:
-    case WASM_OP_CALL_INDIRECT: cg_op_call(fc, op); break;
+    case WASM_OP_CALL: case WASM_OP_CALL_INDIRECT: case WASM_OP_CALL_REF: case WASM_OP_RETURN_CALL: case WASM_OP_RETURN_CALL_INDIRECT:
+    case WASM_OP_RETURN_CALL_REF:
+        cg_op_call(fc, op);
+        break;
+    case WASM_OP_BR_ON_NULL: case WASM_OP_BR_ON_NON_NULL: cg_op_br_on_null(fc, op); break;
     case WASM_OP_DROP: cg_pop(fc); break;
     case WASM_OP_SELECT_T: wr_skip_imm(&fc->ip, op); /* fall through */
     case WASM_OP_SELECT: cg_op_select(fc); break;
@@ -398,7 +447,7 @@ static void func_op(FuncCompiler *fc, WasmOp op)
     case WASM_OP_F32_REINTERPRET_I32: case WASM_OP_F64_REINTERPRET_I64:
         cg_op_convert(fc, op);
         break;
-    case WASM_OP_REF_NULL: case WASM_OP_REF_IS_NULL: case WASM_OP_REF_FUNC: cg_op_ref(fc, op); break;
+    case WASM_OP_REF_NULL: case WASM_OP_REF_IS_NULL: case WASM_OP_REF_FUNC: case WASM_OP_REF_AS_NON_NULL: cg_op_ref(fc, op); break;
     default: {
         if (op >= WASM_OP_V128_LOAD && op <= WASM_OP_I32X4_RELAXED_DOT_I8X16_I7X16_ADD_S) {
             cg_op_simd(fc, op);

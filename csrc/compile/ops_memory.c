@@ -326,6 +326,14 @@ void cg_op_ref(FuncCompiler *fc, WasmOp op)
         cg_cond_result(fc, cg_cond(X64_CC_E));
         break;
     }
+    case WASM_OP_REF_AS_NON_NULL: {
+        Val v = cg_pop(fc);
+        Reg reg = cg_reg(fc, &v);
+        x64_testq_rr(fc->as, REG_GPR(reg), REG_GPR(reg));
+        cg_trap_if(fc, X64_CC_E, TRAP_NULL_REFERENCE);
+        cg_push_val(fc, v);
+        break;
+    }
     default: { /* ref.func */
         uint32_t func = wr_leb_u32(&fc->ip);
         Reg dst = cg_dest(fc, WR_KIND_REF, REG_NONE);

@@ -532,7 +532,7 @@ void cg_state_verify(FuncCompiler *fc)
         } else if (v->kind == VAL_SLOT) {
             assert(v->index == i);
         } else if (v->kind == VAL_LOCAL) {
-            assert(fc->local_aliases[v->index] > 0 && i >= fc->stable);
+            assert(fc->local_aliases[v->index] > 0 && (i >= fc->stable || i < fc->ctl[fc->depth - 1].height));
         }
     }
     assert(seen == fc->stk);

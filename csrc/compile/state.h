@@ -77,6 +77,7 @@ typedef struct Control {
     Reg result_reg;   /* one result: where it is at the label */
     X64Label label, else_label;
     uint32_t height;  /* stack below the parameters */
+    uint32_t outer_stable; /* `stable` once the block is closed */
     uint32_t num_params, num_results;
     const ValType *params, *results;
     ValType single;   /* what `results` points to for a one-type block type */
@@ -88,8 +89,9 @@ typedef struct Control {
 } Control;
 
 /* Code after the function's end, reached by a jump. */
-typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT } LateKind;
-typedef struct Late { uint8_t kind; uint8_t trap_code; uint32_t wasm_offset; X64Label label, back; } Late;
+typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT, LATE_TAIL } LateKind;
+typedef struct Late { uint8_t kind; uint8_t trap_code; uint32_t wasm_offset; X64Label label, back; uint32_t func, arg_bytes; /* of a tail call */ } Late;
+#define CG_TAIL_RAX UINT32_MAX
 
 /* The way from the landing pad of a catch to its label, emitted after the body: loads of the locals that the label wants in registers. */
 typedef struct Pad {
@@ -133,7 +135,7 @@ typedef struct FuncCompiler {
     bool uses_memory_base, uses_vmctx, makes_calls, failed;
 
     Val *stack; uint32_t sp, cap_stack;
-    uint32_t stable;         /* entries below it are slots or constants */
+    uint32_t stable;         /* entries below it are slots or constants (or aliases of before the open block: control_stabilise) */
     Control *ctl; uint32_t depth, cap_ctl; /* ctl[depth - 1] is the innermost */
     uint32_t next_block;     /* row of WasmFuncInfo.blocks */
     uint32_t loop;           /* innermost loop's index in ctl, UINT32_MAX outside */
@@ -316,6 +318,7 @@ void cg_cond_result(FuncCompiler *fc, Cond cond);
 void cg_select(FuncCompiler *fc, Cond cond); /* pops two */
 void cg_op_select(FuncCompiler *fc);
 void cg_op_br_if(FuncCompiler *fc);
+void cg_op_br_on_null(FuncCompiler *fc, WasmOp op); /* and br_on_non_null */
 void cg_op_if(FuncCompiler *fc);
 
 /* ---- late code and tables (func.c) -------------------------------------------------------------------------------------------- */
@@ -327,6 +330,8 @@ void cg_addr_row(FuncCompiler *fc);               /* the next instruction belong
 void cg_interrupt_check(FuncCompiler *fc);
 void cg_fuel_begin(FuncCompiler *fc); /* charges for what follows, up to cg_fuel_end, each time code comes by */
 void cg_fuel_end(FuncCompiler *fc);
+/* The arguments of a tail call are in place, those on the stack at rsp: gives this frame up and goes to a function of this module, or to the one in rax. */
+void cg_tail(FuncCompiler *fc, uint32_t func, uint32_t arg_bytes);
 void cg_unwind_if_nonzero(FuncCompiler *fc); /* eax is a status */
 int32_t cg_frame_size(const FuncCompiler *fc); /* what the prologue takes, so far */
 

@@ -70,6 +70,14 @@ SHAPES: dict[str, Callable[[], bytes]] = {
     "blocks over aliases": lambda: module(
         repeat(b"\x02\x40\x0b", get(0) * 100_000, b"\x1a" * 100_000), locals_=((1, I32),)
     ),
+    "blocks over aliases in a block over an alias": lambda: module(
+        repeat(b"\x02\x40\x0b", get(0) + b"\x02\x40" + get(0) * 100_000, b"\x1a" * 100_000 + END + b"\x1a"), locals_=((1, I32),)
+    ),
+    "nested handlers": lambda: module(b"\x1f\x40\x01\x02\x00" * DEEP + b"\x10\0" + END * DEEP),
+    "handlers of merged registers": lambda: module(
+        repeat(b"".join(get(i) + b"\x41\x01\x6a" + put(i) for i in range(11)) + b"\x1f\x40\x01\x02\x00\x10\0\x0b", b"\x02\x40", END),
+        locals_=((200, I32),),
+    ),
     "set under an alias": lambda: module(
         repeat(get(0) + b"\x41\x05" + put(0) + b"\x1a", b"\x41\x01" * 100_000, b"\x1a" * 100_000), locals_=((1, I32),)
     ),
@@ -143,3 +151,16 @@ def test_a_local_that_is_still_zero_is_not_held_by_a_loop() -> None:
         (call $zero (i32.const 0))))"""
     exports = Instance(store, Module(store.engine, text), []).exports(store)
     assert exports["f"](store) == 0  # type: ignore[operator]
+
+
+def test_an_entry_below_a_block_stays_where_it_is_in_blocks_inside() -> None:
+    """Many aliases go to their slots at a block; those below the block around it must not, since a branch may have left that one before."""
+    store = Store(Engine())
+    under, over = 60, 10
+    text = f"""(module (func (export "f") (param i32 i32) (result i32)
+      {"(local.get 0)" * under}
+      (block (br_if 0 (local.get 1))
+        {"(local.get 0)" * over} (block (br_if 0 (i32.eq (local.get 0) (i32.const 77))) (drop (i32.const 1))) {"drop " * over})
+      {"i32.add " * (under - 1)}))"""
+    exports = Instance(store, Module(store.engine, text), []).exports(store)
+    assert [exports["f"](store, 3, leaves) for leaves in (0, 1)] == [180, 180]  # type: ignore[operator]
