@@ -493,6 +493,7 @@ class Program:
         self.globals = [I32, I64, F32, F64, *self.kinds[4:], *(self.rng.choice(self.kinds) for _ in range(3))]
         self.free: dict[tuple[int, int], list[int]] = {}
         self.signatures: list[tuple[list[int], list[int]]] = []
+        self.tags = self.make_tags()
         count = self.rng.choice((1, 2, 4))
         for i in range(count):
             kinds = self.kinds if i < count - 1 else self.last_kinds
@@ -501,6 +502,7 @@ class Program:
             self.signatures.append((params, results))
         bodies = [self.function(self, i, p, r).finish() for i, (p, r) in enumerate(self.signatures)]
         types = [uleb(self.type_index(p, r)) for p, r in self.signatures]
+        tags = [b"\0" + uleb(self.type_index(of, [])) for of in self.tags]
         zero = {
             I32: b"\x41\x07\x0b",
             I64: b"\x42\x09\x0b",
@@ -522,12 +524,17 @@ class Program:
             (3, vector(types)),
             (4, vector([b"\x70\0" + uleb(count), b"\x70\0\x04"])),
             (5, vector([b"\x01\x01\x03", b"\x05\x01\x01"])),
+            *([(13, vector(tags))] if tags else []),
             (6, vector([bytes([t, 1]) + zero[t] for t in self.globals])),
             (7, vector(exports)),
             (9, vector([b"\0\x41\0\x0b" + vector([uleb(i) for i in range(count)])])),
             (10, vector(bodies)),
         ]
         self.binary = b"\0asm\1\0\0\0" + b"".join(bytes([kind]) + uleb(len(body)) + body for kind, body in sections)
+
+    def make_tags(self) -> list[list[int]]:
+        """For kinds of programs that throw: the types of what they throw."""
+        return []
 
     def type_index(self, params: list[int], results: list[int]) -> int:
         wanted = (tuple(params), tuple(results))

@@ -6,6 +6,7 @@ import pytest
 
 from . import seeds
 from .oracle import VECTOR_WAYS, WAYS, difference
+from .throwing import ThrowingProgram
 from .vectors import VectorProgram
 
 BLOCK = 20
@@ -30,4 +31,12 @@ def test_vectors_same_as_wasmtime(first: int) -> None:
         for seed in range(first, first + BLOCK)
         for way in VECTOR_WAYS
     ]
+    assert not any(found), "\n".join(filter(None, found))
+
+
+@pytest.mark.parametrize("first", BLOCKS)
+def test_exceptions_same_as_wasmtime(first: int) -> None:
+    wasmtime = pytest.importorskip("wasmtime")
+    engine = wasmtime.Engine()
+    found = [difference(wasmtime, engine, seed, way, ThrowingProgram) for seed in range(first, first + BLOCK) for way in WAYS]
     assert not any(found), "\n".join(filter(None, found))
