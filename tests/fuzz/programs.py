@@ -396,15 +396,17 @@ class Function:
             return
         self.code += bytes([0x02, EMPTY]) if not types else b""
         if not types:  # a way around, so that the code behind lives
+            self.labels.append(Label(None))  # counted by what is inside
             self.condition(depth - 1)
             self.code += b"\x0d\x00"
-            same = [i + 1 for i in targets if self.labels[len(self.labels) - 1 - i].types == types] + [0]
+            same = [i + 1 for i in targets if self.labels[len(self.labels) - 2 - i].types == types] + [0]
             if pick < 0.85:
                 self.expr(I32, depth - 1)
                 chosen = [self.rng.choice(same) for _ in range(self.rng.choice((0, 1, 3, 6, 9)))]
                 self.code += b"\x0e" + uleb(len(chosen)) + b"".join(map(uleb, chosen)) + uleb(self.rng.choice(same))
             else:
                 self.code += b"\x0c" + uleb(self.rng.choice(same))
+            self.labels.pop()
             self.code.append(0x0B)
         else:
             self.code += b"\x1a" * len(types)
