@@ -9,6 +9,7 @@ from wasmrt import Config, Engine
 from wasmrt._native import core
 from wasmrt._native.wasm import CoreModule
 from wasmrt.spec._gen import cpu_features, sections, traps
+from wasmrt.spec._gen.image_records import MODULE_FIELD
 from wasmrt.spec.features import SWITCHES
 
 
@@ -76,7 +77,9 @@ def compile_module(made: Engine, binary: bytes, threads: int = 1) -> Code:
     decoded = CoreModule(binary, made.wasm_features)
     image = core.build_image(1, [decoded], made.tunables, made.wasm_features, [], b"", threads=threads)
     part = {name: image.section(number) for name, number in _SECTIONS.items()}
-    _, _, first, count = struct.unpack_from("<4I", part["MODULES"], 32)
+    before = [row.name for row in MODULE_FIELD].index("first_func")
+    at = sum(8 if row.type == "uint64_t" else 4 for row in MODULE_FIELD[:before])
+    first, count = struct.unpack_from("<2I", part["MODULES"], at)
     funcs = [Function(*struct.unpack_from("<2I", part["FUNCS"], 8 * (first + i))) for i in range(count)]
     rows = len(part["TRAPS"]) // 5
     offsets = struct.unpack_from(f"<{rows}I", part["TRAPS"])

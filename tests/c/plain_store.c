@@ -32,7 +32,7 @@ int plain_store_run(const uint8_t *bytes, size_t num_bytes, char *out_message, i
         const WrImageInput input = {.kind = WR_IMAGE_MODULE, .tunables = &tunables, .wasm_features = WASM_FEATURES_DEFAULT, .modules = modules, .compiled = objects, .num_modules = 1};
         done = wr_image_build(&input, &code, &error);
     }
-    done = done && wr_types_register_module(registry, wr_code_module(code, 0), &type_ids, &error) && wr_instance_new(store, code, 0, type_ids, NULL, 0, &instance, &error) &&
+    done = done && wr_types_register_module(registry, wr_code_module(code, 0, &error), &type_ids, &error) && wr_instance_new(store, code, 0, type_ids, NULL, 0, &instance, &error) &&
            wr_instance_export(instance, "run", 3, &run) && wr_store_enter(store, &entry) == WR_ENTER_OK;
     if (done) {
         wr_interrupt_all();
