@@ -1,7 +1,7 @@
 """Compiled functions for `perf`: `Config.profiler = "perfmap"` or `"jitdump"`.
 
-* `perfmap` appends a line a function to `/tmp/perf-PID.map`, which `perf report` and others read while or after the process runs.
-* `jitdump` writes `/tmp/jit-PID.dump` with the code itself, for `perf record -k mono` and `perf inject --jit`, so that `perf annotate` can show it. `perf` finds the
+* `perfmap` appends a line a function to `perf-PID.map` in `/tmp`, which `perf report` and others read while or after the process runs.
+* `jitdump` writes `jit-PID.dump` there, with the code itself, for `perf record -k mono` and `perf inject --jit`, so that `perf annotate` can show it. `perf` finds the
   file by a page of it that is mapped executable.
 
 Names are those of the name section, else the function's index. Reading them takes milliseconds a module, only with this option. A forked child writes
