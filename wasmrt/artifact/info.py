@@ -26,13 +26,27 @@ class ModuleInfo(msgspec.Struct, array_like=True):
     tables: list[int]
 
 
-class ComponentArtifacts(msgspec.Struct, array_like=True):
-    """A component: the linear program, its type rows (`ComponentTypes.rows`), and its core modules. Where its trampolines lie is in the image's FUNCS."""
+class CompiledComponentInfo(msgspec.Struct, array_like=True):
+    """The linear program of a component, and what its world is printed from (wasmrt.wit). Where its trampolines lie is in the image's FUNCS."""
 
     component: Component
+    skeleton: bytes = b""
+
+
+class ComponentArtifacts(msgspec.Struct, array_like=True):
+    """A component: its program, its type rows (`ComponentTypes.rows`), and its core modules by StaticModuleIndex."""
+
+    info: CompiledComponentInfo
     type_rows: list[list[object]]
     static_modules: list[ModuleInfo]
-    skeleton: bytes = b""  # what the world is printed from (wasmrt.wit)
+
+    @property
+    def component(self) -> Component:
+        return self.info.component
+
+    @property
+    def skeleton(self) -> bytes:
+        return self.info.skeleton
 
 
 Info = TypeVar("Info", ModuleInfo, ComponentArtifacts)

@@ -401,9 +401,8 @@ def component_image(engine: Engine, data: bytes, executable: bool, progress: cor
     component = translation.component
     modules = [cast(wasm.CoreModule, module.view) for module in translation.static_modules]
     signatures = [info.trampoline_signature(trampoline) for trampoline in component.trampolines]
-    artifacts = artifact.ComponentArtifacts(
-        component, translation.types.rows, [module_info(module) for module in modules], wit.skeleton(data)
-    )
+    compiled = artifact.CompiledComponentInfo(component, wit.skeleton(data))
+    artifacts = artifact.ComponentArtifacts(compiled, translation.types.rows, [module_info(module) for module in modules])
     return core.build_image(
         KIND_COMPONENT,
         modules,
