@@ -244,8 +244,13 @@ cdef object call_export(ComponentFunc self, PyObject *const *args):
     call.memory = self.memory
     call.encoding = self.encoding
     if not self.simple:
-        scope_init(&scope, instance)
-        set_hooks(&call, owner, &scope)
+        scope.instance = instance
+        if self.has_resources:
+            scope_init(&scope, instance)
+            set_hooks(&call, owner, &scope)
+        else:
+            call.instance = <void *>owner
+            call.scope = &scope
         call.realloc_func = self.realloc
         call.realloc_guest = REALLOC_HOOK
     try:
@@ -689,7 +694,7 @@ cdef int drop_guest(ComponentInstance owner, ResourceType ty, uint64_t rep) exce
         if ty.instance.poisoned or ty.instance.busy or ty.instance.num_borrowed:
             raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
         ty.instance.busy = True
-    values[0].i64 = <int64_t>(rep & 0xFFFFFFFF)
+    values[0].i64 = <int64_t><uint32_t>rep
     ok = ty.dtor.array_call(ty.dtor.vmctx, ty.dtor.vmctx, values, 2)
     gil_acquire(owner.store.context)
     if foreign:

@@ -42,9 +42,6 @@ assert (TRAP_INVALID_CHAR, TRAP_STRING_OUT_OF_BOUNDS, TRAP_LIST_OUT_OF_BOUNDS, T
     _traps.INVALID_CHAR, _traps.STRING_OUT_OF_BOUNDS, _traps.LIST_OUT_OF_BOUNDS, _traps.INVALID_DISCRIMINANT, _traps.UNALIGNED_POINTER, _traps.CANONICAL_ABI,
 )
 
-cdef tuple NO_ARGS = ()
-
-
 cdef PyObject *trap(uint32_t code, object text) noexcept:
     raise_trap(code, text)
     return NULL
@@ -267,7 +264,7 @@ cdef PyObject *lift_elements(AbiCall *call, const AbiNode *element, const uint8_
 # ---- compounds --------------------------------------------------------------------------------------------------------------------------------------
 
 cdef PyObject *new_record(AbiCall *call, const AbiNode *node) noexcept:
-    return new_instance(<PyTypeObject *>call.objects[node.lookup], <PyObject *>NO_ARGS)
+    return new_instance(<PyTypeObject *>call.objects[node.lookup])
 
 
 cdef PyObject *lift_case(AbiCall *call, const AbiNode *node, uint32_t index, PyObject *payload) noexcept:

@@ -628,6 +628,32 @@ cdef int stage_resource(AbiCall *call, const AbiNode *node, PyObject *value, uin
     return 0
 
 
+cdef inline bint put_plain(const AbiNode *node, PyObject *item, uint8_t *out) noexcept:
+    """Into memory without a call: an exact float for f64, a small int for s32 and u32. False: `stage_memory` has to look at it."""
+    cdef double number
+    cdef int64_t integer
+    if node.op == ABI_OP_F64:
+        if not is_float_exact(item):
+            return False
+        number = float_value(item)
+        memcpy(out, &number, 8)
+        return True
+    if node.op == ABI_OP_S32 or node.op == ABI_OP_U32:
+        if not is_long_exact(item) or not abi_small_int(item, &integer):
+            return False
+        if integer != (<int64_t><int32_t>integer if node.op == ABI_OP_S32 else <int64_t><uint32_t>integer):
+            return False
+        abi_store32(out, <uint32_t>integer)
+        return True
+    return False
+
+
+cdef inline bint pass_plain(const AbiNode *node, PyObject *item, ValRaw *out) noexcept:
+    """The same as a core value."""
+    out.i64 = 0
+    return put_plain(node, item, <uint8_t *>out)
+
+
 # ---- compounds: core values and memory --------------------------------------------------------------------------------------------------------------
 
 cdef int stage_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw *out) noexcept:
@@ -656,10 +682,14 @@ cdef int stage_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw 
         if access < 0:
             return -1
         for i in range(node.count):
+            field = &call.fields[node.first + i]
+            if access == BY_SLOT:
+                item = member(value, field.place)[0]
+                if item != NULL and pass_plain(&call.nodes[field.node], item, out + field.slot):
+                    continue
             item = record_field(call, node, value, access, i)
             if item == NULL:
                 return -1
-            field = &call.fields[node.first + i]
             failed = stage_flat(call, &call.nodes[field.node], item, out + field.slot)
             decref(item)
             if failed < 0:
@@ -669,10 +699,12 @@ cdef int stage_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw 
         if check_tuple(call, node, value) < 0:
             return -1
         for i in range(node.count):
+            field = &call.fields[node.first + i]
+            if is_tuple(value) and pass_plain(&call.nodes[field.node], tuple_item(value, i), out + field.slot):
+                continue
             item = tuple_item_of(call, node, value, i)
             if item == NULL:
                 return -1
-            field = &call.fields[node.first + i]
             failed = stage_flat(call, &call.nodes[field.node], item, out + field.slot)
             decref(item)
             if failed < 0:
@@ -687,6 +719,8 @@ cdef int stage_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw 
         out[0].i64 = index
         field = &call.fields[node.first + index]
         if field.node == ABI_NO_NODE:
+            return 0
+        if pass_plain(&call.nodes[field.node], item, out + 1):
             return 0
         incref(item)
         failed = stage_flat(call, &call.nodes[field.node], item, out + 1)
@@ -746,11 +780,17 @@ cdef int stage_memory(AbiCall *call, const AbiNode *node, PyObject *value, uint8
         if access < 0:
             return -1
         for i in range(node.count):
+            field = &call.fields[node.first + i]
+            if access == BY_SLOT:
+                item = member(value, field.place)[0]
+                if item != NULL and put_plain(&call.nodes[field.node], item, out + field.offset):
+                    continue
             item = record_field(call, node, value, access, i)
             if item == NULL:
                 return -1
-            field = &call.fields[node.first + i]
-            failed = stage_memory(call, &call.nodes[field.node], item, out + field.offset)
+            failed = 0
+            if not put_plain(&call.nodes[field.node], item, out + field.offset):
+                failed = stage_memory(call, &call.nodes[field.node], item, out + field.offset)
             decref(item)
             if failed < 0:
                 return add_name(call, tuple_item(<PyObject *>call.objects[node.names], i))
@@ -759,10 +799,12 @@ cdef int stage_memory(AbiCall *call, const AbiNode *node, PyObject *value, uint8
         if check_tuple(call, node, value) < 0:
             return -1
         for i in range(node.count):
+            field = &call.fields[node.first + i]
+            if is_tuple(value) and put_plain(&call.nodes[field.node], tuple_item(value, i), out + field.offset):
+                continue
             item = tuple_item_of(call, node, value, i)
             if item == NULL:
                 return -1
-            field = &call.fields[node.first + i]
             failed = stage_memory(call, &call.nodes[field.node], item, out + field.offset)
             decref(item)
             if failed < 0:

@@ -129,10 +129,11 @@ cdef extern from *:
         type->tp_vectorcall = NULL;
         PyType_Modified(type);
     }
-    static inline PyObject *wr_new_instance(PyTypeObject *type, PyObject *no_args) { return type->tp_new(type, no_args, NULL); }
+    /* What object.__new__ makes, without its look at arguments and without room for attributes besides slots: that comes with the first one. */
+    static inline PyObject *wr_new_instance(PyTypeObject *type) { return type->tp_alloc(type, 0); }
     """
     bint has_float "wr_has_float"(PyObject *value) noexcept
     PyObject **member "wr_member"(PyObject *value, Py_ssize_t offset) noexcept
     Py_ssize_t member_offset "wr_member_offset"(PyObject *descriptor) noexcept
     void refuse_new "wr_refuse_new"(PyTypeObject *type) noexcept
-    PyObject *new_instance "wr_new_instance"(PyTypeObject *type, PyObject *no_args) noexcept
+    PyObject *new_instance "wr_new_instance"(PyTypeObject *type) noexcept

@@ -15,7 +15,7 @@ Functions that the plan runner calls through its hooks are `except -1` here and 
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
@@ -291,7 +291,7 @@ cdef int drop_rep(Store store, ResourceType ty, uint64_t rep, object dtor) excep
         return 0
     if ty.dtor == NULL:
         return 0
-    values[0].i64 = <long long>(rep & 0xFFFFFFFF)
+    values[0].i64 = <int64_t><uint32_t>rep
     enter_store(store, &entry)
     try:
         if ty.instance.poisoned or ty.instance.busy:
