@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import inspect
 import json
 import pydoc
@@ -9,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -122,6 +124,85 @@ def test_resources_inside_of_values() -> None:
     assert lifter(spec.ListType(spec.OptionType(spec.U8())), {key: Thing}) is None
 
 
+SHAPES = """(component
+  (component $C
+    (type $counter' (resource (rep i32)))
+    (export $counter "counter" (type $counter'))
+    (core func $new (canon resource.new $counter'))
+    (core module $M
+      (import "" "new" (func $new (param i32) (result i32)))
+      (memory (export "memory") 1)
+      (global $next (mut i32) (i32.const 1024))
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+        (global.set $next (i32.add (i32.const 1024) (local.get 3))) (i32.const 1024))
+      (func (export "new") (param i32) (result i32) (call $new (local.get 0)))
+      (func (export "pair") (param i32 i32 i32) (result i32) (i32.add (i32.add (local.get 0) (local.get 1)) (local.get 2)))
+      (func (export "first") (param i32 i32) (result i32) (i32.load (local.get 0)))
+      (func (export "case") (param i32 i32) (result i32) (i32.add (i32.mul (local.get 0) (i32.const 100)) (local.get 1)))
+      (func (export "point") (param i32 i32) (result i32) (i32.sub (local.get 0) (local.get 1))))
+    (core instance $m (instantiate $M (with "" (instance (export "new" (func $new))))))
+    (type $own (own $counter)) (type $borrow (borrow $counter))
+    (type $pair' (record (field "the-one" $borrow) (field "n" u32) (field "other" $borrow))) (export $pair "pair" (type $pair'))
+    (type $point' (record (field "to-x" u32) (field "class" u32))) (export $point "point" (type $point'))
+    (type $either' (variant (case "none") (case "thing" $borrow) (case "number" u32))) (export $either "either" (type $either'))
+    (type $same' (variant (case "a" $borrow) (case "b" $borrow))) (export $same "same" (type $same'))
+    (func (export "[constructor]counter") (param "n" u32) (result $own) (canon lift (core func $m "new")))
+    (func (export "take-pair") (param "the-pair" $pair) (result u32) (canon lift (core func $m "pair")))
+    (func (export "take-list") (param "all" (list $borrow)) (result u32)
+      (canon lift (core func $m "first") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
+    (func (export "take-either") (param "e" $either) (result u32) (canon lift (core func $m "case")))
+    (func (export "take-same") (param "e" $same) (result u32) (canon lift (core func $m "case")))
+    (func (export "take-option") (param "e" (option $borrow)) (result u32) (canon lift (core func $m "case")))
+    (func (export "take-point") (param "p" $point) (result u32) (canon lift (core func $m "point"))))
+  (instance $c (instantiate $C))
+  (export "a:b/shapes" (instance $c)))"""
+
+
+def test_what_goes_in() -> None:
+    """Records as dataclasses, dicts, mappings, named tuples, any object, Record; variants as payloads or Variant; resources anywhere inside."""
+    shapes: Any = wasmrt.load(SHAPES).shapes  # type: ignore[attr-defined]
+    five, seven = shapes.Counter(5), shapes.Counter(7)
+
+    @dataclasses.dataclass
+    class Pair:
+        the_one: Any
+        n: int
+        other: Any
+
+    class Slots:
+        __slots__ = ("n", "other", "the_one")
+
+    slots = Slots()
+    slots.the_one, slots.n, slots.other = five, 1, seven
+    pairs = [
+        Pair(five, 1, seven),
+        {"the-one": five, "n": 1, "other": seven},
+        {"the_one": five, "n": 1, "other": seven},
+        MappingProxyType({"the-one": five, "n": 1, "other": seven}),
+        SimpleNamespace(the_one=five, n=1, other=seven),
+        collections.namedtuple("Pair", "the_one n other")(five, 1, seven),
+        Record(the_one=five, n=1, other=seven),
+        slots,
+    ]
+    for pair in pairs:
+        assert shapes.take_pair(pair) == 13 == shapes.take_pair(the_pair=pair)
+    points = [{"to-x": 9, "class": 4}, MappingProxyType({"to_x": 9, "class": 4}), Record(**{"to_x": 9, "class": 4})]
+    assert [shapes.take_point(point) for point in points] == [5, 5, 5]
+    assert shapes.take_list([seven, five]) == 7 == shapes.take_list((seven,))
+    assert [shapes.take_either(e) for e in (None, five, 8)] == [0, 105, 208]
+    assert [shapes.take_either(e) for e in (Variant("none"), Variant("thing", five), Variant("number", 8))] == [0, 105, 208]
+    assert [shapes.take_same(Variant(tag, seven)) for tag in "ab"] == [7, 107]
+    assert shapes.take_option(None) == 0 and shapes.take_option(five) == 105
+    with pytest.raises(AttributeError, match="field `other` is missing"):
+        shapes.take_pair({"the-one": five, "n": 1})
+    with pytest.raises(TypeError, match=r"argument 'the-pair'\.n: expected u32, got str"):
+        shapes.take_pair(Pair(five, "1", seven))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"argument 'all'\[1\]"):
+        shapes.take_list([five, 3])
+    with pytest.raises(TypeError):
+        shapes.take_pair(3)
+
+
 def test_names(loaded: Any) -> None:
     assert loaded.counters.import_(3) == loaded.counters.import_(class_=3) == 3
     assert loaded["my:pkg/counters@1.0.0"] is loaded.counters
@@ -215,6 +296,14 @@ def test_sources(tmp_path: Path) -> None:
     for source in (binary, tmp_path / "c.wasm", str(tmp_path / "c.wasm")):
         with wasmrt.load(source, {"report": print}) as loaded:
             assert loaded.counters.import_(1) == 1
+    artifact = wasmrt.Engine().precompile_component(binary)
+    (tmp_path / "c.cwasm").write_bytes(artifact)
+    for source in (artifact, memoryview(artifact), tmp_path / "c.cwasm", str(tmp_path / "c.cwasm")):
+        with wasmrt.load(source, {"report": print}) as loaded:
+            assert loaded.counters.Counter(5).get() == 5
+            assert wasmrt.handle(loaded).component.serialize() == artifact
+    with pytest.raises(wasmrt.WasmError, match="module"):
+        wasmrt.load(wasmrt.Engine().precompile_module("(module)"))
     with pytest.raises(FileNotFoundError):
         wasmrt.load(tmp_path / "none.wasm")
     with pytest.raises(wasmrt.LinkError, match="report"):

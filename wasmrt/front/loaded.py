@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import keyword
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +27,7 @@ from wasmrt.runtime.values import ResourceType
 from wasmrt.spec import types as spec
 from wasmrt.spec.names import parse_name
 
-from .resources import Classes, GuestResource, holds_resources, lifter, to_handles
+from .resources import Classes, GuestResource, lifter, lowerer
 
 if TYPE_CHECKING:
     from wasmrt import wit
@@ -52,6 +53,8 @@ def load(
     source: Any, imports: Mapping[str, Any] | None = None, *, wasi: Any = None, engine: Engine | None = None, store: Store | None = None
 ) -> Loaded:
     """Compiles, links and instantiates a component: `source` is a path, bytes, text, or a Component.
+
+    An artifact (`component.serialize()`) is used as it is, a file of one is mapped: machine code is executed, so it must be from someone you trust.
 
     `imports` maps names to what serves them: an interface, by full name, without its version or by its short name, to an object, module or mapping with
     its functions and classes (`LinkerInstance.define`); a plain import to a function or class. WASI 0.2 is there, and gives a guest nothing but clocks
@@ -96,10 +99,12 @@ def handle(loaded: Loaded) -> Handle:
 
 
 def _component(engine: Engine, source: Any) -> Component:
-    if isinstance(source, os.PathLike):
+    if isinstance(source, os.PathLike) or (isinstance(source, str) and not source.lstrip().startswith(("(", ";"))):
+        if Engine.detect_precompiled_file(source) is not None:
+            return Component.deserialize_file(engine, source)
         return Component.from_file(engine, source)
-    if isinstance(source, str) and not source.lstrip().startswith(("(", ";")):
-        return Component.from_file(engine, source)
+    if isinstance(source, (bytes, bytearray, memoryview)) and Engine.detect_precompiled(source) is not None:
+        return Component.deserialize(engine, source)
     return Component(engine, source)
 
 
@@ -239,19 +244,22 @@ class Interface:
 def _converting(func: Any, classes: Classes) -> Callable[..., Any]:
     """`func` with objects for handles, exceptions for errors, and Python's spelling of keywords; itself when it needs none of these."""
     ty: spec.FuncType = func.type()
-    lowers = any(holds_resources(param) for _, param in ty.params)
+    lowers = [lowerer(param) for _, param in ty.params]
     payload = ty.result.ok if isinstance(ty.result, spec.ResultType) else ty.result
     lift = None if payload is None else lifter(payload, classes)
     unwrap = unwrapper(ty.result) if isinstance(ty.result, spec.ResultType) else None
     renames = {_attribute(name): name for name, _ in ty.params if keyword.iskeyword(name)}
-    if not lowers and lift is None and unwrap is None and not renames:
+    if not any(lowers) and lift is None and unwrap is None and not renames:
         return func  # type: ignore[no-any-return]
+    by_name = {name: f for (name, _), f in zip(ty.params, lowers, strict=True) if f is not None}
+    by_name |= {name.replace("-", "_"): f for name, f in by_name.items()}
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if lowers:
-            args = tuple(map(to_handles, args))
+        if by_name:
+            args = tuple(value if f is None else f(value) for f, value in itertools.zip_longest(lowers[: len(args)], args))
         if kwargs:
-            kwargs = {renames.get(name, name): to_handles(value) if lowers else value for name, value in kwargs.items()}
+            kwargs = {renames.get(name, name): value for name, value in kwargs.items()}
+            kwargs = {name: by_name[name](value) if name in by_name else value for name, value in kwargs.items()}
         value = func(*args, **kwargs)
         if unwrap is not None:
             value = unwrap(value)

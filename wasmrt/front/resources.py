@@ -6,7 +6,7 @@ Conversion is compiled from a type, once for a function; a type without guest re
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from wasmrt.errors import ArgumentTypeError
@@ -16,6 +16,7 @@ from wasmrt.spec import types as spec
 
 Convert = Callable[[Any], Any]
 Classes = dict[ResourceType, type["GuestResource"]]
+_MISSING = object()
 
 
 class GuestResource:
@@ -121,16 +122,73 @@ def _variant(
     return bare
 
 
-def holds_resources(ty: Any) -> bool:
-    found = False
+def lowerer(ty: Any) -> Convert | None:
+    """Turns objects of resource classes in an argument of this type into their handles; None for a type without resources.
 
-    def see(resource: Any) -> Any:
-        nonlocal found
-        found = True
-        return resource
+    What is not of the type's shape passes as it is: lowering says what is wrong with it.
+    """
+    match ty:
+        case spec.OwnType() | spec.BorrowType():
+            return lambda value: value._handle if isinstance(value, GuestResource) else value
+        case spec.ListType():
+            element = lowerer(ty.element)
+            return None if element is None else lambda value: [element(v) for v in value] if isinstance(value, (list, tuple)) else value
+        case spec.MapType():
+            of_value = lowerer(ty.value)
+            return None if of_value is None else lambda value: {k: of_value(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+        case spec.TupleType():
+            elements = [lowerer(t) for t in ty.elements]
+            if not any(elements):
+                return None
+            return lambda value: (
+                tuple(v if f is None else f(v) for f, v in zip(elements, value, strict=True))
+                if isinstance(value, (list, tuple)) and len(value) == len(elements)
+                else value
+            )
+        case spec.RecordType():
+            fields = [(name, name.replace("-", "_"), lowerer(t)) for name, t in ty.fields]
+            return _record_lowerer(fields) if any(f for _, _, f in fields) else None
+        case spec.OptionType():
+            payload = lowerer(ty.payload)
+            if payload is None:
+                return None
+            if case_classes(ty) is None:
+                return lambda value: Variant(value.tag, payload(value.payload)) if isinstance(value, Variant) and value.tag == "some" else value
+            return lambda value: None if value is None else payload(value)
+        case spec.ResultType():
+            return _variant_lowerer({"ok": lowerer(ty.ok), "err": lowerer(ty.err)})
+        case spec.VariantType():
+            return _variant_lowerer({name: lowerer(t) for name, t in ty.cases})
+    return None
 
-    spec.substitute_resources(ty, see)
-    return found
+
+def _record_lowerer(fields: list[tuple[str, str, Convert | None]]) -> Convert:
+    def convert(value: Any) -> Any:
+        made = {}
+        for name, attribute, f in fields:
+            if isinstance(value, Mapping):
+                found = value.get(name, value.get(attribute, _MISSING))
+            else:
+                found = getattr(value, attribute, getattr(value, name, _MISSING))
+            if found is _MISSING:
+                continue  # lowering says so
+            made[name] = found if f is None else f(found)
+        return made or value
+
+    return convert
+
+
+def _variant_lowerer(cases: dict[str, Convert | None]) -> Convert | None:
+    if not any(cases.values()):
+        return None
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, Variant):
+            f = cases.get(value.tag)
+            return value if f is None else Variant(value.tag, f(value.payload))
+        return to_handles(value)  # which case it is shows in the payload's class, and only lowering knows
+
+    return convert
 
 
 def to_handles(value: Any) -> Any:
@@ -139,7 +197,7 @@ def to_handles(value: Any) -> Any:
         return value._handle
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         return type(value)(map(to_handles, value))
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: to_handles(item) for key, item in value.items()}
     if isinstance(value, Variant):
         return Variant(value.tag, to_handles(value.payload))
