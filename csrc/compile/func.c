@@ -429,6 +429,7 @@ static void func_op(FuncCompiler *fc, WasmOp op)
     case WASM_OP_I32_EXTEND16_S: case WASM_OP_I64_EXTEND8_S: case WASM_OP_I64_EXTEND16_S: case WASM_OP_I64_EXTEND32_S:
         cg_op_extend(fc, op);
         break;
+    case WASM_OP_I64_ADD128: case WASM_OP_I64_SUB128: case WASM_OP_I64_MUL_WIDE_S: case WASM_OP_I64_MUL_WIDE_U: cg_op_wide(fc, op); break;
 #define FLOAT_OPS(T)                                                                                                                  \
     case WASM_OP_##T##_EQ: case WASM_OP_##T##_NE: case WASM_OP_##T##_LT: case WASM_OP_##T##_GT: case WASM_OP_##T##_LE:                \
     case WASM_OP_##T##_GE: cg_op_float_compare(fc, op); break;                                                                        \

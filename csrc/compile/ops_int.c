@@ -355,6 +355,24 @@ static void divrem_power(FuncCompiler *fc, uint8_t type, bool is_signed, bool is
     cg_finish(fc, type, dst);
 }
 
+/* A popped value into rax; what else is in rax and rdx leaves. A local that cg_take moves leaves its value behind as well. */
+static void int_into_rax(FuncCompiler *fc, uint8_t type, const Val *a)
+{
+    Reg from = a->kind == VAL_REG ? a->reg : a->kind == VAL_LOCAL ? fc->local_reg[a->index] : REG_NONE;
+    if (from == RAX) {
+        if (a->kind == VAL_LOCAL) cg_take(fc, RAX);
+        cg_take(fc, RDX);
+    } else {
+        if (from != RDX) cg_take(fc, RDX);
+        cg_take(fc, RAX);
+        if (a->kind == VAL_CONST) cg_const(fc, type, RAX, a->bits);
+        else if (from != REG_NONE) cg_move(fc, type, RAX, from);
+        else cg_load(fc, type, RAX, cg_mem(fc, a));
+        if (from == RDX) cg_take(fc, RDX);
+    }
+    fc->ever |= REG_BIT(RAX) | REG_BIT(RDX);
+}
+
 void cg_op_divrem(FuncCompiler *fc, uint8_t type, bool is_signed, bool is_rem)
 {
     Val b = cg_pop(fc), a = cg_pop(fc);
@@ -393,21 +411,8 @@ void cg_op_divrem(FuncCompiler *fc, uint8_t type, bool is_signed, bool is_rem)
             fc->lock = held | REG_BIT(rb);
         }
     }
-    /* the dividend into rax; what is in rax and rdx leaves. A local that cg_take moves leaves its value behind as well. */
-    Reg from = a.kind == VAL_REG ? a.reg : a.kind == VAL_LOCAL ? fc->local_reg[a.index] : REG_NONE;
-    if (from == RAX) {
-        if (a.kind == VAL_LOCAL) cg_take(fc, RAX);
-        cg_take(fc, RDX);
-    } else {
-        if (from != RDX) cg_take(fc, RDX);
-        cg_take(fc, RAX);
-        if (a.kind == VAL_CONST) cg_const(fc, type, RAX, a.bits);
-        else if (from != REG_NONE) cg_move(fc, type, RAX, from);
-        else cg_load(fc, type, RAX, cg_mem(fc, &a));
-        if (from == RDX) cg_take(fc, RDX);
-    }
+    int_into_rax(fc, type, &a);
     if (b.kind == VAL_LOCAL && !b_mem && rb != REG_SCRATCH) rb = fc->local_reg[b.index];
-    fc->ever |= REG_BIT(RAX) | REG_BIT(RDX);
     bool known = false;
     int64_t divisor = 0;
     if (b.kind == VAL_CONST) {
@@ -727,4 +732,44 @@ void cg_op_extend(FuncCompiler *fc, WasmOp op)
     default: mem ? x64_movslq_rm(fc->as, d, m) : x64_movslq_rr(fc->as, d, s); break;
     }
     cg_finish(fc, type, dst);
+}
+
+/* ---- 128 bits --------------------------------------------------------------------------------------------------------------------------- */
+
+static void wide_sum(FuncCompiler *fc, bool is_sub)
+{
+    Val b_high = cg_pop(fc), b_low = cg_pop(fc), a_high = cg_pop(fc), a_low = cg_pop(fc);
+    bool low_mem = cg_is_mem(fc, &b_low), high_mem = cg_is_mem(fc, &b_high);
+    X64Gpr low = REG_GPR(cg_own(fc, &a_low)), high = REG_GPR(cg_own(fc, &a_high));
+    X64Gpr by_low = low_mem ? low : REG_GPR(cg_reg(fc, &b_low)), by_high = high_mem ? high : REG_GPR(cg_reg(fc, &b_high));
+    if (low_mem && is_sub) x64_subq_rm(fc->as, low, cg_mem(fc, &b_low));
+    else if (low_mem) x64_addq_rm(fc->as, low, cg_mem(fc, &b_low));
+    else if (is_sub) x64_subq_rr(fc->as, low, by_low);
+    else x64_addq_rr(fc->as, low, by_low);
+    if (high_mem && is_sub) x64_sbbq_rm(fc->as, high, cg_mem(fc, &b_high));
+    else if (high_mem) x64_adcq_rm(fc->as, high, cg_mem(fc, &b_high));
+    else if (is_sub) x64_sbbq_rr(fc->as, high, by_high);
+    else x64_adcq_rr(fc->as, high, by_high);
+    cg_push_reg(fc, WR_KIND_I64, (Reg)low);
+    cg_push_reg(fc, WR_KIND_I64, (Reg)high);
+}
+
+static void wide_product(FuncCompiler *fc, bool is_signed)
+{
+    Val b = cg_pop(fc), a = cg_pop(fc);
+    Reg b_from = b.kind == VAL_REG ? b.reg : b.kind == VAL_LOCAL ? fc->local_reg[b.index] : REG_NONE;
+    if (b.kind == VAL_CONST) cg_const(fc, WR_KIND_I64, REG_SCRATCH, b.bits);
+    else if (b_from != REG_NONE) cg_move(fc, WR_KIND_I64, REG_SCRATCH, b_from);
+    else cg_load(fc, WR_KIND_I64, REG_SCRATCH, cg_mem(fc, &b));
+    int_into_rax(fc, WR_KIND_I64, &a);
+    if (is_signed) x64_imulq_r(fc->as, REG_SCRATCH);
+    else x64_mulq_r(fc->as, REG_SCRATCH);
+    cg_push_reg(fc, WR_KIND_I64, RAX);
+    cg_push_reg(fc, WR_KIND_I64, RDX);
+}
+
+void cg_op_wide(FuncCompiler *fc, WasmOp op)
+{
+    if (op == WASM_OP_I64_ADD128 || op == WASM_OP_I64_SUB128) wide_sum(fc, op == WASM_OP_I64_SUB128);
+    else wide_product(fc, op == WASM_OP_I64_MUL_WIDE_S);
 }

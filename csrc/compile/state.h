@@ -344,6 +344,7 @@ bool cg_int_load_op(FuncCompiler *fc, uint8_t type, uint32_t bytes, X64Mem mem);
 bool cg_zero_flag_holds(const FuncCompiler *fc, const Val *v);
 void cg_op_mul(FuncCompiler *fc, uint8_t type);
 void cg_op_divrem(FuncCompiler *fc, uint8_t type, bool is_signed, bool is_rem);
+void cg_op_wide(FuncCompiler *fc, WasmOp op); /* 128 bits in two i64s */
 void cg_op_shift(FuncCompiler *fc, uint8_t type, unsigned shift);
 void cg_op_compare(FuncCompiler *fc, uint8_t type, X64Cond cc);
 void cg_op_eqz(FuncCompiler *fc, uint8_t type);
