@@ -417,6 +417,24 @@ def test_composition_is_checked(engine: wasmrt.Engine) -> None:
         stores.instantiate_pre(Component(engine, text))
 
 
+def test_a_guests_resource_has_the_guests_destructor(engine: wasmrt.Engine) -> None:
+    dropped: list[int] = []
+    store = wasmrt.Store(engine)
+    provider: Any = counters(store, dropped.append).exports[NAME]
+    text = """(component (import "x" (type $x (sub resource))) (core func $drop (canon resource.drop $x))
+      (core module $M (import "" "drop" (func $drop (param i32))) (func (export "f") (param i32) (call $drop (local.get 0))))
+      (core instance $m (instantiate $M (with "" (instance (export "drop" (func $drop))))))
+      (export $y "x" (type $x)) (func (export "f") (param "it" (own $y)) (canon lift (core func $m "f"))))"""
+    linker = Linker(engine)
+    linker.root().add_resource("x", provider.counter)
+    component = Component(engine, text)
+    linker.instantiate(store, component).exports.f(provider["[constructor]counter"](3))
+    assert dropped == [3]
+    for ty in (provider.counter, component.type.imports()["x"]):
+        with pytest.raises(TypeError, match="destructor|not instantiated"):
+            Linker(engine).root().add_resource("x", ty, lambda store, rep: None)
+
+
 def test_an_instance_keeps_what_it_imports_alive(engine: wasmrt.Engine) -> None:
     import gc
 

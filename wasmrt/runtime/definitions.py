@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Union
 
 from wasmrt._native import core
+from wasmrt.errors import ArgumentTypeError
 from wasmrt.spec import types as spec
 
 from .module import Module
@@ -32,8 +33,13 @@ class HostResource:
 
     @classmethod
     def of(cls, ty: Any, dtor: Callable[..., Any] | None) -> HostResource:
-        """From a ResourceType, a Python class, or an int."""
-        return cls(ty if isinstance(ty, ResourceType) else ResourceType.host(ty), dtor)
+        """From a ResourceType, a Python class, or an int. A guest's type has the guest's destructor, so `dtor` is for a host's alone."""
+        made = ty if isinstance(ty, ResourceType) else ResourceType.host(ty)
+        if not made.is_host and made.store is None:
+            raise ArgumentTypeError(f"{made!r} is a type of a component that is not instantiated: nothing has it")
+        if not made.is_host and dtor is not None:
+            raise ArgumentTypeError(f"{made!r} has the destructor that its guest gave it, and cannot have another")
+        return cls(made, dtor)
 
     @classmethod
     def anonymous(cls, name: str) -> HostResource:
