@@ -191,6 +191,13 @@ bool wr_store_running(const WrStore *store)
     return atomic_load_explicit(&((WrStore *)(uintptr_t)store)->owner, memory_order_acquire) != NULL;
 }
 
+WrEnterResult wr_store_owned(const WrStore *store)
+{
+    const WrThread *owner = atomic_load_explicit(&((WrStore *)(uintptr_t)store)->owner, memory_order_acquire);
+    if (owner == NULL || owner == vm_thread) return WR_ENTER_OK;
+    return owner->is_lost ? WR_ENTER_LOST : WR_ENTER_BUSY;
+}
+
 /* False: too little stack. Addresses outside the thread's known stack belong to a stack that somebody switched to, whose end nobody told us. */
 static bool store_find_limit(const WrThread *thread, const WrStore *store, uintptr_t sp, uintptr_t *out_limit)
 {

@@ -107,6 +107,9 @@ typedef enum WrEnterResult { WR_ENTER_OK, WR_ENTER_BUSY /* another thread runs t
 WR_API WrEnterResult wr_store_enter(WrStore *store, WrEntry *entry);
 WR_API void wr_store_leave(WrStore *store, WrEntry *entry);
 WR_API bool wr_store_running(const WrStore *store);
+/* Whether this thread may change what is in the store: WR_ENTER_OK unless another one runs it. Says nothing of what another thread does next: who asks
+ * holds what keeps others from entering (the GIL). */
+WR_API WrEnterResult wr_store_owned(const WrStore *store);
 
 /* Records a trap from host code (canonical ABI violations, ...); the host function then returns false. */
 WR_API void wr_store_trap(WrStore *store, uint32_t trap_code);

@@ -22,7 +22,7 @@ def instance(store):
 """
 
 GUEST = """(module
-  (memory 1)
+  (memory (export "memory") 1) (table (export "table") 2 funcref) (global (export "number") (mut i32) (i32.const 0))
   (func (export "spin") (loop (br 0)))
   (func (export "count") (param i64) (result i64) (local i64)
     (loop (local.set 1 (i64.add (local.get 1) (i64.const 1))) (br_if 0 (i64.lt_u (local.get 1) (local.get 0)))) (local.get 1))
@@ -88,9 +88,11 @@ def test_a_store_is_used_by_one_thread_at_a_time(wat: Wat, repository: Path) -> 
     passes(
         wat,
         """
+        import wasmrt.component
+        component = wasmrt.component.Component(engine, "(component (core module $m (memory 1)) (core instance (instantiate $m)))")
         store = Store(engine)
         exports = instance(store)
-        exports.spin, exports.div
+        exports.spin, exports.div, exports["memory"], exports["table"], exports["number"]
         store.set_timeout(1)
         def spin():
             try:
@@ -100,13 +102,31 @@ def test_a_store_is_used_by_one_thread_at_a_time(wat: Wat, repository: Path) -> 
         thread = threading.Thread(target=spin)
         thread.start()
         time.sleep(0.2)
-        try:
-            exports.div(1)
-        except wasmrt.WasmError as error:
-            assert "another thread" in str(error), error
-        else:
-            raise SystemExit("no error")
+        module, memory = Module(engine, wasm), exports["memory"]
+        table, number = exports["table"], exports["number"]
+        i32 = FuncType([ValType.i32()], [])
+        linker = wasmrt.Linker(engine)
+        for use in (
+            lambda: exports.div(1),
+            lambda: Instance(store, module, []),
+            lambda: linker.instantiate(store, module),
+            lambda: linker.instantiate_pre(module).instantiate(store),
+            lambda: Func(store, i32, print),
+            lambda: memory.grow(store, 1),
+            lambda: table.grow(store, 1, None),
+            lambda: table.set(store, 0, None),
+            lambda: wasmrt.Memory(store, wasmrt.MemoryType(wasmrt.Limits(1, None))),
+            lambda: wasmrt.Global(store, wasmrt.GlobalType(ValType.i32(), True), wasmrt.Val.i32(1)),
+            lambda: wasmrt.component.Linker(engine).instantiate(store, component),
+        ):
+            try:
+                use()
+            except wasmrt.WasmError as error:
+                assert "another thread" in str(error), error
+            else:
+                raise SystemExit("no error")
         thread.join()
+        assert memory.grow(store, 1) == 1
         assert exports.div(1) == 1
         print("done")
         """,

@@ -295,7 +295,11 @@ def test_what_the_parent_compiled_serves_in_children() -> None:
         """
         store, exports = guest()
         exports.m.write(store, b"parent", 0)
-        component = Component(engine, COMPONENT)
+        import tempfile
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(engine.precompile_component(COMPONENT))
+            file.flush()
+            component = Component.deserialize_file(engine, file.name)
         server = socket.create_server(("127.0.0.1", 0))
         def worker():
             exports.m.write(store, b"mine  ", 0)
@@ -321,6 +325,35 @@ def test_what_the_parent_compiled_serves_in_children() -> None:
             wait(pid)
         assert exports.m.read(store, 0, 6) == b"parent"  # a guest's memory is the process's own
         checks()
+        print("done")
+        """
+    )
+    assert out == "done\n"
+
+
+def test_pooled_memories_are_each_process_s_own() -> None:
+    out = forking(
+        """
+        pooling = Engine(wasmrt.Config(allocation_strategy="pooling"))
+        text = '(module (memory (export "m") 1) (data (i32.const 100) "image"))'
+        made = Module(pooling, text)
+        store = Store(pooling)
+        memory = Instance(store, made, []).exports.m
+        memory.write(store, b"parent", 0)
+        Instance(Store(pooling), made, []).exports.m  # a slot that was used and is free
+        def work():
+            assert memory.read(store, 0, 6) == b"parent"
+            memory.write(store, b"child!", 0)
+            for _ in range(3):
+                other = Store(pooling)
+                fresh = Instance(other, made, []).exports.m
+                assert fresh.read(other, 0, 6) == bytes(6) and fresh.read(other, 100, 105) == b"image"
+                fresh.write(other, b"dirty", 100)
+        pids = [fork(work) for _ in range(3)]
+        for pid in pids:
+            wait(pid)
+        assert memory.read(store, 0, 6) == b"parent" and memory.read(store, 100, 105) == b"image"
+        work()
         print("done")
         """
     )
@@ -398,7 +431,7 @@ def test_a_store_that_another_thread_ran_says_so_in_the_child() -> None:
         thread.start()
         time.sleep(0.2)
         def work():
-            for use in (exports.f, store.gc):
+            for use in (exports.f, store.gc, lambda: Instance(store, module, [])):
                 try:
                     use()
                 except WasmError as error:

@@ -331,6 +331,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     WrEnterResult wr_store_enter(WrStore *store, WrEntry *entry)
     void wr_store_leave(WrStore *store, WrEntry *entry)
     bint wr_store_running(const WrStore *store)
+    WrEnterResult wr_store_owned(const WrStore *store)
     void wr_store_trap(WrStore *store, uint32_t trap_code)
     const char *wr_store_trap_text(WrStore *store)
     ctypedef struct WrFrame:

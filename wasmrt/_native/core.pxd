@@ -98,6 +98,7 @@ cdef class Store:
     cdef int raise_pending(self) except -1
     cdef void set_pending(self, object exception) noexcept
     cdef int ensure_open(self) except -1
+    cdef int ensure_mine(self) except -1
 
 
 cdef inline void gil_acquire(c.VMStoreContext *context) noexcept nogil:

@@ -891,6 +891,15 @@ cdef class Store:
             raise errors.ArgumentValueError("the store is closed")
         return 0
 
+    cdef int ensure_mine(self) except -1:
+        """Before anything in the store is made or changed: it is open, and no other thread runs guest code in it. That stays so as long as the GIL is held."""
+        cdef c.WrEnterResult result
+        self.ensure_open()
+        result = c.wr_store_owned(self.c_store)
+        if result != c.WR_ENTER_OK:
+            self.raise_enter(result)
+        return 0
+
     def close(self) -> None:
         """Frees everything in the store now. Not while it runs guest code. Idempotent."""
         if self.c_store == NULL:

@@ -158,7 +158,7 @@ cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) e
         if value is None:
             out.ref = NULL
         else:
-            store.ensure_open()
+            store.ensure_mine()
             out.ref = <void *><uintptr_t>c.wr_externref_new(store.c_store, <void *><PyObject *>value, &is_new)
             if out.ref == NULL:
                 raise MemoryError("externref table")
@@ -472,7 +472,7 @@ cdef class Memory:
         cdef c.WrError error
         cdef c.WasmLimits limits
         cdef Tunables tunables = c_store.engine.tunables
-        c_store.ensure_open()
+        c_store.ensure_mine()
         memset(&error, 0, sizeof(error))
         fill_limits(&limits, ty.limits, ty.is_64, ty.is_shared, ty.page_size_log2)
         self.c_memory = c.wr_memory_new(c_store.c_store, &limits, &tunables.c_tunables, &error)
@@ -511,7 +511,7 @@ cdef class Memory:
         (delta,) = self.without_store(args, 1)
         if delta < 0:
             raise ArgumentOverflowError("a memory cannot shrink")
-        self.store.ensure_open()
+        self.store.ensure_mine()
         old = c.wr_memory_grow(self.c_memory, delta)
         if old < 0:
             raise WasmError(f"failed to grow memory by {delta} pages")
@@ -625,7 +625,7 @@ cdef class Table:
         cdef c.WrError error
         cdef c.WasmLimits limits
         cdef c.ValRaw raw
-        c_store.ensure_open()
+        c_store.ensure_mine()
         memset(&error, 0, sizeof(error))
         fill_limits(&limits, ty.limits, False, False, 0)
         value_to_raw(c_store, ty.element.word, init, &raw)
@@ -659,7 +659,7 @@ cdef class Table:
         cdef int64_t old
         args = args[1:] if args and is_store(args[0]) else args
         amount, init = args
-        self.store.ensure_open()
+        self.store.ensure_mine()
         value_to_raw(self.store, self.element_word(), init, &raw)
         old = c.wr_table_grow(self.c_table, amount, raw.ref)
         if old < 0:
@@ -682,7 +682,7 @@ cdef class Table:
         cdef c.ValRaw raw
         args = args[1:] if args and is_store(args[0]) else args
         index, value = args
-        self.store.ensure_open()
+        self.store.ensure_mine()
         if not 0 <= index < c.wr_table_def(self.c_table).length:
             raise WasmError("table index is out of bounds")
         value_to_raw(self.store, self.element_word(), value, &raw)
@@ -696,7 +696,7 @@ cdef class Global:
         cdef Store c_store = store_of(store)
         cdef c.WrError error
         cdef c.ValRaw raw
-        c_store.ensure_open()
+        c_store.ensure_mine()
         memset(&error, 0, sizeof(error))
         value_to_raw(c_store, ty.content.word, val, &raw)
         self.c_global = c.wr_global_new(c_store.c_store, ty.content.word, ty.mutable, &raw, &error)
@@ -749,7 +749,7 @@ cdef class Tag:
     def __init__(self, store: object, ty: object) -> None:
         cdef Store c_store = store_of(store)
         cdef c.WrError error
-        c_store.ensure_open()
+        c_store.ensure_mine()
         memset(&error, 0, sizeof(error))
         signature = ty.functype
         type_id = c_store.registry.register_func(signature.param_words, signature.result_words)
@@ -930,7 +930,7 @@ def instantiate_module(Store store, TypeCollection types, imports: list) -> Inst
     cdef size_t i, count = len(imports)
     cdef c.WrExtern *externs
     cdef InstanceHandle self = InstanceHandle.__new__(InstanceHandle)
-    store.ensure_open()
+    store.ensure_mine()
     externs = <c.WrExtern *>malloc((count + 1) * sizeof(c.WrExtern))
     if externs == NULL:
         raise MemoryError

@@ -200,7 +200,7 @@ def define_func(Func func, Store store, ty: object, function: object, access_cal
     cdef HostFunc host
     cdef c.WrHostFunc made
     cdef c.WrError error
-    store.ensure_open()
+    store.ensure_mine()
     host = make_host_func(store.registry, ty, function, access_caller)
     memset(&made, 0, sizeof(made))
     made.type_id, made.magic, made.wasm_call, made.call, made.data = host.type_id, c.WR_VMCTX_MAGIC_HOST, host.wasm_call, host.call, host.data

@@ -320,7 +320,7 @@ def instantiate(Bindings bindings not None, Store store not None) -> ComponentIn
     cdef size_t i
     cdef uint32_t resource
     cdef c.WrError error
-    store.ensure_open()
+    store.ensure_mine()
     memset(&error, 0, sizeof(error))
     if not c.wr_store_add_component(store.c_store, &error):
         raise error_from(&error)
@@ -370,7 +370,7 @@ cdef class ModulePre:
         cdef c.WrExtern *externs = inline
         cdef InstanceHandle handle
         cdef size_t count = len(self.items)
-        store.ensure_open()
+        store.ensure_mine()
         if count > INLINE_IMPORTS:
             externs = <c.WrExtern *>malloc(count * sizeof(c.WrExtern))
             if externs == NULL:
