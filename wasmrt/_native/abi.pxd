@@ -5,7 +5,7 @@ from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from wasmrt._native.capi cimport ValRaw, VMMemoryDef
-from wasmrt._native.pyapi cimport PyTypeObject
+from wasmrt._native.pyapi cimport PyTypeObject, decref
 
 cdef extern from "wasmrt/abi.h" nogil:
     enum:
@@ -195,3 +195,13 @@ cdef uint8_t *stage_bytes(AbiCall *call, uint64_t size) noexcept
 cdef AbiStep *add_step(AbiCall *call) noexcept
 cdef int add_copy(AbiCall *call, uint8_t align, const void *source, uint64_t size, uint8_t *patch, PyObject *owner) noexcept
 cdef void finish(AbiCall *call, bint committed) noexcept
+
+
+cdef inline void finish_committed(AbiCall *call) noexcept:
+    """`finish(call, True)`; one copied string or list, which is the usual case, without a call."""
+    if call.num_steps == 1 and call.first_steps[0].kind == ABI_STEP_COPY and call.chunks == NULL:
+        if call.first_steps[0].owner != NULL:
+            decref(<PyObject *>call.first_steps[0].owner)
+        call.num_steps = 0
+        return
+    finish(call, True)

@@ -65,6 +65,9 @@ cdef class LoweredImport:
     cdef Plan plan
     cdef object function
     cdef NativeFunc native               # None: implemented in Python
+    cdef bint has_resources
+    cdef bint quick                      # scalars only: `run_quick_import`
+    cdef uint8_t result_op
     cdef bint pass_store
     cdef uint32_t encoding
     cdef uint32_t memory, realloc        # slots of the owner, or NO_SLOT

@@ -168,23 +168,32 @@ cdef bint is_quick_op(uint8_t op) noexcept:
     return op <= ABI_OP_CHAR or op == ABI_OP_ENUM or op == ABI_OP_FLAGS
 
 
+cdef bint only_scalars(Plan plan, uint8_t *out_param_ops, uint8_t *out_result_op) noexcept:
+    """Whether values of this type never touch memory; and their ops, NO_OP for no result."""
+    cdef uint32_t i
+    cdef uint8_t op
+    out_result_op[0] = NO_OP
+    if not plan.params_simple or plan.num_params > 16 or plan.result_spills:
+        return False
+    for i in range(plan.num_params):
+        op = plan.nodes[plan.fields[plan.first_param + i].node].op
+        if not is_quick_op(op):
+            return False
+        if out_param_ops != NULL:
+            out_param_ops[i] = op
+    if plan.result == ABI_NO_NODE:
+        return True
+    out_result_op[0] = plan.nodes[plan.result].op
+    return is_quick_op(out_result_op[0])
+
+
+cdef bint uses_resources(Plan plan) noexcept:
+    return plan.params_flags & ABI_RESOURCES or (plan.result != ABI_NO_NODE and plan.nodes[plan.result].flags & ABI_RESOURCES)
+
+
 cdef void find_quick(ComponentFunc self) noexcept:
     """Whether `call_quick` can run it."""
-    cdef Plan plan = self.plan
-    cdef uint32_t i
-    self.quick = False
-    if not self.simple or self.options is not None or self.post_return_func != NULL or plan.num_params > 16 or plan.result_spills:
-        return
-    for i in range(plan.num_params):
-        self.param_ops[i] = plan.nodes[plan.fields[plan.first_param + i].node].op
-        if not is_quick_op(self.param_ops[i]):
-            return
-    self.result_op = NO_OP
-    if plan.result != ABI_NO_NODE:
-        self.result_op = plan.nodes[plan.result].op
-        if not is_quick_op(self.result_op):
-            return
-    self.quick = True
+    self.quick = only_scalars(self.plan, self.param_ops, &self.result_op) and self.simple and self.options is None and self.post_return_func == NULL
 
 
 cdef object bind_arguments(ComponentFunc self, PyObject *const *args, size_t count, PyObject *kwnames):
@@ -272,7 +281,7 @@ cdef object call_export(ComponentFunc self, PyObject *const *args):
             commit(&call)
             committed = True
             if not self.has_resources:
-                finish(&call, True)
+                finish_committed(&call)
         if self.options is not None and self.options.gil == GIL_RELEASE:
             store.host.saved = PyEval_SaveThread()
         ok = self.func.array_call(self.func.vmctx, self.func.vmctx, values, MAX_CORE_VALUES)
@@ -464,9 +473,7 @@ def lift_func(
         self.realloc = state.reallocs[<size_t>realloc]
     if post_return is not None:
         self.post_return_func = state.post_returns[<size_t>post_return]
-    self.has_resources = plan.params_flags & ABI_RESOURCES or (
-        plan.result != ABI_NO_NODE and plan.nodes[plan.result].flags & ABI_RESOURCES
-    )
+    self.has_resources = uses_resources(plan)
     self.simple = plan.params_simple and not self.has_resources
     if self.memory == NULL and needs_memory(plan):
         raise WasmError(f"{name or 'a function'} needs the `memory` option")
@@ -537,6 +544,46 @@ cdef class LoweredImport:
     """What the host contexts of a lowered import point at, in every instance of an InstancePre; made by `lower_import`."""
 
 
+cdef int run_quick_import(LoweredImport self, ComponentInstance owner, c.ValRaw *values) except -1:
+    """`run_import` for functions of scalars only."""
+    cdef AbiCall call
+    cdef PyObject *vector[INLINE_ARGUMENTS + 1]
+    cdef Plan plan = self.plan
+    cdef const AbiField *field = &plan.fields[plan.first_param]
+    cdef PyObject *result = NULL
+    cdef uint32_t i, made = 0
+    cdef int64_t number
+    if not owner.instances[self.instance].may_leave[0]:
+        raise trap_text(c.TRAP_CANNOT_LEAVE_COMPONENT, "cannot leave component instance")
+    call_init(&call, plan)
+    for i in range(plan.num_params):
+        vector[i + 1] = lift_scalar(&call, &plan.nodes[field.node], <uint64_t>values[field.slot].i64)
+        if vector[i + 1] == NULL:
+            break
+        made += 1
+        field += 1
+    if made == plan.num_params:
+        if self.pass_store:
+            vector[0] = <PyObject *>owner.store
+            result = PyObject_Vectorcall(<PyObject *>self.function, vector, made + 1, NULL)
+        else:
+            # the slot before the arguments is the callee's to scribble on
+            vector[0] = NULL
+            result = PyObject_Vectorcall(<PyObject *>self.function, vector + 1, made | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
+    for i in range(made):
+        decref(vector[i + 1])
+    if result == NULL:
+        return -1
+    if self.result_op == ABI_OP_S32 and is_long_exact(result) and abi_small_int(result, &number) and number == <int32_t>number:
+        values[0].i64 = <int64_t><uint32_t>number
+        decref(result)
+        return 0
+    try:
+        return stage_result(plan, &call, result, values, 0)
+    finally:
+        decref(result)
+
+
 cdef int run_import(LoweredImport self, ComponentInstance owner, c.ValRaw *values) except -1:
     """Lifts the arguments, calls, lowers the result into `values` or through the return pointer."""
     cdef RuntimeInstance *instance = &owner.instances[self.instance]
@@ -558,7 +605,11 @@ cdef int run_import(LoweredImport self, ComponentInstance owner, c.ValRaw *value
     call.realloc_func = NULL if self.realloc == NO_SLOT else owner.reallocs[self.realloc]
     call.realloc_guest = REALLOC_HOOK
     scope_init(&scope, instance)
-    set_hooks(&call, owner, &scope)
+    if self.has_resources:
+        set_hooks(&call, owner, &scope)
+    else:
+        call.instance = <void *>owner
+        call.scope = &scope
     if plan.result_spills:
         return_pointer = <uint32_t>values[1 if plan.params_spill else plan.params_flat].i32
     if plan.num_params > INLINE_ARGUMENTS:
@@ -612,7 +663,8 @@ cdef void leave_with_exception(Store store) noexcept:
 
 cdef c.c_bool import_with_gil(c.VMHostContext *context, c.ValRaw *values) noexcept:
     cdef ComponentInstance owner = <ComponentInstance>context.data2
-    if (<ImportBody><void *>run_import)(<LoweredImport>context.data, owner, values) < 0:
+    cdef ImportBody body = <ImportBody><void *>run_quick_import if (<LoweredImport>context.data).quick else <ImportBody><void *>run_import
+    if body(<LoweredImport>context.data, owner, values) < 0:
         leave_with_exception(owner.store)
         return False
     return True
@@ -927,6 +979,8 @@ def lower_import(
         raise WasmError(f"{name or 'an import'} needs the `memory` option")
     self.plan = plan
     self.function = function
+    self.has_resources = uses_resources(plan)
+    self.quick = only_scalars(plan, NULL, &self.result_op)
     self.native = native_of(function)
     if self.native is not None:
         if self.native.raw != NULL:
