@@ -330,7 +330,7 @@ static bool instance_apply_datas(WrInstance *instance, WrError *error)
         if (data->mode != WASM_SEGMENT_ACTIVE) continue;
         if (data->memory >= module->num_memories) return instance_malformed(error, "data segment");
         WrMemory *memory = instance->memories[data->memory];
-        if (i < instance->prepared->num_image_datas && memory->image != NULL) {
+        if (i < instance->prepared->images_of.num_datas && memory->image != NULL) {
             vm_set_bit(instance->dropped_datas, i);
             continue;
         }

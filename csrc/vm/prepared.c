@@ -1,19 +1,10 @@
-/* See prepared.h. Limits on what becomes an image were measured by bench/bench_instantiate.py and are given below. */
+/* See prepared.h. What becomes an image is decided in wasm/images.c. */
 #include "vm/prepared.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "os/pages.h"
-
-/* On demand, up to this many bytes from first to last are copied. That costs a page fault (1.3 us here, and about as much to empty the page again), but no
- * mapping: each live memory has two already, an image makes it three or four, and vm.max_map_count is 65,530. Slots of a pool are few, and their images
- * stay mapped: there an image costs nothing from the second instance on. */
-#define PREPARED_COPIED_BYTES UINT64_C(4096)
-/* Mappings count (vm.max_map_count) and pages of the page cache that nobody reads cost memory: at least half must be data. */
-#define PREPARED_SPARSE_FACTOR UINT64_C(2)
-/* Beyond it, building the image would double the memory that a component takes; the segments are paged in from the artifact instead. */
-#define PREPARED_HUGE_BYTES (UINT64_C(256) << 20)
 
 /* ---- layout --------------------------------------------------------------------------------------------------------------- */
 
@@ -83,63 +74,20 @@ static void prepared_elems(VmPrepared *prepared)
 
 /* ---- data ----------------------------------------------------------------------------------------------------------------- */
 
-static bool prepared_data_fits(const WasmModule *module, const WasmData *data, uint64_t *out_offset)
-{
-    if (data->memory < module->num_imported_memories || data->memory >= module->num_memories || data->offset.kind != WASM_CONST_BITS) return false;
-    const WasmLimits *limits = &module->memories[data->memory].limits;
-    if (limits->page_size_log2 > 16 || limits->min > UINT64_MAX >> 17) return false;
-    uint64_t length = limits->min << limits->page_size_log2;
-    *out_offset = limits->flags & WASM_LIMITS_64 ? data->offset.bits[0] : (uint32_t)data->offset.bits[0];
-    if (data->bytes.offset > module->num_data_bytes || data->bytes.length > module->num_data_bytes - data->bytes.offset) return false;
-    return *out_offset <= length && data->bytes.length <= length - *out_offset;
-}
-
-/* Segments up to the first that depends on anything but the module, or that traps: what comes after it may overwrite, or must not be seen. */
-static void prepared_datas(VmPrepared *prepared)
-{
-    const WasmModule *module = prepared->module;
-    uint32_t own = module->num_memories - module->num_imported_memories;
-    uint64_t filled, page = wr_os_page_size(), offset;
-    uint32_t count = 0;
-    while (count < module->num_datas && (module->datas[count].mode != WASM_SEGMENT_ACTIVE || prepared_data_fits(module, &module->datas[count], &offset))) count++;
-    prepared->num_image_datas = count;
-    prepared->is_static = count == module->num_datas;
-    for (uint32_t memory = 0; memory < own; memory++) {
-        uint64_t first = UINT64_MAX, end = 0;
-        filled = 0;
-        for (uint32_t i = 0; i < count; i++) {
-            const WasmData *data = &module->datas[i];
-            if (data->mode != WASM_SEGMENT_ACTIVE || data->memory - module->num_imported_memories != memory || data->bytes.length == 0) continue;
-            if (!prepared_data_fits(module, data, &offset)) continue;
-            if (offset < first) first = offset;
-            if (offset + data->bytes.length > end) end = offset + data->bytes.length;
-            filled += data->bytes.length;
-        }
-        if (filled == 0) continue;
-        if (end - first > PREPARED_HUGE_BYTES || (end - first) / PREPARED_SPARSE_FACTOR > filled) {
-            prepared->is_static = false;
-            continue;
-        }
-        bool small = end - first <= PREPARED_COPIED_BYTES;
-        first = first / page * page;
-        prepared->dense[memory] = (VmDense){ first, (end - first + page - 1) / page * page, small };
-    }
-}
-
 static VmMemoryImage *prepared_image(const VmPrepared *prepared, uint32_t own_memory)
 {
     const WasmModule *module = prepared->module;
-    VmDense dense = prepared->dense[own_memory];
+    WasmImageRange dense = prepared->images_of.ranges[own_memory];
     VmMemoryImage *image = malloc(sizeof *image);
     if (image == NULL) return NULL;
     *image = (VmMemoryImage){ .memory_offset = dense.memory_offset, .bytes = (size_t)dense.bytes, .contents = wr_os_contents_new((size_t)dense.bytes) };
     atomic_init(&image->references, 1);
     bool ok = image->contents >= 0;
-    for (uint32_t i = 0; i < prepared->num_image_datas && ok; i++) {
+    for (uint32_t i = 0; i < prepared->images_of.num_datas && ok; i++) {
         const WasmData *data = &module->datas[i];
         uint64_t offset;
         if (data->mode != WASM_SEGMENT_ACTIVE || data->memory - module->num_imported_memories != own_memory || data->bytes.length == 0) continue;
-        if (!prepared_data_fits(module, data, &offset)) continue;
+        if (!wr_images_segment(module, data, &offset)) continue;
         ok = wr_os_contents_write(image->contents, module->data_bytes + data->bytes.offset, data->bytes.length, offset - dense.memory_offset);
     }
     if (!ok) {
@@ -156,7 +104,7 @@ void vm_prepare_images(VmPrepared *prepared, bool small_too)
     if (atomic_load_explicit(&prepared->images_made, memory_order_acquire) >= wanted) return;
     uint32_t own = prepared->module->num_memories - prepared->module->num_imported_memories;
     for (uint32_t i = 0; i < own; i++) {
-        if (prepared->dense[i].bytes == 0 || (prepared->dense[i].is_small && !small_too) || atomic_load(&prepared->images[i]) != NULL) continue;
+        if (prepared->images_of.ranges[i].bytes == 0 || (prepared->images_of.ranges[i].is_small && !small_too) || atomic_load(&prepared->images[i]) != NULL) continue;
         VmMemoryImage *none = NULL, *made = prepared_image(prepared, i);
         if (made != NULL && !atomic_compare_exchange_strong(&prepared->images[i], &none, made)) vm_memory_image_release(made); /* another thread was first */
     }
@@ -165,7 +113,7 @@ void vm_prepare_images(VmPrepared *prepared, bool small_too)
 
 VmMemoryImage *vm_prepared_image(const VmPrepared *prepared, uint32_t own_memory, bool small_too)
 {
-    if (prepared->dense[own_memory].is_small && !small_too) return NULL;
+    if (prepared->images_of.ranges[own_memory].is_small && !small_too) return NULL;
     return atomic_load_explicit(&prepared->images[own_memory], memory_order_acquire);
 }
 
@@ -198,7 +146,7 @@ static void prepared_free(VmPrepared *prepared)
     free(prepared->func_refs);
     free(prepared->item_offsets);
     free(prepared->flat_elems);
-    free(prepared->dense);
+    wr_images_free(&prepared->images_of);
     free(prepared->images);
     free(prepared);
 }
@@ -222,12 +170,11 @@ static VmPrepared *prepared_new(CodeMemory *code, uint32_t module_index, const u
     prepared->func_refs = calloc((size_t)module->num_escaped_funcs + 1, sizeof *prepared->func_refs);
     prepared->item_offsets = calloc((size_t)module->num_elem_items + 1, sizeof *prepared->item_offsets);
     prepared->flat_elems = calloc(module->num_elems / 64 + 1, sizeof *prepared->flat_elems);
-    prepared->dense = calloc((size_t)own + 1, sizeof *prepared->dense);
     prepared->images = calloc((size_t)own + 1, sizeof *prepared->images);
-    if (prepared->func_refs == NULL || prepared->item_offsets == NULL || prepared->flat_elems == NULL || prepared->dense == NULL || prepared->images == NULL) goto no_memory;
+    if (prepared->func_refs == NULL || prepared->item_offsets == NULL || prepared->flat_elems == NULL || prepared->images == NULL) goto no_memory;
+    if (!wr_images_find(module, &prepared->images_of)) goto no_memory;
     prepared_layout(module, &prepared->layout);
     prepared_elems(prepared);
-    prepared_datas(prepared);
     if (vm_fill_func_refs(code, module_index, type_ids, prepared->func_refs)) return prepared;
     prepared_free(prepared);
     wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "malformed module: functions");
@@ -278,7 +225,7 @@ bool wr_code_prepare_images(CodeMemory *code, uint32_t module_index, const uint3
 bool wr_code_static_data(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, bool *out_static, WrError *error)
 {
     const VmPrepared *prepared = vm_prepare(code, module_index, type_ids, error);
-    if (prepared != NULL) *out_static = prepared->is_static;
+    if (prepared != NULL) *out_static = prepared->images_of.is_static;
     return prepared != NULL;
 }
 

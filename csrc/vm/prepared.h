@@ -7,6 +7,7 @@
 #define WR_VM_PREPARED_H
 
 #include "vm/objects.h"
+#include "wasm/images.h"
 
 /* Initial contents of [memory_offset, memory_offset + bytes) of a memory, whole pages, to map privately. */
 struct VmMemoryImage {
@@ -17,8 +18,6 @@ struct VmMemoryImage {
     size_t bytes;
 };
 
-/* Where the segments of a memory lie close together; bytes 0: no image is worth it. */
-typedef struct VmDense { uint64_t memory_offset, bytes; bool is_small; /* an image only in a pool */ } VmDense;
 enum { VM_IMAGES_NONE, VM_IMAGES_LARGE, VM_IMAGES_ALL };
 
 typedef struct VmInstanceLayout {
@@ -38,9 +37,7 @@ typedef struct VmPrepared {
     VMFuncRef *func_refs;       /* num_escaped_funcs, without vmctx */
     uint32_t *item_offsets;     /* per elem_item: bytes into the func_refs, or VM_ITEM_OTHER */
     uint64_t *flat_elems;       /* bitmap of element segments without VM_ITEM_OTHER */
-    VmDense *dense;             /* per memory that the module defines */
-    bool is_static;             /* all active data segments are known to fit, and none is spread too thinly or too large for an image */
-    uint32_t num_image_datas;   /* leading data segments that always fit into memories of the module: only they are part of images */
+    WasmImages images_of;       /* which pages of memories are known in advance; small ranges have an image in pools only */
     _Atomic(VmMemoryImage *) *images; /* per memory that the module defines; NULL: not made yet, or none */
     _Atomic uint32_t images_made; /* VM_IMAGES_* */
     WrInstance *warm;           /* blocks of freed instances whose func_refs are filled in: under vm_lock */
