@@ -58,6 +58,14 @@ uint32_t wr_code_num_modules(const CodeMemory *code) { return code->header->num_
 
 int wr_code_file(const CodeMemory *code) { return code->file; }
 
+bool wr_code_images(const CodeMemory *code, uint32_t module_index, int *out_file, uint64_t *out_offset)
+{
+    const ModuleRecord *record = &code->records[module_index];
+    *out_file = code->file;
+    *out_offset = code->layout.offsets[WR_SECTION_IMAGES] + record->data_offset;
+    return code->file >= 0 && (record->flags & WR_MODULE_IMAGES) != 0;
+}
+
 /* A view of the module's meta blob, checked against its checksum and its record. */
 static WasmModule *code_open_module(const CodeMemory *code, uint32_t index, WrError *error)
 {
@@ -70,7 +78,8 @@ static WasmModule *code_open_module(const CodeMemory *code, uint32_t index, WrEr
         wr_error_set(error, WR_ERROR_ARTIFACT, place, "checksum of module %u: the artifact is damaged", index);
         return NULL;
     }
-    if (!wr_meta_open(meta, record->meta_bytes, code->bytes + offsets[WR_SECTION_DATA] + record->data_offset, record->data_bytes, &module, error)) return NULL;
+    const uint8_t *data = code->bytes + offsets[record->flags & WR_MODULE_IMAGES ? WR_SECTION_IMAGES : WR_SECTION_DATA] + record->data_offset;
+    if (!wr_meta_open(meta, record->meta_bytes, data, record->data_bytes, &module, error)) return NULL;
     module->func_names = (WasmFuncName *)(uintptr_t)(code->bytes + offsets[WR_SECTION_NAMES]) + record->first_name; /* read only: module is const */
     module->num_func_names = record->num_names;
     module->name_bytes = code->bytes + offsets[WR_SECTION_STRINGS];

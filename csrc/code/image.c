@@ -19,6 +19,8 @@ enum { IMAGE_BLOB_ALIGN = 16, IMAGE_TEXT_ALIGN = 64 };
 
 typedef struct ImageModule {
     size_t meta_bytes, data_bytes;
+    WasmImages images;
+    bool has_images;
     uint32_t first_handler;
     ModuleRecord record;
 } ImageModule;
@@ -125,22 +127,25 @@ static bool image_plan_unwind(ImageWriter *writer, uint32_t text_bytes)
 static bool image_place(ImageWriter *writer)
 {
     const WrImageInput *input = writer->input;
-    uint64_t meta = 0, data = 0, text = 0;
+    uint64_t meta = 0, plain_data = 0, images = 0, text = 0;
     writer->symbols = wr_symbols_start();
     for (uint32_t i = 0; i < input->num_modules; i++) {
         const CompiledModule *compiled = input->compiled[i];
         ImageModule *module = &writer->modules[i];
         ModuleRecord *record = &module->record;
-        if (!wr_meta_size(input->modules[i], &module->meta_bytes, &module->data_bytes, writer->error)) return false;
+        if (!wr_images_find(input->modules[i], &module->images)) return wr_error_set(writer->error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the images of memories");
+        module->has_images = wr_images_in_artifact(&module->images);
+        if (!wr_meta_size(input->modules[i], module->has_images ? &module->images : NULL, &module->meta_bytes, &module->data_bytes, writer->error)) return false;
         record->meta_offset = meta = image_align(meta, IMAGE_BLOB_ALIGN);
         record->meta_bytes = module->meta_bytes;
-        record->data_offset = data = image_align(data, IMAGE_BLOB_ALIGN);
+        uint64_t *data = module->has_images ? &images : &plain_data;
+        record->data_offset = *data = image_align(*data, module->has_images ? WASM_IMAGE_PAGE : IMAGE_BLOB_ALIGN);
         record->data_bytes = module->data_bytes;
         text = image_align(text, IMAGE_TEXT_ALIGN);
         record->text_offset = (uint32_t)text;
         record->text_bytes = compiled->text_bytes;
         meta += module->meta_bytes;
-        data += module->data_bytes;
+        *data += module->data_bytes;
         text += compiled->text_bytes;
         record->num_imported_funcs = input->modules[i]->num_imported_funcs;
         record->num_funcs = compiled->num_funcs;
@@ -148,14 +153,14 @@ static bool image_place(ImageWriter *writer)
         record->num_host_calls = compiled->num_host_calls;
         record->num_traps = compiled->num_traps;
         record->num_addrs = compiled->num_addrs;
-        record->flags = input->boundaries && input->boundaries[i] ? WR_MODULE_BOUNDARY : 0;
+        record->flags = (input->boundaries && input->boundaries[i] ? WR_MODULE_BOUNDARY : 0) | (module->has_images ? WR_MODULE_IMAGES : 0);
         record->first_name = writer->symbols.names;
         wr_symbols_count(input->modules[i], i, &writer->symbols);
         record->num_names = writer->symbols.names - record->first_name;
         bool fits = image_take(&writer->num_funcs, record->num_funcs, &record->first_func) && image_take(&writer->num_funcs, record->num_array_calls, &record->first_array_call) &&
                     image_take(&writer->num_funcs, record->num_host_calls, &record->first_host_call) && image_take(&writer->num_traps, record->num_traps, &record->first_trap) &&
                     image_take(&writer->num_addrs, record->num_addrs, &record->first_addr) && image_take(&writer->num_handlers, compiled->num_handlers, &module->first_handler);
-        if (!fits || writer->symbols.strings > UINT32_MAX || text > WR_IMAGE_MAX_TEXT_BYTES || meta > UINT32_MAX || data > UINT64_C(1) << 40)
+        if (!fits || writer->symbols.strings > UINT32_MAX || text > WR_IMAGE_MAX_TEXT_BYTES || meta > UINT32_MAX || *data > UINT64_C(1) << 40)
             return wr_error_set(writer->error, WR_ERROR_LIMIT, WR_NO_OFFSET, "the image is over %u bytes of machine code, or its tables over 4 GiB", WR_IMAGE_MAX_TEXT_BYTES);
     }
     uint32_t first_trampoline;
@@ -173,7 +178,8 @@ static bool image_place(ImageWriter *writer)
     sizes[WR_SECTION_ADDRMAP] = (uint64_t)writer->num_addrs * 8;
     sizes[WR_SECTION_HANDLERS] = (uint64_t)writer->num_handlers * sizeof(HandlerRow);
     sizes[WR_SECTION_NAMES] = writer->symbols.names * sizeof(WasmFuncName);
-    sizes[WR_SECTION_DATA] = data;
+    sizes[WR_SECTION_DATA] = plain_data;
+    sizes[WR_SECTION_IMAGES] = image_align(images, WASM_IMAGE_PAGE);
     sizes[WR_SECTION_UNWIND] = wr_unwind_bytes(&writer->unwind);
     sizes[WR_SECTION_UNWIND_INDEX] = wr_unwind_index_bytes(&writer->unwind);
     sizes[WR_SECTION_SYMBOLS] = writer->symbols.symbols * sizeof(ElfSymbol);
@@ -193,7 +199,9 @@ static void image_write_module(const ImageWriter *writer, uint8_t *bytes, uint32
     const uint64_t *offsets = writer->layout.offsets;
     const uint32_t base = record->text_offset;
     uint8_t *meta = bytes + offsets[WR_SECTION_META] + record->meta_offset;
-    wr_meta_write(writer->input->modules[index], meta, bytes + offsets[WR_SECTION_DATA] + record->data_offset);
+    const ImageModule *module = &writer->modules[index];
+    wr_meta_write(writer->input->modules[index], module->has_images ? &module->images : NULL, meta,
+                  bytes + offsets[module->has_images ? WR_SECTION_IMAGES : WR_SECTION_DATA] + record->data_offset);
     record->meta_checksum = wr_hash_checksum(0, meta, record->meta_bytes);
     memcpy(bytes + offsets[WR_SECTION_MODULES] + index * sizeof *record, record, sizeof *record);
     if (compiled->text_bytes) memcpy(bytes + offsets[WR_SECTION_TEXT] + base, compiled->text, compiled->text_bytes);
@@ -283,6 +291,7 @@ static bool image_make(const WrImageInput *input, CodePages *out_pages, WrError 
         ok = out_pages->bytes || wr_os_memory_error(error, "an image", num_bytes);
     }
     if (ok) image_write(&writer, out_pages->bytes);
+    for (uint32_t i = 0; writer.modules && i < input->num_modules; i++) wr_images_free(&writer.modules[i].images);
     free(writer.modules);
     free(writer.trampolines);
     free(writer.unwind.ranges);

@@ -11,6 +11,7 @@
 #include "os/files.h"
 #include "os/pages.h"
 #include "wasm/features.h"
+#include "wasm/images.h"
 #include "wasmrt/wasmrt.h"
 #include "x64/cpu.h"
 
@@ -132,6 +133,12 @@ static bool open_check_header(const uint8_t *bytes, const ElfLayout *layout, con
 
 static bool open_fits(uint64_t first, uint64_t count, uint64_t limit) { return first <= limit && count <= limit - first; }
 
+static bool open_data_fits(const ModuleRecord *record, const uint64_t *sizes)
+{
+    if ((record->flags & WR_MODULE_IMAGES) == 0) return open_fits(record->data_offset, record->data_bytes, sizes[WR_SECTION_DATA]);
+    return record->data_offset % WASM_IMAGE_PAGE == 0 && open_fits(record->data_offset, record->data_bytes, sizes[WR_SECTION_IMAGES]);
+}
+
 static bool open_check_records(const CodeMemory *code, WrError *error)
 {
     const ImageHeader *header = code->header;
@@ -140,7 +147,7 @@ static bool open_check_records(const CodeMemory *code, WrError *error)
     for (uint32_t i = 0; i < header->num_modules; i++) {
         const ModuleRecord *record = &code->records[i];
         const char *what = !open_fits(record->meta_offset, record->meta_bytes, sizes[WR_SECTION_META]) || record->meta_offset % 16   ? "meta"
-                           : !open_fits(record->data_offset, record->data_bytes, sizes[WR_SECTION_DATA])                             ? "data"
+                           : !open_data_fits(record, sizes)                                                                          ? "data"
                            : !open_fits(record->text_offset, record->text_bytes, sizes[WR_SECTION_TEXT]) || record->text_offset < text_end ? "text"
                            : !open_fits(record->first_func, record->num_funcs, num_rows)                                             ? "functions"
                            : !open_fits(record->first_array_call, record->num_array_calls, num_rows)                                 ? "array calls"

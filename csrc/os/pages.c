@@ -118,6 +118,8 @@ void wr_os_contents_seal(int contents)
     (void)fcntl(contents, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
 }
 
+int wr_os_contents_of(int file) { return wr_os_call_fails(WR_OS_CALL_MAP) ? -1 : fcntl(file, F_DUPFD_CLOEXEC, 0); }
+
 void wr_os_contents_close(int contents)
 {
     if (contents >= 0) (void)close(contents);

@@ -33,6 +33,8 @@ void wr_os_release(void *start, size_t bytes);
 int wr_os_contents_new(size_t num_bytes);
 bool wr_os_contents_write(int contents, const void *bytes, size_t num_bytes, uint64_t offset);
 void wr_os_contents_seal(int contents);
+/* Another descriptor of a file whose contents are mapped: -1 with errno set. */
+int wr_os_contents_of(int file);
 void wr_os_contents_close(int contents);
 /* Replaces pages by a private, writable mapping of a file: what is written there stays there, wr_os_discard brings the file's contents back. */
 bool wr_os_map_contents(void *start, size_t bytes, int contents, uint64_t offset);

@@ -74,14 +74,43 @@ static void prepared_elems(VmPrepared *prepared)
 
 /* ---- data ----------------------------------------------------------------------------------------------------------------- */
 
+/* Whether a range of IMAGES is what the segments say, which only an artifact that lies about its layout can make untrue: then it is not mapped. */
+static bool prepared_lies_in_file(const VmPrepared *prepared, uint32_t own_memory)
+{
+    const WasmModule *module = prepared->module;
+    WasmImageRange range = prepared->images_of.ranges[own_memory];
+    uint64_t offset;
+    if (range.image_offset > module->num_data_bytes || range.bytes > module->num_data_bytes - range.image_offset) return false;
+    for (uint32_t i = 0; i < prepared->images_of.num_datas; i++) {
+        const WasmData *data = &module->datas[i];
+        if (data->mode != WASM_SEGMENT_ACTIVE || data->memory - module->num_imported_memories != own_memory || data->bytes.length == 0) continue;
+        if (!wr_images_segment(module, data, &offset) || data->bytes.offset != range.image_offset + (offset - range.memory_offset)) return false;
+    }
+    return true;
+}
+
+/* The pages of the artifact's file. */
+static bool prepared_file_image(const VmPrepared *prepared, uint32_t own_memory, VmMemoryImage *image)
+{
+    int file;
+    uint64_t start;
+    if (!wr_code_images(prepared->code, prepared->module_index, &file, &start) || !prepared_lies_in_file(prepared, own_memory)) return false;
+    image->contents = wr_os_contents_of(file);
+    image->contents_offset = start + prepared->images_of.ranges[own_memory].image_offset;
+    return image->contents >= 0;
+}
+
 static VmMemoryImage *prepared_image(const VmPrepared *prepared, uint32_t own_memory)
 {
     const WasmModule *module = prepared->module;
     WasmImageRange dense = prepared->images_of.ranges[own_memory];
     VmMemoryImage *image = malloc(sizeof *image);
     if (image == NULL) return NULL;
-    *image = (VmMemoryImage){ .memory_offset = dense.memory_offset, .bytes = (size_t)dense.bytes, .contents = wr_os_contents_new((size_t)dense.bytes) };
+    *image = (VmMemoryImage){ .memory_offset = dense.memory_offset, .bytes = (size_t)dense.bytes };
     atomic_init(&image->references, 1);
+    if (prepared_file_image(prepared, own_memory, image)) return image;
+    image->contents_offset = 0;
+    image->contents = wr_os_contents_new((size_t)dense.bytes);
     bool ok = image->contents >= 0;
     for (uint32_t i = 0; i < prepared->images_of.num_datas && ok; i++) {
         const WasmData *data = &module->datas[i];

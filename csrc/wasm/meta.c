@@ -47,6 +47,7 @@ _Static_assert(sizeof(WasmTypeDef) == 32 && sizeof(WasmConst) == 32 && sizeof(Wa
 
 typedef struct MetaWriter {
     const WasmModule *module;
+    const WasmImages *images; /* NULL: data lie one after the other */
     uint8_t *meta, *data;   /* NULL: only counts */
     uint64_t end, data_end; /* what is taken so far */
     MetaHeader header;
@@ -75,10 +76,16 @@ static void meta_const(MetaWriter *writer, WasmConst *constant) { constant->expr
 
 static void meta_data(MetaWriter *writer, WasmData *segment)
 {
-    WasmSpan written = {(uint32_t)writer->data_end, segment->bytes.length};
-    if (writer->data && segment->bytes.length) memcpy(writer->data + writer->data_end, writer->module->data_bytes + segment->bytes.offset, segment->bytes.length);
-    writer->data_end += segment->bytes.length;
-    segment->bytes = written;
+    uint64_t place = writer->data_end, offset;
+    if (writer->images && segment->mode == WASM_SEGMENT_ACTIVE && segment->bytes.length && wr_images_segment(writer->module, segment, &offset)) {
+        /* later segments overwrite earlier ones here as they would in memory */
+        const WasmImageRange *range = &writer->images->ranges[segment->memory - writer->module->num_imported_memories];
+        place = range->image_offset + (offset - range->memory_offset);
+    } else {
+        writer->data_end += segment->bytes.length;
+    }
+    if (writer->data && segment->bytes.length) memcpy(writer->data + place, writer->module->data_bytes + segment->bytes.offset, segment->bytes.length);
+    segment->bytes.offset = (uint32_t)place;
 }
 
 /* Each row of an array, with its spans moved. Rows have no padding, so equal modules give equal bytes. */
@@ -120,10 +127,10 @@ static void meta_walk(MetaWriter *writer)
     header->bytes = (WasmSpan){(uint32_t)bytes_start, (uint32_t)(writer->end - bytes_start)};
 }
 
-static MetaWriter meta_writer(const WasmModule *module, uint8_t *meta, uint8_t *data)
+static MetaWriter meta_writer(const WasmModule *module, const WasmImages *images, uint8_t *meta, uint8_t *data)
 {
     return (MetaWriter){
-        .module = module, .meta = meta, .data = data,
+        .module = module, .images = images, .meta = meta, .data = data, .data_end = images ? images->bytes : 0,
         .header = {
             .features = module->features,
 #define WASM_SCALAR(name) .name = module->name,
@@ -133,9 +140,9 @@ static MetaWriter meta_writer(const WasmModule *module, uint8_t *meta, uint8_t *
     };
 }
 
-bool wr_meta_size(const WasmModule *module, size_t *out_meta_bytes, size_t *out_data_bytes, WrError *error)
+bool wr_meta_size(const WasmModule *module, const WasmImages *images, size_t *out_meta_bytes, size_t *out_data_bytes, WrError *error)
 {
-    MetaWriter writer = meta_writer(module, NULL, NULL);
+    MetaWriter writer = meta_writer(module, images, NULL, NULL);
     meta_walk(&writer);
     if (writer.end > UINT32_MAX || writer.data_end > UINT32_MAX)
         return wr_error_set(error, WR_ERROR_LIMIT, WR_NO_OFFSET, "the module's tables are over 4 GiB, or its data segments");
@@ -144,9 +151,9 @@ bool wr_meta_size(const WasmModule *module, size_t *out_meta_bytes, size_t *out_
     return true;
 }
 
-void wr_meta_write(const WasmModule *module, uint8_t *meta, uint8_t *data)
+void wr_meta_write(const WasmModule *module, const WasmImages *images, uint8_t *meta, uint8_t *data)
 {
-    MetaWriter writer = meta_writer(module, meta, data);
+    MetaWriter writer = meta_writer(module, images, meta, data);
     meta_walk(&writer);
     memcpy(meta, &writer.header, sizeof writer.header);
 }

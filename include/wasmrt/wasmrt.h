@@ -26,6 +26,8 @@ WR_API uint32_t wr_code_kind(const CodeMemory *code);
 WR_API const ImageHeader *wr_code_header(const CodeMemory *code); /* tunables and features it was compiled for, counts */
 WR_API uint32_t wr_code_num_modules(const CodeMemory *code);
 WR_API const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index, WrError *error); /* view into META, made and checked at the first use; NULL: damaged, or no such module */
+/* Where in that file the images of a module's memories begin; false: they are not in a file. */
+bool wr_code_images(const CodeMemory *code, uint32_t module_index, int *out_file, uint64_t *out_offset);
 WR_API int wr_code_file(const CodeMemory *code); /* the open file that it was mapped from, while it has IMAGES to map; else -1 */
 /* Entry points. NULL for an index out of range, for an imported function, for a type that is no function type, and where the image lies. */
 WR_API const void *wr_code_func(const CodeMemory *code, uint32_t module_index, uint32_t func_index);       /* wasm_call; index in the module's function space */

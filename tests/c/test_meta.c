@@ -37,10 +37,10 @@ static Blobs write_blobs(void)
     Blobs blobs;
     WrError error = {0};
     REQUIRE(wr_module_decode(wasm, sizeof wasm, WASM_FEATURES_ALL, &blobs.module, &error));
-    REQUIRE(wr_meta_size(blobs.module, &blobs.num_meta_bytes, &blobs.num_data_bytes, &error));
+    REQUIRE(wr_meta_size(blobs.module, NULL, &blobs.num_meta_bytes, &blobs.num_data_bytes, &error));
     blobs.meta = calloc(1, blobs.num_meta_bytes);
     blobs.data = calloc(1, blobs.num_data_bytes);
-    wr_meta_write(blobs.module, blobs.meta, blobs.data);
+    wr_meta_write(blobs.module, NULL, blobs.meta, blobs.data);
     return blobs;
 }
 

@@ -637,3 +637,45 @@ def test_ten_thousand_live_instances(config: str) -> None:
     used, mapped, rss = map(int, run(MANY, config=config).split())
     print(f"{used / 10_000:.1f} KiB and {mapped / 10_000:.2f} mappings an instance, {rss / 1024:.0f} MiB in all")
     assert used < 200_000_000 / 1024 and mapped < 50_000
+
+
+def test_images_are_mapped_from_the_artifacts_file(tmp_path: Path) -> None:
+    """A component that was mapped from a file needs no copy of its data: memories start as pages of that file, whose text is elsewhere."""
+    engine = wasmrt.Engine()
+    passive = '(data $p "passive") (func (export "init") (memory.init $p (i32.const 1) (i32.const 0) (i32.const 7)))'
+    more = f'(memory $two (export "n") 3) (data (memory $two) (i32.const 5000) "{FILLED * 64}") {passive}'
+    made = wasmrt.Module(engine, module_with_data(more=more + '(data (i32.const 5000) "over")'))
+    path = tmp_path / "module.artifact"
+    path.write_bytes(made.serialize())
+    loaded = wasmrt.Module.deserialize_file(engine, path)
+    assert loaded.memory_initialization is MemoryInitialization.STATIC
+    with wasmrt.Store(engine) as store:
+        exports = wasmrt.Instance(store, loaded, []).exports
+        lines = [mapping_of(exports["m"], 0x1000), mapping_of(exports["n"], 5000)]
+        assert all(str(path) in line and line.split()[1] == "rw-p" for line in lines), lines
+        expected = bytearray(b"\x2a" * DENSE)
+        expected[5000 - 0x1000 : 5004 - 0x1000] = b"over"
+        assert exports["m"].read(0x1000, 0x1000 + DENSE) == expected
+        assert exports["n"].read(4096, 4096 + 5 * 4096) == bytes(904) + b"\x2a" * 16384 + bytes(3192)
+        exports["init"]()
+        exports["set"](0x1000, 1)
+        assert exports["m"].read(1, 8) == b"passive" and exports["get"](0x1000) == 1
+        del exports
+    assert path.read_bytes() == made.serialize()  # nothing is ever written there
+    # the same bytes, copied: from a file in memory, with the same result
+    copied = wasmrt.Module.deserialize(engine, path.read_bytes())
+    with wasmrt.Store(engine) as store:
+        exports = wasmrt.Instance(store, copied, []).exports
+        assert is_image(exports["m"], 0x1000) and exports["m"].read(0x1000, 0x1000 + DENSE) == expected
+        del exports
+    segments = wasmrt.Engine(wasmrt.Config(memory_init_cow=False))
+    with wasmrt.Store(segments) as store:
+        exports = wasmrt.Instance(store, wasmrt.Module.deserialize_file(segments, path), []).exports
+        assert exports["m"].read(0x1000, 0x1000 + DENSE) == expected
+        del exports
+
+
+def test_images_make_artifacts_no_larger_than_their_pages() -> None:
+    engine = wasmrt.Engine()
+    sizes = [len(wasmrt.Module(engine, module_with_data(size=size)).serialize()) for size in (4096, 64 * 1024)]
+    assert sizes[1] - sizes[0] <= 60 * 1024 + 2 * 4096
