@@ -107,6 +107,7 @@ const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index, 
 
 static const void *code_entry(const CodeMemory *code, uint32_t row)
 {
+    if (atomic_load_explicit(&code->broken, memory_order_relaxed)) return NULL;
     FunctionLoc loc = code->funcs[row];
     return loc.length && code_fits(loc.start, loc.length, code->text_bytes) ? code->text + loc.start : NULL;
 }
@@ -203,6 +204,8 @@ int32_t wr_code_trap_at(uintptr_t pc)
     wr_code_read_end();
     return trap;
 }
+
+bool wr_code_is_broken(const CodeMemory *code) { return atomic_load_explicit(&code->broken, memory_order_relaxed); }
 
 bool wr_code_break(uintptr_t pc, uintptr_t address)
 {

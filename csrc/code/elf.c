@@ -148,17 +148,17 @@ static bool elf_differs(const uint8_t *bytes, const uint8_t *wanted, const ElfLa
     return wr_error_set(error, WR_ERROR_ARTIFACT, at, "ELF header: found byte 0x%02x, wanted 0x%02x", bytes[at], wanted[at]);
 }
 
-bool wr_elf_read(const uint8_t *bytes, size_t num_bytes, ElfLayout *out_layout, WrError *error)
+bool wr_elf_read(const uint8_t *bytes, size_t num_head, size_t num_bytes, ElfLayout *out_layout, WrError *error)
 {
-    if (num_bytes < SELFMAG || memcmp(bytes, ELFMAG, SELFMAG) != 0) return wr_error_set(error, WR_ERROR_ARTIFACT, 0, "not an artifact: no ELF header");
+    if (num_head < SELFMAG || memcmp(bytes, ELFMAG, SELFMAG) != 0) return wr_error_set(error, WR_ERROR_ARTIFACT, 0, "not an artifact: no ELF header");
     ImageHeader engine;
-    uint64_t place_of_engine = wr_elf_engine(bytes, num_bytes);
-    if (place_of_engine && num_bytes - place_of_engine >= sizeof engine) { /* sections differ from format to format */
+    uint64_t place_of_engine = wr_elf_engine(bytes, num_head);
+    if (place_of_engine && num_head - place_of_engine >= sizeof engine) { /* sections differ from format to format */
         memcpy(&engine, bytes + place_of_engine, sizeof engine);
         if (engine.magic == WR_IMAGE_MAGIC && engine.format != WR_IMAGE_FORMAT)
             return elf_wrong(error, place_of_engine + offsetof(ImageHeader, format), "format version", engine.format, WR_IMAGE_FORMAT);
     }
-    if (num_bytes < ELF_FIRST_SECTION) return elf_wrong(error, num_bytes, "size: truncated in the headers", num_bytes, ELF_FIRST_SECTION);
+    if (num_head < ELF_FIRST_SECTION) return elf_wrong(error, num_bytes, "size: truncated in the headers", num_bytes, ELF_FIRST_SECTION);
     for (uint32_t i = 0; i < WR_SECTION_COUNT; i++) {
         size_t place = ELF_SECTION_HEADERS + (i + 1) * sizeof(Elf64_Shdr) + offsetof(Elf64_Shdr, sh_size);
         memcpy(&out_layout->sizes[i], bytes + place, sizeof out_layout->sizes[i]);

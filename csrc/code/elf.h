@@ -30,8 +30,8 @@ uint64_t wr_elf_engine(const uint8_t *bytes, size_t num_bytes);
 void wr_elf_place(ElfLayout *layout);
 /* All headers, into wr_elf_first_section() zeroed bytes. */
 void wr_elf_write(const ElfLayout *layout, uint8_t *out);
-/* The layout of hostile bytes. Succeeds only if every header is what wr_elf_write gives for it and num_bytes is exact. */
-bool wr_elf_read(const uint8_t *bytes, size_t num_bytes, ElfLayout *out_layout, WrError *error);
+/* The layout of an image of num_bytes hostile bytes, of which the first num_head are given. Succeeds only if every header is what wr_elf_write gives for it and num_bytes is exact. */
+bool wr_elf_read(const uint8_t *bytes, size_t num_head, size_t num_bytes, ElfLayout *out_layout, WrError *error);
 const char *wr_elf_section_name(uint32_t section);
 
 #endif

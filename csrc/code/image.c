@@ -302,7 +302,7 @@ static bool image_make(const WrImageInput *input, CodePages *out_pages, WrError 
 bool wr_image_build(const WrImageInput *input, CodeMemory **out_code, WrError *error)
 {
     CodePages pages;
-    return image_make(input, &pages, error) && wr_code_open(&pages, NULL, out_code, error);
+    return image_make(input, &pages, error) && wr_code_open(&pages, out_code, error);
 }
 
 bool wr_image_write(const WrImageInput *input, const uint8_t **out_bytes, size_t *out_num_bytes, WrError *error)

@@ -38,14 +38,14 @@ struct CodeMemory {
     const uint32_t *addr_offsets, *addr_places;
     const HandlerRow *handlers;
     const uint8_t *text;
-    uint32_t text_bytes;
+    uint32_t text_bytes, num_modules;
     _Atomic(void *) attached;      /* wr_code_attach */
     void (*_Atomic free_attached)(void *data);
     _Atomic(WasmModule *) modules[]; /* num_modules views of META, NULL until somebody asks */
 };
 
-/* Checks the image, makes its text executable and registers it. Takes the pages, on failure too, unless they are foreign. `wanted` may be NULL. */
-bool wr_code_open(const CodePages *pages, const WrImageWanted *wanted, CodeMemory **out_code, WrError *error);
+/* Checks the image, makes its text executable and registers it. Takes the pages, on failure too, unless they are foreign. */
+bool wr_code_open(const CodePages *pages, CodeMemory **out_code, WrError *error);
 /* Frees an image that nobody refers to. */
 void wr_code_close(CodeMemory *code);
 

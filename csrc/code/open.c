@@ -15,6 +15,8 @@
 #include "wasmrt/wasmrt.h"
 #include "x64/cpu.h"
 
+enum { OPEN_HEAD_BYTES = 32768 /* of a file are read at once: the head of all but the largest components */ };
+
 enum {
 #define TUNABLE(name, type, compared, doc) OPEN_BYTES_##name = sizeof(type),
 #include "wasmrt/tunables.def"
@@ -139,13 +141,12 @@ static bool open_data_fits(const ModuleRecord *record, const uint64_t *sizes)
     return record->data_offset % WASM_IMAGE_PAGE == 0 && open_fits(record->data_offset, record->data_bytes, sizes[WR_SECTION_IMAGES]);
 }
 
-static bool open_check_records(const CodeMemory *code, WrError *error)
+static bool open_check_records(const ElfLayout *layout, const ImageHeader *header, const ModuleRecord *records, WrError *error)
 {
-    const ImageHeader *header = code->header;
-    const uint64_t *sizes = code->layout.sizes;
+    const uint64_t *sizes = layout->sizes;
     uint64_t text_end = 0, num_rows = header->num_funcs - 2u * header->num_trampolines;
     for (uint32_t i = 0; i < header->num_modules; i++) {
-        const ModuleRecord *record = &code->records[i];
+        const ModuleRecord *record = &records[i];
         const char *what = !open_fits(record->meta_offset, record->meta_bytes, sizes[WR_SECTION_META]) || record->meta_offset % 16   ? "meta"
                            : !open_data_fits(record, sizes)                                                                          ? "data"
                            : !open_fits(record->text_offset, record->text_bytes, sizes[WR_SECTION_TEXT]) || record->text_offset < text_end ? "text"
@@ -156,11 +157,36 @@ static bool open_check_records(const CodeMemory *code, WrError *error)
                            : !open_fits(record->first_addr, record->num_addrs, header->num_addrs)                                    ? "places"
                            : !open_fits(record->first_name, record->num_names, header->num_names)                                    ? "names"
                                                                                                                                      : NULL;
-        uint64_t place = code->layout.offsets[WR_SECTION_MODULES] + i * sizeof *record;
+        uint64_t place = layout->offsets[WR_SECTION_MODULES] + i * sizeof *record;
         if (what) return wr_error_set(error, WR_ERROR_ARTIFACT, place, "module %u: its %s lie outside of their section", i, what);
         text_end = (uint64_t)record->text_offset + record->text_bytes;
     }
     return true;
+}
+
+enum { OPEN_COMPARE_ALWAYS, OPEN_COMPARE_GUARDED, OPEN_COMPARE_NEVER };
+
+static bool open_check_config(const ImageHeader *header, const WrTunables *wanted, uint64_t wasm_features, WrError *error)
+{
+    const WrTunables *found = &header->tunables;
+    uint64_t extra = header->wasm_features & ~wasm_features;
+    if (extra)
+        return wr_error_set(error, WR_ERROR_ARTIFACT, OPEN_PLACE(wasm_features), "wasm feature %s: found on, wanted off", wr_wasm_feature_text((unsigned)__builtin_ctzll(extra)));
+#define TUNABLE(name, type, compared, doc)                                                                                             \
+    if ((OPEN_COMPARE_##compared == OPEN_COMPARE_ALWAYS || (OPEN_COMPARE_##compared == OPEN_COMPARE_GUARDED && found->guarded_memories)) && \
+        !open_same(error, OPEN_PLACE(tunables.name), #name, found->name, wanted->name)) return false;
+#include "wasmrt/tunables.def"
+    return true;
+}
+
+static bool open_check_wanted(const ImageHeader *header, const WrImageWanted *wanted, WrError *error)
+{
+    if (header->kind != wanted->kind) {
+        bool is_module = header->kind == WR_IMAGE_MODULE;
+        return wr_error_set(error, WR_ERROR_ARTIFACT, OPEN_PLACE(kind), "the artifact holds a %s: found %s, wanted %s", is_module ? "module" : "component",
+                            is_module ? "module" : "component", wanted->kind == WR_IMAGE_MODULE ? "module" : "component");
+    }
+    return open_check_config(header, wanted->tunables, wanted->wasm_features, error);
 }
 
 void wr_code_close(CodeMemory *code)
@@ -172,7 +198,7 @@ void wr_code_close(CodeMemory *code)
     }
     void *attached = atomic_load(&code->attached);
     if (attached) atomic_load(&code->free_attached)(attached);
-    for (uint32_t i = 0; i < code->header->num_modules; i++) {
+    for (uint32_t i = 0; i < code->num_modules; i++) {
         WasmModule *module = atomic_load_explicit(&code->modules[i], memory_order_relaxed);
         if (module) wr_module_free(module);
     }
@@ -198,16 +224,17 @@ static bool open_seal(CodePages *pages, const ElfLayout *layout, WrError *error)
     return open_seal(pages, layout, error);
 }
 
-/* Everything that is checked before there is a CodeMemory. */
-static bool open_check(const CodePages *pages, ElfLayout *out_layout, WrError *error)
+/* Everything that is checked before there is a CodeMemory. `head`: the image up to META, or all of it. */
+static bool open_check(const uint8_t *head, const ElfLayout *layout, const WrImageWanted *wanted, WrError *error)
 {
-    if (!wr_elf_read(pages->bytes, pages->num_bytes, out_layout, error)) return false;
-    const uint64_t *offsets = out_layout->offsets;
-    if (!open_same(error, offsets[WR_SECTION_ENGINE], "size of section .wasmrt.engine", out_layout->sizes[WR_SECTION_ENGINE], sizeof(ImageHeader))) return false;
-    return open_check_header(pages->bytes, out_layout, (const ImageHeader *)(const void *)(pages->bytes + offsets[WR_SECTION_ENGINE]), error);
+    const uint64_t *offsets = layout->offsets;
+    if (!open_same(error, offsets[WR_SECTION_ENGINE], "size of section .wasmrt.engine", layout->sizes[WR_SECTION_ENGINE], sizeof(ImageHeader))) return false;
+    const ImageHeader *header = (const ImageHeader *)(const void *)(head + offsets[WR_SECTION_ENGINE]);
+    return open_check_header(head, layout, header, error) &&
+           open_check_records(layout, header, (const ModuleRecord *)(const void *)(head + offsets[WR_SECTION_MODULES]), error) && (!wanted || open_check_wanted(header, wanted, error));
 }
 
-static void open_fill(CodeMemory *code, const CodePages *pages, const ElfLayout *layout)
+static void open_fill(CodeMemory *code, const CodePages *pages, const ElfLayout *layout, const ImageHeader *header)
 {
     const uint64_t *offsets = layout->offsets;
     const uint8_t *bytes = pages->bytes;
@@ -220,69 +247,89 @@ static void open_fill(CodeMemory *code, const CodePages *pages, const ElfLayout 
     code->records = (const ModuleRecord *)(const void *)(bytes + offsets[WR_SECTION_MODULES]);
     code->funcs = (const FunctionLoc *)(const void *)(bytes + offsets[WR_SECTION_FUNCS]);
     code->trap_offsets = (const uint32_t *)(const void *)(bytes + offsets[WR_SECTION_TRAPS]);
-    code->trap_codes = bytes + offsets[WR_SECTION_TRAPS] + 4 * (size_t)code->header->num_traps;
+    code->trap_codes = bytes + offsets[WR_SECTION_TRAPS] + 4 * (size_t)header->num_traps;
     code->addr_offsets = (const uint32_t *)(const void *)(bytes + offsets[WR_SECTION_ADDRMAP]);
-    code->addr_places = code->addr_offsets + code->header->num_addrs;
+    code->addr_places = code->addr_offsets + header->num_addrs;
     code->handlers = (const HandlerRow *)(const void *)(bytes + offsets[WR_SECTION_HANDLERS]);
     code->text = bytes + offsets[WR_SECTION_TEXT];
     code->text_bytes = (uint32_t)layout->sizes[WR_SECTION_TEXT];
+    code->num_modules = header->num_modules;
 }
 
-bool wr_code_open(const CodePages *taken, const WrImageWanted *wanted, CodeMemory **out_code, WrError *error)
+/* Makes the CodeMemory of checked pages: the text executable, the image registered. Takes the pages, on failure too, unless they are foreign. */
+static bool open_pages(const CodePages *taken, const uint8_t *head, const ElfLayout *layout, CodeMemory **out_code, WrError *error)
 {
     CodePages pages = *taken;
-    ElfLayout layout;
-    CodeMemory *code = NULL;
-    bool ok = open_check(&pages, &layout, error);
-    if (ok) {
-        const uint32_t num_modules = ((const ImageHeader *)(const void *)(pages.bytes + layout.offsets[WR_SECTION_ENGINE]))->num_modules;
-        code = calloc(1, sizeof *code + num_modules * sizeof code->modules[0]);
-        ok = code != NULL || wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the record of an image");
-    }
-    if (ok) open_fill(code, &pages, &layout);
-    ok = ok && open_check_records(code, error) && (!wanted || wr_image_fits(code, wanted, error)) && open_seal(&pages, &layout, error);
-    if (ok) {
-        open_fill(code, &pages, &layout); /* sealing may have moved it */
+    const ImageHeader *header = (const ImageHeader *)(const void *)(head + layout->offsets[WR_SECTION_ENGINE]);
+    CodeMemory *code = calloc(1, sizeof *code + header->num_modules * sizeof code->modules[0]);
+    bool ok = code != NULL || wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the record of an image");
+    if (ok && open_seal(&pages, layout, error)) {
+        /* sealing may have moved what `head` is a part of */
+        open_fill(code, &pages, layout, head == taken->bytes ? (const ImageHeader *)(const void *)(pages.bytes + layout->offsets[WR_SECTION_ENGINE]) : header);
         code->registered = wr_code_register(code);
-        ok = code->registered || wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the registry of code");
+        if (code->registered) {
+            *out_code = code;
+            return true;
+        }
+        wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the registry of code");
     }
-    if (!ok) {
-        if (pages.kind != CODE_PAGES_FOREIGN) wr_os_release(pages.bytes, pages.num_bytes);
-        free(code);
-        return false;
-    }
-    *out_code = code;
-    return true;
+    if (pages.kind != CODE_PAGES_FOREIGN) wr_os_release(pages.bytes, pages.num_bytes);
+    free(code);
+    return false;
+}
+
+bool wr_code_open(const CodePages *pages, CodeMemory **out_code, WrError *error)
+{
+    ElfLayout layout;
+    if (wr_elf_read(pages->bytes, pages->num_bytes, pages->num_bytes, &layout, error) && open_check(pages->bytes, &layout, NULL, error))
+        return open_pages(pages, pages->bytes, &layout, out_code, error);
+    if (pages->kind != CODE_PAGES_FOREIGN) wr_os_release(pages->bytes, pages->num_bytes);
+    return false;
 }
 
 bool wr_image_load(const uint8_t *bytes, size_t num_bytes, bool copy, void (*release)(void *owner), void *owner, CodeMemory **out_code, WrError *error)
 {
     CodePages pages = {CODE_PAGES_FOREIGN, (uint8_t *)(uintptr_t)bytes, num_bytes, release, owner};
     if (!copy) {
-        if ((uintptr_t)bytes % wr_os_page_size() == 0 && num_bytes % wr_os_page_size() == 0) return wr_code_open(&pages, NULL, out_code, error);
+        if ((uintptr_t)bytes % wr_os_page_size() == 0 && num_bytes % wr_os_page_size() == 0) return wr_code_open(&pages, out_code, error);
         return wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "an artifact that is used in place must be page aligned, in whole pages");
     }
     /* before any allocation: most of what is no artifact ends here */
     ElfLayout layout;
-    if (!wr_elf_read(bytes, num_bytes, &layout, error)) return false;
+    if (!wr_elf_read(bytes, num_bytes, num_bytes, &layout, error)) return false;
     pages = (CodePages){.kind = CODE_PAGES_OURS, .num_bytes = num_bytes, .bytes = wr_os_alloc(num_bytes)};
     if (!pages.bytes) return wr_os_memory_error(error, "an artifact", num_bytes);
     memcpy(pages.bytes, bytes, num_bytes);
-    return wr_code_open(&pages, NULL, out_code, error);
+    return wr_code_open(&pages, out_code, error);
+}
+
+/* Maps a file whose head, the part that every load reads, was read: so that mapping touches no page, and faults none in. */
+static bool open_mapped(int file, size_t num_bytes, const uint8_t *head, const ElfLayout *layout, const WrImageWanted *wanted, CodeMemory **out_code, int *out_errno, WrError *error)
+{
+    if (!open_check(head, layout, wanted, error)) return false;
+    CodePages pages = {.kind = CODE_PAGES_FILE, .num_bytes = num_bytes, .bytes = wr_os_file_map(file, num_bytes)};
+    if (!pages.bytes) *out_errno = errno;
+    return pages.bytes && open_pages(&pages, head, layout, out_code, error);
 }
 
 /* Takes the file. */
 static bool open_file(int file, size_t num_bytes, const WrImageWanted *wanted, CodeMemory **out_code, int *out_errno, WrError *error)
 {
-    CodePages pages = {.kind = CODE_PAGES_FILE, .num_bytes = num_bytes};
-    if (num_bytes == 0) {
-        wr_os_file_close(file);
-        return wr_error_set(error, WR_ERROR_ARTIFACT, 0, "not an artifact: an empty file");
+    _Alignas(16) uint8_t first[OPEN_HEAD_BYTES];
+    uint8_t *head = first;
+    ElfLayout layout;
+    size_t num_read = wr_os_file_read(file, first, num_bytes < sizeof first ? num_bytes : sizeof first);
+    bool ok = num_read == (num_bytes < sizeof first ? num_bytes : sizeof first) || wr_error_set(error, WR_ERROR_ARTIFACT, num_read, "size: the file cannot be read or is being truncated");
+    ok = ok && wr_elf_read(first, num_read, num_bytes, &layout, error);
+    if (ok && layout.offsets[WR_SECTION_META] > num_read) { /* no more than the file has: the layout was compared with its size */
+        const size_t num_head = layout.offsets[WR_SECTION_META];
+        head = malloc(num_head);
+        ok = head != NULL || wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the head of an artifact, %zu bytes", num_head);
+        ok = ok && (wr_os_file_read(file, head, num_head) == num_head || wr_error_set(error, WR_ERROR_ARTIFACT, num_head, "size: the file cannot be read or is being truncated"));
     }
-    pages.bytes = wr_os_file_map(file, num_bytes);
-    if (!pages.bytes) *out_errno = errno;
-    bool ok = pages.bytes && wr_code_open(&pages, wanted, out_code, error);
-    if (ok && (*out_code)->pages.kind == CODE_PAGES_FILE && (*out_code)->layout.sizes[WR_SECTION_IMAGES]) {
+    ok = ok && open_mapped(file, num_bytes, head, &layout, wanted, out_code, out_errno, error);
+    if (head != first) free(head);
+    if (ok && (*out_code)->pages.kind == CODE_PAGES_FILE && layout.sizes[WR_SECTION_IMAGES]) {
         (*out_code)->file = file;
     } else {
         wr_os_file_close(file);
@@ -328,27 +375,9 @@ bool wr_cpu_features(uint64_t *out_host, uint64_t *out_baseline)
     return (host & X64_CPU_BASELINE) == X64_CPU_BASELINE;
 }
 
-enum { OPEN_COMPARE_ALWAYS, OPEN_COMPARE_GUARDED, OPEN_COMPARE_NEVER };
-
 bool wr_code_check_config(const CodeMemory *code, const WrTunables *wanted, uint64_t wasm_features, WrError *error)
 {
-    const WrTunables *found = &code->header->tunables;
-    uint64_t extra = code->header->wasm_features & ~wasm_features;
-    if (extra)
-        return wr_error_set(error, WR_ERROR_ARTIFACT, OPEN_PLACE(wasm_features), "wasm feature %s: found on, wanted off", wr_wasm_feature_text((unsigned)__builtin_ctzll(extra)));
-#define TUNABLE(name, type, compared, doc)                                                                                             \
-    if ((OPEN_COMPARE_##compared == OPEN_COMPARE_ALWAYS || (OPEN_COMPARE_##compared == OPEN_COMPARE_GUARDED && found->guarded_memories)) && \
-        !open_same(error, OPEN_PLACE(tunables.name), #name, found->name, wanted->name)) return false;
-#include "wasmrt/tunables.def"
-    return true;
+    return open_check_config(code->header, wanted, wasm_features, error);
 }
 
-bool wr_image_fits(const CodeMemory *code, const WrImageWanted *wanted, WrError *error)
-{
-    if (code->header->kind != wanted->kind) {
-        bool is_module = code->header->kind == WR_IMAGE_MODULE;
-        return wr_error_set(error, WR_ERROR_ARTIFACT, OPEN_PLACE(kind), "the artifact holds a %s: found %s, wanted %s", is_module ? "module" : "component",
-                            is_module ? "module" : "component", wanted->kind == WR_IMAGE_MODULE ? "module" : "component");
-    }
-    return wr_code_check_config(code, wanted->tunables, wanted->wasm_features, error);
-}
+bool wr_image_fits(const CodeMemory *code, const WrImageWanted *wanted, WrError *error) { return open_check_wanted(code->header, wanted, error); }

@@ -32,6 +32,17 @@ int wr_os_file_open(const char *path, size_t *out_num_bytes)
 
 int wr_os_file_again(int file, size_t *out_num_bytes) { return files_regular(fcntl(file, F_DUPFD_CLOEXEC, 0), out_num_bytes); }
 
+size_t wr_os_file_read(int file, void *out, size_t num_bytes)
+{
+    size_t count = 0;
+    while (count < num_bytes) {
+        ssize_t got = pread(file, (char *)out + count, num_bytes - count, (off_t)count);
+        if (got > 0) count += (size_t)got;
+        else if (got == 0 || errno != EINTR) break;
+    }
+    return count;
+}
+
 void *wr_os_file_map(int file, size_t num_bytes)
 {
     if (wr_os_call_fails(WR_OS_CALL_MAP)) return NULL;

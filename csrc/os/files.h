@@ -9,6 +9,8 @@
 int wr_os_file_open(const char *path, size_t *out_num_bytes);
 /* The same for a file that is open already: another handle on it. */
 int wr_os_file_again(int file, size_t *out_num_bytes);
+/* Reads from its start; returns how many bytes. */
+size_t wr_os_file_read(int file, void *out, size_t num_bytes);
 /* Its first bytes, private and read-only; NULL with errno set. They become SIGBUS where the file is cut off later. */
 void *wr_os_file_map(int file, size_t num_bytes);
 /* -1 is fine; errno stays. */

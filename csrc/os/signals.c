@@ -54,3 +54,13 @@ void wr_os_resume_at(void *context, uintptr_t pc, uintptr_t sp)
     registers[REG_RSP] = (greg_t)sp;
     registers[REG_EFL] &= ~(greg_t)OS_DIRECTION_FLAG;
 }
+
+void wr_os_return_false(void *context, uintptr_t pc, uintptr_t sp, uintptr_t fp, const uintptr_t *saved)
+{
+    static const int callee_saved[] = { REG_RBX, REG_R12, REG_R13, REG_R14, REG_R15 };
+    greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+    for (unsigned i = 0; saved != NULL && i < 5; i++) registers[callee_saved[i]] = (greg_t)saved[i];
+    registers[REG_RBP] = (greg_t)fp;
+    registers[REG_RAX] = 0;
+    wr_os_resume_at(context, pc, sp);
+}

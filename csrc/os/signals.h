@@ -25,6 +25,8 @@ bool wr_os_signal_was_raised(const siginfo_t *info);
 
 typedef struct WrOsRegisters { uintptr_t pc, sp, fp; } WrOsRegisters;
 WrOsRegisters wr_os_registers(const void *context);
+/* The thread goes on as if a function had returned false to `pc`: with these sp and fp, and rbx, r12, r13, r14, r15 from `saved` (NULL: as they are). */
+void wr_os_return_false(void *context, uintptr_t pc, uintptr_t sp, uintptr_t fp, const uintptr_t *saved);
 /* The thread goes on at `pc` with stack pointer `sp` when the handler returns. */
 void wr_os_resume_at(void *context, uintptr_t pc, uintptr_t sp);
 

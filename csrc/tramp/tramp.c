@@ -67,7 +67,7 @@ static bool tramp_begin(Asm *as, const WrSignature *signature)
 
 /* ---- entry ------------------------------------------------------------------------------------------------------------------ */
 
-/* Frame, from rbp down: the callee-saved registers, the VMEntryRecord, the result area, outgoing stack arguments. */
+/* Frame, from rbp down: the callee-saved registers (vm/traps.c restores them where a landing pad is gone), the VMEntryRecord, the result area, outgoing stack arguments. */
 static const X64Gpr ENTRY_SAVED[] = {RBX, R12, R13, R14, R15};
 enum {
     ENTRY_NUM_SAVED = sizeof ENTRY_SAVED / sizeof ENTRY_SAVED[0],

@@ -229,7 +229,7 @@ VmPrepared *vm_prepare(CodeMemory *code, uint32_t module_index, const uint32_t *
         if (all != made) free(made);
     }
     VmPrepared *prepared = atomic_load_explicit(&all->modules[module_index], memory_order_acquire), *none = NULL;
-    if (prepared != NULL) return prepared;
+    if (prepared != NULL && !wr_code_is_broken(code)) return prepared;
     const WasmModule *module = wr_code_module(code, module_index, error);
     if (module == NULL) return NULL;
     if (module->num_imported_funcs > module->num_funcs || module->num_imported_tables > module->num_tables || module->num_imported_memories > module->num_memories ||

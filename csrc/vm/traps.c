@@ -40,11 +40,49 @@ static VMStoreContext *traps_running(void)
     return context != NULL && context->last_entry != NULL ? context : NULL;
 }
 
+/* Whether pc belongs to the innermost entry: then its frame is linked and every frame up to it is ours. Before that, in an entry stub, the caller's frame is
+ * still the innermost one. Frames below `entry` are those of this thread's stack, so the walk reads nothing else. */
+static bool traps_is_linked(const VMEntryRecord *entry, WrOsRegisters registers)
+{
+    uintptr_t fp = registers.fp, end = (uintptr_t)entry->entry_fp;
+    for (uint32_t i = 0; i < 1000000 && fp >= registers.sp && fp <= end && fp % 8 == 0; i++) {
+        if (fp == end) return true;
+        fp = *(const uintptr_t *)fp;
+    }
+    return false;
+}
+
+/* A page of a mapped image is gone, since its file was truncated. Neither its tables nor the landing pad can be relied upon: what the landing pad would do
+ * is done to the registers here, and the array call returns false. At the first instruction of an entry stub there is only the return address to go to. */
+static bool traps_claim_truncated(VMStoreContext *context, const siginfo_t *info, WrOsRegisters registers, void *machine_context)
+{
+    if (!wr_code_break(registers.pc, (uintptr_t)info->si_addr)) return false;
+    VMEntryRecord *entry = context->last_entry;
+    context->trap_code = TRAP_BUS_ERROR;
+    if (entry != NULL && traps_is_linked(entry, registers)) {
+        const uintptr_t *fp = entry->entry_fp;
+        uintptr_t saved[] = {fp[-1], fp[-2], fp[-3], fp[-4], fp[-5]};
+        vm_trap_record(context, TRAP_BUS_ERROR, registers.pc, registers.fp);
+        context->last_entry = entry->prev;
+        context->exit_fp = entry->prev_exit_fp;
+        wr_os_return_false(machine_context, fp[1], (uintptr_t)(fp + 2), fp[0], saved);
+    } else {
+        vm_trap_record(context, TRAP_BUS_ERROR, 0, 0);
+        wr_os_return_false(machine_context, *(const uintptr_t *)registers.sp, registers.sp + 8, registers.fp, NULL);
+    }
+    context->trap_address = (uintptr_t)info->si_addr;
+    return true;
+}
+
 static bool traps_claim(int signal, const siginfo_t *info, void *machine_context)
 {
+    WrOsRegisters registers = wr_os_registers(machine_context);
+    if (signal == SIGBUS && wr_os_signal_is_fault(info) && vm_thread != NULL) {
+        VMStoreContext *entered = atomic_load_explicit(&vm_thread->running, memory_order_relaxed);
+        if (entered != NULL && traps_claim_truncated(entered, info, registers, machine_context)) return true;
+    }
     VMStoreContext *context = traps_running();
     if (context == NULL || !wr_os_signal_is_fault(info)) return false;
-    WrOsRegisters registers = wr_os_registers(machine_context);
     int32_t code = wr_code_trap_at(registers.pc);
     if (code < 0) return false;
     uintptr_t address = 0;

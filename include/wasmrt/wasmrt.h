@@ -46,6 +46,7 @@ typedef struct WrCodePlace { const CodeMemory *code; uint32_t module_index, func
 WR_API bool wr_code_find(uintptr_t pc, WrCodePlace *out_place); /* false: in no image */
 /* Whether address is a page of a mapped image whose text holds pc: a fault there means that the file was truncated, and nothing reads its tables any more. */
 WR_API bool wr_code_break(uintptr_t pc, uintptr_t address);
+WR_API bool wr_code_is_broken(const CodeMemory *code);
 WR_API int32_t wr_code_trap_at(uintptr_t pc);                  /* TRAP_*, or -1: no instruction that may trap starts there */
 
 /* Exception handlers that cover a pc, in the order in which a throw asks them. The image must be held; rows were not checked when it was loaded, so

@@ -368,7 +368,7 @@ static void mutate(bool forge, uint32_t rounds)
     uint32_t num_loaded = 0, num_undetected = 0;
     ElfLayout layout;
     WrError error = {0};
-    REQUIRE(wr_elf_read(bytes, num_bytes, &layout, &error));
+    REQUIRE(wr_elf_read(bytes, num_bytes, num_bytes, &layout, &error));
     for (uint32_t round = 0; round < rounds; round++) {
         memcpy(changed, bytes, num_bytes);
         uint32_t section = random_below(WR_SECTION_COUNT + 1);

@@ -1,0 +1,300 @@
+"""Artifacts from files and from memory in place: mapped, shared between processes, checked as far as a load reads, refused with a reason."""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from elftools.elf.elffile import ELFFile
+
+import wasmrt
+from wasmrt import ArtifactError, ArtifactMemory, Config, Engine, Instance, Module, Store
+from wasmrt.artifact import reader
+from wasmrt.component import Component, Linker
+from wasmrt.spec._gen import features
+from wasmrt.spec._gen.cpu_features import X64_CPU_FEATURE
+from wasmrt.spec._gen.sections import SECTION
+
+COMPONENT = """(component
+  (core module $m (memory (export "m") 1) (data (i32.const 8) "hello")
+    (func $named (export "f") (param i32) (result i32) (i32.add (local.get 0) (i32.const 40)))
+    (func (export "spin") (result i32) (local i32)
+      (loop (local.set 0 (i32.add (local.get 0) (i32.const 1))) (br_if 0 (i32.lt_u (local.get 0) (i32.const 4000000000)))) (local.get 0)))
+  (core instance $i (instantiate $m))
+  (func (export "f") (param "x" u32) (result u32) (canon lift (core func $i "f")))
+  (func (export "spin") (result u32) (canon lift (core func $i "spin"))))"""
+MODULE = '(module (func (export "f") (result i32) (i32.const 42)))'
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def path(engine: Engine, tmp_path: Path) -> Path:
+    path = tmp_path / "c.wasmrt"
+    path.write_bytes(engine.precompile_component(COMPONENT))
+    return path
+
+
+def call(component: Component) -> Any:
+    return Linker(component.engine).instantiate(Store(component.engine), component).exports.f(2)
+
+
+def test_a_file_is_mapped(engine: Engine, path: Path) -> None:
+    component = Component.deserialize_file(engine, path)
+    start, end = component.image_range()
+    assert end - start == path.stat().st_size
+    rows = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(str(path))]
+    ranges = [(*[int(part, 16) for part in row[0].split("-")], row[1]) for row in rows]
+    assert [access for *_, access in ranges] == ["r--p", "r-xp"]
+    assert (ranges[0][0], ranges[-1][1]) == (start, end)
+    assert call(component) == 42
+    assert component.serialize() == path.read_bytes()
+
+
+def test_modules_too(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "m.wasmrt"
+    path.write_bytes(engine.precompile_module(MODULE))
+    module = Module.deserialize_file(engine, os.fsencode(path), verify=True)
+    store = Store(engine)
+    assert Instance(store, module, []).exports.f(store) == 42
+    assert Module.deserialize_raw(engine, ArtifactMemory(path.read_bytes())).exports[0].name == "f"
+    assert Engine.detect_precompiled_file(path) == "module"
+    with pytest.raises(ArtifactError) as caught:
+        Component.deserialize_file(engine, path)
+    assert (caught.value.found, caught.value.wanted) == ("module", "component")
+    assert str(path) in "".join(caught.value.__notes__)
+
+
+def test_precompiling_makes_nothing_executable(engine: Engine) -> None:
+    before = Path("/proc/self/maps").read_text().count("r-x")
+    blob = engine.precompile_component(COMPONENT)
+    assert Path("/proc/self/maps").read_text().count("r-x") == before
+    assert blob == Component(engine, COMPONENT).serialize()
+
+
+def test_what_is_no_artifact(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Component.deserialize_file(engine, tmp_path / "missing")
+    with pytest.raises(IsADirectoryError):
+        Component.deserialize_file(engine, tmp_path)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="not a regular file"):
+        Component.deserialize_file(engine, pipe)
+    with pytest.raises(ValueError, match="null"):
+        Component.deserialize_file(engine, "a\0b")
+    for content in (b"", b"x", b"\x7fELF", bytes(100_000)):
+        (tmp_path / "x").write_bytes(content)
+        with pytest.raises(ArtifactError):
+            Component.deserialize_file(engine, tmp_path / "x")
+        assert Engine.detect_precompiled_file(tmp_path / "x") is None
+
+
+def test_processes_share_pages(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())  # pages that were just written count as dirty
+    script = f"""
+import sys, wasmrt
+from wasmrt.component import Component, Linker
+engine = wasmrt.Engine()
+component = Component.deserialize_file(engine, {str(path)!r})
+Linker(engine).instantiate(wasmrt.Store(engine), component).exports.f(2)
+print("ready", flush=True)
+sys.stdin.readline()
+found, totals = False, {{}}
+for line in open("/proc/self/smaps"):
+    words = line.split()
+    if "-" in words[0] and not words[0].endswith(":"):
+        found = {str(path)!r} in line
+    elif found and words[0] in ("Rss:", "Pss:", "Shared_Clean:", "Private_Dirty:"):
+        totals[words[0]] = totals.get(words[0], 0) + int(words[1])
+print(totals["Rss:"], totals["Pss:"], totals["Shared_Clean:"], totals["Private_Dirty:"])
+"""
+    pipes = subprocess.PIPE
+    children = [subprocess.Popen([sys.executable, "-c", script], stdin=pipes, stdout=pipes, text=True) for _ in range(2)]
+    for child in children:
+        assert child.stdout is not None and child.stdout.readline() == "ready\n"
+    for child in children:
+        assert child.stdin is not None and child.stdout is not None
+        child.stdin.write("\n")
+        child.stdin.flush()
+        rss, pss, shared, dirty = map(int, child.stdout.readline().split())
+        assert rss > 0 and dirty == 0
+        if child is children[0]:  # the other still has it mapped
+            assert shared == rss and pss <= rss // 2 + 4
+    for child in children:
+        child.communicate(timeout=60)
+
+
+def test_raw_memory(engine: Engine, path: Path) -> None:
+    with path.open("rb") as file:
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    component = Component.deserialize_raw(engine, mapping)
+    with pytest.raises(BufferError):
+        mapping.close()
+    assert call(component) == 42
+    del component
+    memory = ArtifactMemory(path.stat().st_size)
+    with pytest.raises(BufferError):
+        memoryview(memory)
+    assert memory.readinto(io.BytesIO(path.read_bytes())) == path.stat().st_size
+    with pytest.raises(ValueError, match="do not fit"):
+        memory.write(b"x")
+    component = Component.deserialize_raw(engine, memory.seal())
+    with pytest.raises(ValueError, match="written once"):
+        memory.write(b"")
+    del memory
+    assert call(component) == 42
+    start, _ = component.image_range()
+    assert start % mmap.PAGESIZE == 0
+
+
+def test_raw_memory_that_is_refused(engine: Engine, path: Path) -> None:
+    blob = path.read_bytes()
+    writable = mmap.mmap(-1, len(blob))
+    writable[:] = blob
+    for memory, words in [
+        (writable, "writable"),
+        (memoryview(bytearray(blob)).toreadonly(), "writable"),
+        (memoryview(ArtifactMemory(blob))[:-1], "whole pages"),
+        (memoryview(ArtifactMemory(blob))[16:], "start at a page"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            Component.deserialize_raw(engine, memory)
+    with pytest.raises(TypeError):
+        Component.deserialize_raw(engine, 5)
+    with pytest.raises(ArtifactError):
+        Component.deserialize_raw(engine, ArtifactMemory(bytes(4096)))
+
+
+def test_two_readers_see_the_same_sections(engine: Engine, path: Path) -> None:
+    """The loader computes where sections lie, pyelftools reads it: every section is the same for both."""
+    code = Component.deserialize_file(engine, path)._object.code
+    elf = ELFFile(io.BytesIO(path.read_bytes()))
+    artifact = reader.read(code)
+    for number, row in enumerate(SECTION):
+        assert elf.get_section_by_name(row.elf_name).data() == code.section(number) == bytes(artifact.section(row.name)), row.name
+    assert (artifact.kind, artifact.version) == ("component", wasmrt.__version__)
+    named = {function.name: function for function in artifact.functions()}
+    assert "named" in named
+    symbols = {symbol.name: symbol["st_size"] for symbol in elf.get_section_by_name(".symtab").iter_symbols()}
+    assert symbols["named"] == named["named"].size
+    frames = elf.get_dwarf_info().EH_CFI_entries()
+    text = elf.get_section_by_name(".text")
+    covered = [(entry["initial_location"], entry["address_range"]) for entry in frames if hasattr(entry, "cie") and "initial_location" in entry.header]
+    for function in artifact.functions():
+        assert any(start == text["sh_addr"] + function.offset and size == function.size for start, size in covered)
+
+
+def test_damage_in_arrays_is_found_by_verifying(engine: Engine, path: Path) -> None:
+    blob = bytearray(path.read_bytes())
+    artifact = reader.read(bytes(blob))
+    for name in ("FUNCS", "ADDRMAP", "NAMES", "UNWIND", "SYMBOLS", "STRINGS", "DATA", "TEXT", "META"):
+        section = next(section for section in artifact.sections if section.name == name)
+        damaged = bytearray(blob)
+        damaged[section.offset + section.size // 2] ^= 4
+        path.write_bytes(damaged)
+        Component.deserialize_file(engine, path)
+        with pytest.raises(ArtifactError):
+            Component.deserialize_file(engine, path, verify=True)
+        if name == "META":
+            with pytest.raises(ArtifactError, match="checksum of module 0"):
+                call(Component.deserialize_file(engine, path))
+
+
+def test_a_portable_artifact_names_the_baseline_alone() -> None:
+    baseline = {row.name.lower() for row in X64_CPU_FEATURE if row[-1] == 2}
+    blob = Engine(Config(portable=True)).precompile_module(MODULE)
+    assert set(reader.read(blob).cpu_features) == baseline
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"consume_fuel": True}, "consume_fuel"),
+        ({"signals_based_traps": False}, "guarded_memories"),
+        ({"cranelift_nan_canonicalization": True}, "nan_canonicalization"),
+        ({"wasm_relaxed_simd_deterministic": True}, "relaxed_simd_deterministic"),
+        ({"memory_guard_size": 64 << 20}, "memory_guard_bytes"),
+        ({"wasm_simd": False, "wasm_relaxed_simd": False}, "wasm feature"),
+    ],
+)
+def test_other_settings_are_refused_by_name(engine: Engine, path: Path, changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        Component.deserialize_file(Engine(Config(**changes)), path)
+    assert caught.value.reason.startswith(reason)
+    assert caught.value.found is not None and caught.value.wanted is not None and caught.value.found != caught.value.wanted
+
+
+def test_other_versions_machines_and_formats(engine: Engine, path: Path) -> None:
+    """Fields of the header, each changed with its checksum left alone: what tells versions apart is compared before it."""
+    blob = path.read_bytes()
+    engine_section = next(section for section in reader.read(blob).sections if section.name == "ENGINE")
+    for offset, value, reason in [(8, 99, "format version"), (16, 7, "target")]:
+        changed = bytearray(blob)
+        struct.pack_into("<I", changed, engine_section.offset + offset, value)
+        with pytest.raises(ArtifactError) as caught:
+            Component.deserialize(engine, bytes(changed))
+        assert (caught.value.reason, caught.value.found) == (reason, str(value))
+    assert len(features.WASM_FEATURE) > 10
+
+
+def test_loading_in_threads(engine: Engine, path: Path) -> None:
+    failures: list[BaseException] = []
+
+    def work(component: Component) -> None:
+        try:
+            for _ in range(20):
+                assert call(component) == 42
+        except BaseException as error:
+            failures.append(error)
+
+    for _ in range(5):
+        component = Component.deserialize_file(engine, path)
+        threads = [threading.Thread(target=work, args=(component,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failures
+
+
+TRUNCATED = """
+import os, sys, threading, time, wasmrt
+from wasmrt.component import Component, Linker
+path, how = sys.argv[1:]
+engine = wasmrt.Engine()
+component = Component.deserialize_file(engine, path)
+instance = Linker(engine).instantiate(wasmrt.Store(engine), component)
+assert instance.exports.f(2) == 42
+if how == "running":
+    threading.Timer(0.3, os.truncate, (path, 0)).start()
+    call = lambda: instance.exports.spin()
+else:
+    os.truncate(path, 0)
+    call = lambda: instance.exports.f(2)
+try:
+    call()
+except wasmrt.Trap as trap:
+    assert "truncated" in str(trap), trap
+    print(trap.trap_code.name)
+del instance, component
+assert Component(engine, sys.stdin.read()) is not None
+"""
+
+
+@pytest.mark.parametrize("how", ["before", "running"])
+def test_a_file_that_is_truncated_while_mapped(path: Path, how: str) -> None:
+    done = subprocess.run([sys.executable, "-c", TRUNCATED, path, how], input=COMPONENT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.split()[:1]) == (0, ["BUS_ERROR"]), (done.returncode, done.stdout, done.stderr)
