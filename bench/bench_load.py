@@ -1,4 +1,10 @@
-"""What loading a compiled component from a file costs, and letting it go again: a tiny one, the zstd codec, the largest codec that both sides compile."""
+"""What loading an artifact costs: `deserialize_file` and dropping the component, beside the peer, interleaved.
+
+    python -m bench.bench_load
+
+Prints microseconds a load (median and minimum), the ratio to the peer, and the ratio to our own tiny component; `open` is opening, mapping and unmapping a
+file in Python alone.
+"""
 
 from __future__ import annotations
 
@@ -6,106 +12,59 @@ import mmap
 import os
 import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from bench.engines import Contender, contenders
-from bench.interleave import interleave, repeat
+from bench.engines import contenders
+from bench.interleave import Candidate, Clock, interleave
 from bench.programs import codec
-from bench.tables import Row, Table
-from tools.fetch import CODECS
 
-TINY = """(component
-  (core module $m (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))
-  (core instance $i (instantiate $m))
-  (func (export "add") (param "a" s32) (param "b" s32) (result s32) (canon lift (core func $i "add"))))"""
-TIMES = 200
+TINY = """(component (core module $m (func (export "f") (result i32) i32.const 42)) (core instance $i (instantiate $m))
+  (func (export "f") (result u32) (canon lift (core func $i "f"))))"""
+REPEATS = 300
 
 
-@cache
-def _folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="wasmrt-bench-")
-
-
-@cache
-def artifact(contender: Contender, name: str) -> tuple[Any, str]:
-    """An engine, and the file of what it compiled."""
-    engine = contender.engine()
-    component = contender.component.Component(engine, TINY if name == "tiny" else codec(name))
-    path = Path(_folder().name) / f"{contender.name}-{name}"
-    path.write_bytes(component.serialize())
-    return engine, str(path)
-
-
-def load(contender: Contender, name: str) -> Callable[[], object]:
-    engine, path = artifact(contender, name)
-    deserialize_file = contender.component.Component.deserialize_file
-    return lambda: deserialize_file(engine, path)
-
-
-def file_alone(name: str) -> Callable[[], object]:
-    """Opening, mapping and unmapping wasmrt's artifact, touching one page: what no loader can do without."""
-    _, path = artifact(contenders()["wasmrt"], name)
-
-    def run() -> None:
-        file = os.open(path, os.O_RDONLY)
-        try:
-            with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as view:
-                view[0]
-        finally:
-            os.close(file)
+def candidate(load: Callable[[], object]) -> Candidate:
+    def run(clock: Clock) -> None:
+        with clock:
+            for _ in range(REPEATS):
+                load()
 
     return run
 
 
-@cache
-def largest() -> str:
-    """The codec with the most code among those that compile."""
-    sizes = {}
-    for name in CODECS:
-        try:
-            _, path = artifact(contenders()["wasmrt"], name)
-        except Exception as error:  # uses a feature that is not compiled, or cannot be fetched
-            print(f"{name} is left out: {error}")
-            continue
-        sizes[name] = os.path.getsize(path)
-    return max(sizes, key=sizes.__getitem__)
+def open_map(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    mapping = mmap.mmap(handle, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+    os.close(handle)
+    mapping.close()
 
 
-def tables(rounds: int, seconds: float) -> list[Table]:
-    present = {name: contender for name, contender in contenders().items() if name != "winch"}
-    found = []
-    tiny = 0.0
-    for name in ("tiny", "zstd", largest()):
-        made = {who: repeat(load(contender, name), TIMES) for who, contender in present.items()}
-        made["file alone"] = repeat(file_alone(name), TIMES)
-        comparison = interleave(made, rounds, 1, seconds).each(TIMES)
-        ours = comparison.samples["wasmrt"].median("wall")
-        tiny = tiny or ours
-        _, path = artifact(contenders()["wasmrt"], name)
-        cells = {"of our tiny one": f"{ours / tiny:.2f}", "our file": f"{os.path.getsize(path) / 1e3:,.0f} kB"}
-        if "cranelift" in present:
-            _, other = artifact(contenders()["cranelift"], name)
-            cells["size of the peer's"] = f"{os.path.getsize(path) / os.path.getsize(other):.2f}"
-        found.append(Row(name, comparison, "wall", cells))
-    columns = {"wasmrt": "wasmrt", "cranelift": "wasmtime-py", "file alone": "open, map, unmap alone"}
-    intro = "Wall time of `Component.deserialize_file` and of dropping the component."
-    return [Table("Loading", intro, found, columns, {"cranelift": "times faster"})]
+def main() -> None:
+    from wasmrt import wat2wasm
+
+    programs = {"tiny": bytes(wat2wasm(TINY)), "zstd": codec("zstd"), "sz3": codec("sz3")}
+    with tempfile.TemporaryDirectory() as folder:
+        candidates: dict[str, Candidate] = {}
+        for name, contender in contenders().items():
+            if name == "winch":
+                continue  # it loads what cranelift loads
+            engine = contender.engine(parallel=True)
+            for program, data in programs.items():
+                path = Path(folder) / f"{name}-{program}"
+                path.write_bytes(contender.component.Component(engine, data).serialize())
+                load = contender.component.Component.deserialize_file
+                candidates[f"{name} {program}"] = candidate(lambda load=load, engine=engine, path=str(path): load(engine, path))
+        candidates["open"] = candidate(lambda: open_map(Path(folder) / "wasmrt-tiny"))
+        found = interleave(candidates, rounds=15, warmups=2).each(REPEATS)
+    for name, samples in found.samples.items():
+        text = f"{name:16} {samples.median('wall') * 1e6:7.1f} us, at best {samples.minimum('wall') * 1e6:7.1f}"
+        program = name.removeprefix("wasmrt ")
+        if name != program and f"cranelift {program}" in found.samples:
+            text += f"   of the peer's {found.ratio(name, f'cranelift {program}', 'wall')}"
+        if name.startswith("wasmrt "):
+            text += f"   of our tiny {found.ratio(name, 'wasmrt tiny', 'wall')}"
+        print(text)
 
 
-@pytest.mark.smoke
-@pytest.mark.parametrize("name", sorted(contenders()))
-def test_load_tiny(benchmark: Any, name: str) -> None:
-    benchmark.group = "load a tiny component"
-    benchmark(load(contenders()[name], "tiny"))
-
-
-@pytest.mark.network
-@pytest.mark.smoke
-@pytest.mark.parametrize("name", sorted(contenders()))
-def test_load_codec(benchmark: Any, name: str) -> None:
-    benchmark.group = "load the zstd codec"
-    benchmark.pedantic(load(contenders()[name], "zstd"), rounds=1 if benchmark.disabled else 50)
+if __name__ == "__main__":
+    main()
