@@ -3,7 +3,7 @@
     python tests/fuzz/hostile.py SUBJECT PATH KIND FIRST COUNT PROGRESS
 
 Subjects: `component` and `module` compile PATH; `guest` also instantiates what still compiles and calls its exports, for a
-moment each; `artifact` compiles PATH as it is, loads damaged copies of what that serializes to, and runs what loads.
+moment each; `mapped` maps files that are damaged in what every load reads; `artifact` compiles PATH as it is, loads damaged copies of what that serializes to, and runs what loads.
 
 A case is made from its number alone, so that one that crashed is made again by FIRST=number COUNT=1. The number is written
 to PROGRESS before the case runs; a case that takes longer than LIMIT_SECONDS ends the process with a traceback. Prints a
@@ -122,7 +122,7 @@ def subject(name: str, whole: bytes) -> tuple[bytes, Callable[[bytes], object]]:
     import wasmrt
     from wasmrt.component import Component
 
-    engine = wasmrt.Engine(wasmrt.Config(consume_fuel=name in ("guest", "artifact"), wasm_memory64=name == "module"))
+    engine = wasmrt.Engine(wasmrt.Config(consume_fuel=name in ("guest", "artifact", "mapped"), wasm_memory64=name == "module"))
     if name == "component":
         return whole, lambda data: Component(engine, data)
     if name == "module":
@@ -132,7 +132,27 @@ def subject(name: str, whole: bytes) -> tuple[bytes, Callable[[bytes], object]]:
     if name == "artifact":
         image = Component(engine, whole).serialize()
         return image, lambda data: run_guest(Component.deserialize(engine, data))
+    if name == "mapped":
+        from wasmrt.artifact import reader
+
+        image = engine.precompile_component(whole)
+        head = next(section.offset for section in reader.read(image).sections if section.name == "META")
+        return image[:head], lambda data: run_guest(Component.deserialize_file(engine, written(data + image[head:])))
     raise SystemExit(f"unknown subject {name}")
+
+
+def written(data: bytes) -> str:
+    """The path of a file in memory."""
+    handle = os.memfd_create("artifact")
+    os.write(handle, data)
+    path = f"/proc/self/fd/{handle}"
+    files.append(handle)
+    while len(files) > 2:
+        os.close(files.pop(0))
+    return path
+
+
+files: list[int] = []
 
 
 def main() -> None:
@@ -161,7 +181,7 @@ def main() -> None:
                     unplaced.append((number, str(error)[:200]))
             except ArtifactError as error:
                 outcomes[type(error).__name__] += 1
-                if name != "artifact":
+                if name not in ("artifact", "mapped"):
                     strange.append((number, f"{type(error).__name__}: {error}"[:300]))
             except WasmError as error:
                 # bytes whose magic number is damaged are text to `Component`, and no text either

@@ -150,6 +150,16 @@ def test_damaged_artifacts(tmp_path: Path, kind: str) -> None:
             break
 
 
+@pytest.mark.parametrize("kind", ["prefix", "mutation"])
+def test_mapped_artifacts_with_damaged_heads(tmp_path: Path, kind: str) -> None:
+    """Headers, section table, component and module records are checked by every load: without `verify`, damage in them is refused."""
+    path = tmp_path / "small.wat"
+    path.write_text(SMALL)
+    tally = run("mapped", path, kind, 0, 2000, tmp_path)
+    check(tally, 2000)
+    assert set(tally.outcomes) <= {"ArtifactError", "accepted"}
+
+
 @pytest.mark.network
 def test_more_mutations(component_path: Path, tmp_path: Path) -> None:
     seconds = float(os.environ.get("WASMRT_FUZZ_SECONDS", "0"))
