@@ -532,3 +532,34 @@ def test_an_interface_serves_another_component(dropped: list[int]) -> None:
     del other
     assert counters.import_(0) == 0  # what nobody holds is dropped at the next call
     assert dropped == [8]
+
+
+def test_functions_take_options() -> None:
+    source = """(component
+      (core module $m (func (export "spin") (loop (br 0))) (func (export "one") (result i32) (i32.const 1)))
+      (core instance $i (instantiate $m))
+      (func (export "spin") (canon lift (core func $i "spin")))
+      (func (export "one") (result u32) (canon lift (core func $i "one"))))"""
+    loaded = wasmrt.load(source)
+    one = loaded.one.with_options(timeout=5.0)
+    assert one() == 1 and repr(one) == repr(loaded.one) and one.__doc__ == loaded.one.__doc__
+    with pytest.raises(wasmrt.ArgumentValueError, match="gil"):
+        loaded.one.with_options(gil="x")
+    with pytest.raises(wasmrt.Trap, match="timeout"):
+        loaded.spin.with_options(timeout=0.05)()
+
+
+def test_texts_name_the_class_and_the_configuration() -> None:
+    from wasmrt.component import Component, Linker
+
+    engine = wasmrt.Engine(wasmrt.Config(consume_fuel=True, wasm_simd=False))
+    assert repr(engine) == "<wasmrt.Engine Config(consume_fuel=True, wasm_simd=False)>"
+    assert repr(wasmrt.Config()) == "Config()"
+    assert repr(wasmrt.Module(engine, "(module)")) == "<wasmrt.Module 0 imports, 0 exports>"
+    linker = Linker(engine)
+    linker.root().add_func("log", print)
+    assert repr(linker) == "<wasmrt.component.Linker: log>"
+    with pytest.raises(wasmrt.DecodeError, match=r"wasmrt\.component\.Component for it"):
+        wasmrt.Module(engine, "(component)")
+    with pytest.raises(wasmrt.DecodeError, match=r"compiled artifact.*wasmrt\.component\.Component\.deserialize"):
+        Component(engine, Component(engine, "(component)").serialize())

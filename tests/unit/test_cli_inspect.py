@@ -193,3 +193,12 @@ def test_objdump_agrees_with_the_code(module: Path) -> None:
         count = sum(1 for _ in decoder.disasm(code, 0))
         lines = wasmrt("objdump", module, "--func", f"0:{function.func_index}").output.splitlines()[1:]
         assert sum(1 for line in lines if re.match(r" {1,5}[0-9a-f]+  \w", line)) == count
+
+
+def test_artifacts_where_they_cannot_be_used(artifact: Path, module: Path, tmp_path: Path) -> None:
+    for command in ("print", "wit"):
+        result = CliRunner().invoke(main, [command, str(artifact)])
+        assert result.exit_code == 1 and "this is a compiled artifact" in result.output, result.output
+    nowhere = tmp_path / "missing" / "out.cwasm"
+    result = CliRunner().invoke(main, ["compile", str(module), "-o", str(nowhere)])
+    assert result.exit_code == 1 and f"cannot write {nowhere}: No such file or directory" in result.output, result.output

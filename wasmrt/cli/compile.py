@@ -25,7 +25,10 @@ def compile_file(engine: Engine, source: Path, output: Path, bar: bool | None) -
     with _bar(source, bar) as report:
         made = load(engine, source, report)
     image = made.serialize()
-    write_atomically(output, image)
+    try:
+        write_atomically(output, image)
+    except OSError as error:
+        raise WasmError(f"cannot write {output}: {error.strerror}") from error
     return f"{output}: {type(made).__name__.lower()}, {len(image):,} bytes"
 
 

@@ -17,6 +17,7 @@ from wasmrt.errors import WasmError
 from wasmrt.runtime.component import wit_of
 from wasmrt.runtime.config import FEATURE_ROWS, Config
 from wasmrt.runtime.engine import Engine
+from wasmrt.runtime.source import ARTIFACT_MAGIC
 from wasmrt.text import encode, print_wasm
 
 from .wast import run_script
@@ -69,6 +70,8 @@ def print_(files: tuple[Path, ...]) -> None:
 
     def work(path: Path) -> None:
         data = path.read_bytes()
+        if data.startswith(ARTIFACT_MAGIC):
+            raise WasmError("this is a compiled artifact, which has no text; `wasmrt inspect` and `wasmrt objdump` show it")
         click.echo(print_wasm(data if data[:1] == b"\0" else encode(data, str(path))), nl=False)
 
     _each(files, work)
@@ -78,7 +81,14 @@ def print_(files: tuple[Path, ...]) -> None:
 @_FILES
 def wit(files: tuple[Path, ...]) -> None:
     """Print the worlds of components, binary or text, in WIT: what they import and export, with documentation where the file has it."""
-    _each(files, lambda path: click.echo(wit_of(path.read_bytes()), nl=False))
+
+    def work(path: Path) -> None:
+        data = path.read_bytes()
+        if data.startswith(ARTIFACT_MAGIC):
+            raise WasmError("this is a compiled artifact, which does not keep its WIT; `wasmrt inspect` shows its imports and exports")
+        click.echo(wit_of(data), nl=False)
+
+    _each(files, work)
 
 
 @main.command()

@@ -168,6 +168,13 @@ class Function(functools.partial[Any]):
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         return inspect.Signature([inspect.Parameter(_attribute(name), kind) for name, _ in self._func.type().params])
 
+    def with_options(self, **options: Any) -> Function:
+        """The same function, called with other options: `results`, `copy`, `timeout` and `gil`, as `wasmrt.component.Func.with_options` explains them.
+
+        >>> loaded.codec.decode.with_options(results="numpy", timeout=0.5)(data)
+        """
+        return type(self)(self._owner, *self._place, self._func.with_options(**options))
+
     def __repr__(self) -> str:
         return f"<wasmrt function {'#'.join(filter(None, self._place))}: {self._func.type()}>"
 

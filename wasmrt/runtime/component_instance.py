@@ -202,6 +202,9 @@ class InstancePre:
             name=import_name(records, import_),
         )
 
+    def __repr__(self) -> str:
+        return f"<wasmrt.component.InstancePre of {self.component!r}>"
+
     def instantiate(self, store: Store) -> ComponentInstance:
         """A new instance in `store`. Raises Trap, LimitError, or what a host function raised while start functions ran."""
         if not isinstance(store, core.Store):

@@ -56,6 +56,9 @@ class LinkerInstance:
         self._items = items
         return self
 
+    def __repr__(self) -> str:
+        return f"<wasmrt.component.LinkerInstance of {len(self._items)} definitions>"
+
     def _define(self, name: str, definition: Definition) -> None:
         if not isinstance(name, str):
             raise ArgumentTypeError(f"expected a name, got {type(name).__name__}")
@@ -151,6 +154,9 @@ class Linker:
         self.engine = engine
         self.allow_shadowing = False
         self._items = Items()
+
+    def __repr__(self) -> str:
+        return f"<wasmrt.component.Linker: {', '.join([*self._items, *('...' for _ in self._items.objects)])}>"
 
     def root(self) -> LinkerInstance:
         """The top level of definitions."""

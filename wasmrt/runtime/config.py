@@ -92,6 +92,11 @@ class Config:
         for name, value in options.items():
             setattr(self, name, value)
 
+    def __repr__(self) -> str:
+        plain = Config()
+        changed = (f"{name}={getattr(self, name)!r}" for name in (*OPTIONS, *FEATURE_ROWS) if getattr(self, name) != getattr(plain, name))
+        return f"Config({', '.join(changed)})"
+
     def __setattr__(self, name: str, value: Any) -> None:
         if name in FEATURE_ROWS:
             _check(name, value, bool)

@@ -31,6 +31,9 @@ class Engine:
     >>> engine = Engine()
     """
 
+    def __repr__(self) -> str:
+        return f"<wasmrt.Engine {self.config!r}>"
+
     def __init__(self, config: Config | None = None) -> None:
         if config is None:
             config = Config()

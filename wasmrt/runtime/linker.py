@@ -51,6 +51,9 @@ class Linker:
         self.allow_shadowing = False
         self._items: dict[tuple[str, str], AsExtern | HostDefinition] = {}
 
+    def __repr__(self) -> str:
+        return f"<wasmrt.Linker of {len(self._items)} definitions>"
+
     def _define(self, module: str, name: str, item: AsExtern | HostDefinition) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise ArgumentTypeError("module and name are str")
@@ -163,6 +166,9 @@ class InstancePre:
             module._object.types[module._index],
             [item.of_engine(module.engine) if isinstance(item, HostDefinition) else item for item in items],
         )
+
+    def __repr__(self) -> str:
+        return f"<wasmrt.InstancePre of {self.module!r}>"
 
     def instantiate(self, store: Store) -> Instance:
         """An instance in `store`. Raises LinkError naming an import that does not fit, LimitError, Trap, or what a host function raised."""

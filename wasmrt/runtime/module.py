@@ -209,7 +209,8 @@ class Module:
         return externs.instantiate_module(store, self._object.types[self._index], imports)
 
     def __repr__(self) -> str:
-        return f"<wasmrt.Module {self.name or ''} {len(self._info.imports)} imports, {len(self._info.exports)} exports>"
+        name = f"{self.name}: " if self.name else ""
+        return f"<wasmrt.Module {name}{len(self._info.imports)} imports, {len(self._info.exports)} exports>"
 
 
 def compile_module(engine: Engine, data: bytes, progress: core.Progress | None = None) -> core.CodeMemory:

@@ -10,7 +10,9 @@ from wasmrt.errors import ArgumentTypeError, DecodeError, WasmError
 WASM_MAGIC = b"\0asm"
 CORE_VERSION = b"\x01\x00\x00\x00"
 COMPONENT_VERSION = b"\x0d\x00\x01\x00"
+ARTIFACT_MAGIC = b"\x7fELF"
 KINDS = {CORE_VERSION: "module", COMPONENT_VERSION: "component"}
+CLASSES = {"module": "wasmrt.Module", "component": "wasmrt.component.Component"}
 
 
 def binary_of(source: Any, what: str) -> bytes:
@@ -21,7 +23,9 @@ def binary_of(source: Any, what: str) -> bytes:
     if not is_text:
         return checked_binary(data, what)
     if not data:
-        raise DecodeError(f"empty input is no {what}", offset=0, expected="the magic number \\0asm")
+        raise DecodeError(f"empty input is no {what.lower()}", offset=0, expected="the magic number \\0asm")
+    if data.startswith(ARTIFACT_MAGIC):
+        raise DecodeError("this is a compiled artifact", offset=0, expected=f"{CLASSES[what.lower()]}.deserialize for it")
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -58,7 +62,7 @@ def checked_binary(data: Any, what: str) -> bytes:
     if found is None:
         raise DecodeError(f"unknown binary version {binary[4:8].hex(' ')}", offset=4, expected=f"a {what}'s version")
     if found != what.lower():
-        raise DecodeError(f"this is a {found}, not a {what.lower()}", offset=4, expected=f"wasmrt.{found.capitalize()} for it")
+        raise DecodeError(f"this is a {found}, not a {what.lower()}", offset=4, expected=f"{CLASSES[found]} for it")
     return binary
 
 

@@ -21,6 +21,9 @@ class Store(core.Store):
     ...     ...
     """
 
+    def __repr__(self) -> str:
+        return f"<wasmrt.Store at {id(self):#x}>"
+
     def data(self) -> Any:
         """What was given as `data`."""
         return self.user_data
