@@ -3,7 +3,8 @@
     python tests/fuzz/hostile.py SUBJECT PATH KIND FIRST COUNT PROGRESS
 
 Subjects: `component` and `module` compile PATH; `guest` also instantiates what still compiles and calls its exports, for a
-moment each; `mapped` maps files that are damaged in what every load reads; `artifact` compiles PATH as it is, loads damaged copies of what that serializes to, and runs what loads.
+moment each; `mapped` maps files that are damaged in what every load reads, `verified` such that are damaged behind it, with `verify`; `forged` has
+right checksums over the damage, wherever it is, and loads with `verify` without running what it gets; `artifact` compiles PATH as it is, loads damaged copies of what that serializes to, and runs what loads.
 
 A case is made from its number alone, so that one that crashed is made again by FIRST=number COUNT=1. The number is written
 to PROGRESS before the case runs; a case that takes longer than LIMIT_SECONDS ends the process with a traceback. Prints a
@@ -26,6 +27,7 @@ from typing import Any
 
 LIMIT_SECONDS = 20
 ADDRESS_SPACE_BYTES = 200 << 30  # room for guarded memories; peak memory is counted
+ARTIFACTS = ("artifact", "mapped", "verified", "forged")
 INTERESTING = (0x00, 0x01, 0x0B, 0x3F, 0x40, 0x41, 0x60, 0x6F, 0x70, 0x7E, 0x7F, 0x80, 0xFF)
 
 
@@ -69,7 +71,25 @@ def mutation(data: bytes, number: int) -> bytes:
     return bytes(out)
 
 
-KINDS: dict[str, Callable[[bytes, int], bytes]] = {"prefix": prefix, "mutation": mutation}
+def overwriting(data: bytes, number: int) -> bytes:
+    """One to three damages that move nothing: bits, bytes, and numbers of four or eight bytes that are extreme or a little off."""
+    dice = random.Random(number)
+    out = bytearray(data)
+    for _ in range(dice.choice((1, 1, 2, 3))):
+        kind = dice.randrange(5)
+        if kind < 2:
+            place = dice.randrange(len(out))
+            out[place] = out[place] ^ 1 << dice.randrange(8) if kind == 0 else dice.choice(INTERESTING)
+            continue
+        letter, bits = dice.choice((("<I", 32), ("<Q", 64)))
+        place = dice.randrange(len(out) // 8) * 8 + dice.choice((0, 64 - bits)) // 8
+        (value,) = struct.unpack_from(letter, out, place)
+        value = dice.choice((0, 1, 1 << 31, (1 << bits) - 1, (1 << bits) - 16)) if kind == 2 else value + dice.choice((-1, 1, 8, 16, 4096, 1 << 31))
+        struct.pack_into(letter, out, place, value & (1 << bits) - 1)
+    return bytes(out)
+
+
+KINDS: dict[str, Callable[[bytes, int], bytes]] = {"prefix": prefix, "mutation": mutation, "overwriting": overwriting}
 
 
 def arguments_for(ty: Any) -> list[Any]:
@@ -122,7 +142,7 @@ def subject(name: str, whole: bytes) -> tuple[bytes, Callable[[bytes], object]]:
     import wasmrt
     from wasmrt.component import Component
 
-    engine = wasmrt.Engine(wasmrt.Config(consume_fuel=name in ("guest", "artifact", "mapped"), wasm_memory64=name == "module"))
+    engine = wasmrt.Engine(wasmrt.Config(consume_fuel=name in ("guest", *ARTIFACTS), wasm_memory64=name == "module"))
     if name == "component":
         return whole, lambda data: Component(engine, data)
     if name == "module":
@@ -132,13 +152,31 @@ def subject(name: str, whole: bytes) -> tuple[bytes, Callable[[bytes], object]]:
     if name == "artifact":
         image = Component(engine, whole).serialize()
         return image, lambda data: run_guest(Component.deserialize(engine, data))
-    if name == "mapped":
-        from wasmrt.artifact import reader
-
-        image = engine.precompile_component(whole)
-        head = next(section.offset for section in reader.read(image).sections if section.name == "META")
-        return image[:head], lambda data: run_guest(Component.deserialize_file(engine, written(data + image[head:])))
+    if name in ARTIFACTS:
+        return artifact_subject(name, engine, engine.precompile_component(whole))
     raise SystemExit(f"unknown subject {name}")
+
+
+def artifact_subject(name: str, engine: Any, image: bytes) -> tuple[bytes, Callable[[bytes], object]]:
+    """Damage in a part of an artifact that is mapped. What is accepted is what was made, or else somebody made the checksums."""
+    import checksums
+
+    from wasmrt.component import Component
+
+    artifact = checksums.read(image)
+    place = {section.name: section for section in artifact.sections}
+    first, end = (0, place["META"].offset) if name == "mapped" else (place["META"].offset, len(image)) if name == "verified" else (0, place["TEXT"].offset)
+
+    def run(data: bytes) -> None:
+        whole = image[:first] + data + image[end:]
+        if name == "forged":
+            whole = checksums.sign(whole, artifact)
+        component = Component.deserialize_file(engine, written(whole), verify=name != "mapped")
+        if name != "forged":
+            assert whole == image, "damage was accepted"
+            run_guest(component)
+
+    return image[first:end], run
 
 
 def written(data: bytes) -> str:
@@ -181,7 +219,7 @@ def main() -> None:
                     unplaced.append((number, str(error)[:200]))
             except ArtifactError as error:
                 outcomes[type(error).__name__] += 1
-                if name not in ("artifact", "mapped"):
+                if name not in ARTIFACTS:
                     strange.append((number, f"{type(error).__name__}: {error}"[:300]))
             except WasmError as error:
                 # bytes whose magic number is damaged are text to `Component`, and no text either

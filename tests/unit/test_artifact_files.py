@@ -6,6 +6,7 @@ import gc
 import io
 import mmap
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 import wasmrt
+from tests.fuzz import checksums
 from wasmrt import ArtifactError, ArtifactMemory, Config, Engine, Instance, Module, Store
 from wasmrt.artifact import reader
 from wasmrt.component import Component, Linker
@@ -215,6 +217,62 @@ def test_damage_in_arrays_is_found_by_verifying(engine: Engine, path: Path) -> N
                 call(Component.deserialize_file(engine, path))
 
 
+def test_kinds_are_not_swapped(engine: Engine, tmp_path: Path) -> None:
+    """A module is no component, neither by its own word nor, with checksums made anew, by somebody else's."""
+    images = {"module": engine.precompile_module(MODULE), "component": engine.precompile_component(COMPONENT)}
+    for kind, image in images.items():
+        other, number = ("component", 2) if kind == "module" else ("module", 1)
+        loader: Any = Component if kind == "module" else Module
+        first_use: Any = Component.wit if kind == "module" else lambda module: module.exports
+        artifact = checksums.read(image)
+        relabelled = bytearray(image)
+        struct.pack_into("<I", relabelled, artifact.sections[0].offset + 12, number)
+        (tmp_path / "x").write_bytes(image)
+        (tmp_path / "y").write_bytes(checksums.sign(bytes(relabelled), artifact))
+        assert Engine.detect_precompiled_file(tmp_path / "y") == other
+        for load in (
+            lambda path, loader=loader: loader.deserialize_file(engine, path),
+            lambda path, loader=loader: loader.deserialize(engine, path.read_bytes()),
+            lambda path, loader=loader: loader.deserialize_raw(engine, ArtifactMemory(path.read_bytes())),
+        ):
+            with pytest.raises(ArtifactError) as caught:
+                load(tmp_path / "x")
+            assert (caught.value.found, caught.value.wanted) == (kind, other)
+            with pytest.raises(ArtifactError):
+                first_use(load(tmp_path / "y"))
+        with pytest.raises(ArtifactError):
+            loader.deserialize_file(engine, tmp_path / "y", verify=True)
+
+
+def test_sections_that_overlap_or_lie_outside(engine: Engine, path: Path) -> None:
+    """Offsets and sizes in the section table, with checksums made anew: every one is refused, by every load; the second reader never reads outside."""
+    image = path.read_bytes()
+    artifact = checksums.read(image)
+    (table,) = struct.unpack_from("<Q", image, 40)
+    for index, section in enumerate(artifact.sections):
+        at = table + (index + 1) * 64
+        assert struct.unpack_from("<QQ", image, at + 24) == (section.offset, section.size)
+        others = {place for other in artifact.sections for place in (other.offset, other.offset + other.size)}
+        offsets = others | {0, len(image), 1 << 40, -section.size % (1 << 64), section.offset + 16, section.offset + 4096}
+        sizes = {section.size + 16, section.size + 4096, len(image), len(image) + 1, 1 << 40, 1 << 63, (1 << 64) - 1, -section.offset % (1 << 64)}
+        later = min((other.offset for other in artifact.sections[index + 1 :]), default=len(image))
+        sizes = {size for size in sizes if section.offset + size > later}  # others end in the padding before the next section
+        changes = [(24, offset) for offset in offsets - {section.offset}] + [(32, size) for size in sizes]
+        for field, value in changes:
+            changed = bytearray(image)
+            struct.pack_into("<Q", changed, at + field, value)
+            changed[:] = checksums.sign(bytes(changed), artifact)
+            path.write_bytes(changed)
+            with pytest.raises(ArtifactError):
+                Component.deserialize_file(engine, path)
+            with pytest.raises(ArtifactError):
+                Component.deserialize(engine, bytes(changed))
+            try:
+                reader.verify(bytes(changed))
+            except ArtifactError:
+                pass
+
+
 def test_a_portable_artifact_names_the_baseline_alone() -> None:
     baseline = {row.name.lower() for row in X64_CPU_FEATURE if row[-1] == 2}
     blob = Engine(Config(portable=True)).precompile_module(MODULE)
@@ -300,3 +358,39 @@ assert Component(engine, sys.stdin.read()) is not None
 def test_a_file_that_is_truncated_while_mapped(path: Path, how: str) -> None:
     done = subprocess.run([sys.executable, "-c", TRUNCATED, path, how], input=COMPONENT, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout.split()[:1]) == (0, ["BUS_ERROR"]), (done.returncode, done.stdout, done.stderr)
+
+
+NOEXEC = """
+import mmap, os, sys, wasmrt
+from wasmrt.component import Component, Linker
+path = sys.argv[1]
+with open(path, "rb") as file:
+    try:
+        mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_EXEC)
+        sys.exit("the mount is not noexec")
+    except PermissionError:
+        pass
+engine = wasmrt.Engine()
+component = Component.deserialize_file(engine, path, verify=True)
+instance = Linker(engine).instantiate(wasmrt.Store(engine), component)
+assert instance.exports.f(2) == 42
+start, end = component.image_range()
+mapped = [line.split() for line in open("/proc/self/maps") if int(line.split("-")[0], 16) < end and int(line.split("-")[1].split()[0], 16) > start]
+assert mapped and all(len(row) < 6 or row[5] != path for row in mapped), mapped
+assert not any("w" in row[1] for row in mapped) and any("x" in row[1] for row in mapped), mapped
+os.truncate(path, 0)
+assert instance.exports.f(2) == 42  # a copy does not mind
+print("copied")
+"""
+
+
+def test_a_mount_without_execution(path: Path, tmp_path: Path) -> None:
+    """Text that may not be executed where it lies is executed from a copy."""
+    unshare, folder = shutil.which("unshare"), tmp_path / "mount"
+    folder.mkdir()
+    mount = f'mount -t tmpfs -o noexec,size=4m tmpfs "{folder}"'
+    if unshare is None or subprocess.run([unshare, "-Urm", "sh", "-c", mount], capture_output=True, timeout=60).returncode != 0:
+        pytest.skip("needs a mount namespace of its own, which unshare cannot make here")
+    script = f'{mount} && cp "{path}" "{folder}/c" && exec "$0" -c "$1" "{folder}/c"'
+    done = subprocess.run([unshare, "-Urm", "sh", "-c", script, sys.executable, NOEXEC], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "copied\n"), done.stderr
