@@ -45,8 +45,8 @@ class CacheConfig:
     """Where compiled modules and components are kept, for `Config.cache`.
 
     `directory`: made with mode 0700 when it is missing; None is `$XDG_CACHE_HOME/wasmrt`, or `~/.cache/wasmrt`. `max_bytes`: what all entries together
-    may take; those used least recently go first. `verify`: check all of an entry's bytes before its use, not only headers and metadata (about a
-    millisecond for 5 MB), for folders on media that lose bits.
+    may take; those used least recently go first. `verify`: check all of an entry's bytes before its use, not only headers and metadata (about
+    0.3 ms a megabyte), for folders on media that lose bits.
 
     >>> Config(cache=CacheConfig("/var/cache/app", max_bytes=100 << 20))
     """
