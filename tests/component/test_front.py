@@ -563,3 +563,47 @@ def test_texts_name_the_class_and_the_configuration() -> None:
         wasmrt.Module(engine, "(component)")
     with pytest.raises(wasmrt.DecodeError, match=r"compiled artifact.*wasmrt\.component\.Component\.deserialize"):
         Component(engine, Component(engine, "(component)").serialize())
+
+
+def test_wit_error_is_never_taken_for_ok() -> None:
+    """A value whose class is that of `ok` was returned as `ok`."""
+    source = """(component
+      (import "f" (func $f (result (result u32 (error string)))))
+      (core module $libc (memory (export "memory") 1) (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64)))
+      (core instance $libc (instantiate $libc))
+      (core func $f (canon lower (func $f) (memory $libc "memory") (realloc (func $libc "realloc"))))
+      (core module $m (import "" "f" (func $f (param i32))) (func (export "g") (result i32) (call $f (i32.const 16)) (i32.const 16)))
+      (core instance $i (instantiate $m (with "" (instance (export "f" (func $f))))))
+      (func (export "g") (result (result u32 (error string))) (canon lift (core func $i "g") (memory $libc "memory"))))"""
+
+    def host(value: object) -> Callable[[], object]:
+        def f() -> object:
+            raise wasmrt.WitError(value)
+
+        return f
+
+    with pytest.raises(wasmrt.WitError, match="boom"):
+        wasmrt.load(source, {"f": host("boom")}).g()
+    with pytest.raises(wasmrt.ArgumentTypeError, match="expected string, got int"):
+        wasmrt.load(source, {"f": host(5)}).g()
+
+
+def test_a_resource_of_another_instance_says_so() -> None:
+    words = Path(__file__).parents[2] / "examples" / "words.wat"
+    one, other = (wasmrt.load(words, {"log": lambda text: None}) for _ in range(2))
+    with pytest.raises(wasmrt.ArgumentTypeError, match="got one of `counter` of another instance"):
+        one.text.Counter.increment(other.text.Counter(1), 1)
+
+
+def test_externs_print() -> None:
+    store = wasmrt.Store(wasmrt.Engine())
+    source = '(module (memory (export "m") 1) (table (export "t") 2 funcref) (global (export "g") i64 (i64.const 1)) (func (export "f") (param i32)))'
+    exports = wasmrt.Instance(store, wasmrt.Module(store.engine, source), []).exports(store)
+    assert repr(exports["f"]) == "<wasmrt.Func [i32] -> []>"
+    assert repr(exports["m"]).startswith("<wasmrt.Memory MemoryType(")
+    assert repr(exports["t"]).startswith("<wasmrt.Table TableType(")
+    assert repr(exports["g"]).startswith("<wasmrt.Global GlobalType(")
+    with pytest.raises(wasmrt.ArgumentTypeError, match="expected 1 arguments, got 2"):
+        exports["f"](store, 1, 2)
+    store.close()
+    assert [repr(exports[name]) for name in "tg"] == [f"<wasmrt.{name} of a closed store>" for name in ("Table", "Global")]

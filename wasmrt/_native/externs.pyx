@@ -203,6 +203,14 @@ cdef object value_from_raw(Store store, uint32_t word, const c.ValRaw *raw):
     return wrap_func(store, <c.VMFuncRef *>raw.ref)
 
 
+cdef str shown(str name, object item):
+    """What repr shows; an item of a closed store has no type any more, and nothing that prints it should fail."""
+    try:
+        return f"<wasmrt.{name} {item.type()}>"
+    except ArgumentValueError:
+        return f"<wasmrt.{name} of a closed store>"
+
+
 # ---- functions --------------------------------------------------------------------------------------------------------------------------------------
 
 cdef class Func:
@@ -238,6 +246,8 @@ cdef class Func:
             args += 1
             count -= 1
         if count != self.num_params:
+            if count and is_store(<object>args[0]):
+                count -= 1  # the caller does not count it either
             raise ArgumentTypeError(f"expected {self.num_params} arguments, got {count}")
         if capacity > INLINE_VALUES:
             values = <c.ValRaw *>malloc(capacity * sizeof(c.ValRaw))
@@ -288,7 +298,7 @@ cdef class Func:
         return hash(<uintptr_t>self.c_func)
 
     def __repr__(self) -> str:
-        return f"<wasmrt.Func {self.type()}>"
+        return shown("Func", self)
 
 
 cdef int call_with_options(Func self, c.ValRaw *values, size_t capacity) except -1:
@@ -489,6 +499,9 @@ cdef class Memory:
     def __getbuffer__(self, Py_buffer *view, int flags) -> None:
         PyBuffer_FillInfo(view, self, self.definition.base, <Py_ssize_t>self.definition.length_bytes, 0, flags)
 
+    def __repr__(self) -> str:
+        return shown("Memory", self)
+
     def type(self, store: object = None) -> object:
         """The MemoryType."""
         cdef const c.WasmLimits *limits = c.wr_memory_type(self.c_memory)
@@ -634,6 +647,9 @@ cdef class Table:
             raise error_from(&error)
         self.store = c_store
 
+    def __repr__(self) -> str:
+        return shown("Table", self)
+
     def type(self, store: object = None) -> object:
         """The TableType."""
         cdef uint32_t element
@@ -709,6 +725,9 @@ cdef class Global:
         c.wr_global_type(self.c_global, &word, out_mutable)
         return word
 
+    def __repr__(self) -> str:
+        return shown("Global", self)
+
     def type(self, store: object = None) -> object:
         """The GlobalType."""
         cdef c.c_bool mutable = False
@@ -757,6 +776,9 @@ cdef class Tag:
         if self.c_tag == NULL:
             raise error_from(&error)
         self.store = c_store
+
+    def __repr__(self) -> str:
+        return shown("Tag", self)
 
     def type(self, store: object = None) -> object:
         """The TagType: its function type's parameters are the values that an exception carries; it has no results."""

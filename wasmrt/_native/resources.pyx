@@ -538,7 +538,8 @@ cdef int stage_resource(AbiCall *call, const AbiNode *node, void *pointer, AbiSt
     if type(value) is ResourceAny:
         handle = <ResourceAny>value
         if handle.type.id != ty.id:
-            return fail(call, ArgumentTypeError, f"expected a handle of resource `{ty}`, got one of `{handle.type}`")
+            same = " of another instance" if str(ty) == str(handle.type) else ""
+            return fail(call, ArgumentTypeError, f"expected a handle of resource `{ty}`, got one of `{handle.type}`{same}")
         if handle.store is not owner.store:
             return fail(call, WasmError, "the resource belongs to another store")
         handle.check_usable()

@@ -70,13 +70,16 @@ def unwrapper(ty: spec.ResultType) -> Callable[[Any], Any]:
 
 def wrapper(ty: spec.ResultType, function: Callable[..., Any]) -> Callable[..., Any]:
     """A host function whose plain results are `ok`, and which raises WitError for an `err`."""
-    is_bare = case_classes(ty) is not None
+    classes = case_classes(ty)
+    is_bare = classes is not None
+    # with the tag, a value is never taken for an `ok`, whatever its class; but where a case's payload is a Variant, that is what a Variant is taken for
+    tags_err = classes is None or not any(Variant in case for case in classes)
 
     def call(*args: Any) -> Any:
         try:
             value = function(*args)
         except WitError as error:
-            return error.value if is_bare else Variant("err", error.value)
+            return Variant("err", error.value) if tags_err else error.value
         return value if is_bare else Variant("ok", value)
 
     return call
