@@ -6,7 +6,7 @@ import struct
 from typing import Any, NamedTuple
 
 from wasmrt import Config, Engine
-from wasmrt._native import core
+from wasmrt._native import core, images
 from wasmrt._native.wasm import CoreModule
 from wasmrt.spec._gen import cpu_features, sections, traps
 from wasmrt.spec._gen.image_records import MODULE_FIELD
@@ -75,7 +75,7 @@ def restrict(changed: Engine, cpu: tuple[str, ...]) -> None:
 def compile_module(made: Engine, binary: bytes, threads: int = 1) -> Code:
     """Compiles without making a Module of it."""
     decoded = CoreModule(binary, made.wasm_features)
-    image = core.build_image(1, [decoded], made.tunables, made.wasm_features, [], b"", threads=threads)
+    image = images.build_image(1, [decoded], made.tunables, made.wasm_features, [], b"", threads=threads)
     part = {name: image.section(number) for name, number in _SECTIONS.items()}
     before = [row.name for row in MODULE_FIELD].index("first_func")
     at = sum(8 if row.type == "uint64_t" else 4 for row in MODULE_FIELD[:before])

@@ -48,22 +48,6 @@ cdef class Pool:
     cdef c.WrPool *c_pool
 
 
-cdef class CodeMemory:
-    cdef c.CodeMemory *c_code
-
-    @staticmethod
-    cdef CodeMemory wrap(c.CodeMemory *code)
-
-
-cdef class ArtifactMemory:
-    cdef uint8_t *pages
-    cdef readonly Py_ssize_t num_bytes
-    cdef readonly Py_ssize_t num_written
-    cdef readonly bint sealed
-
-    cdef int check_open(self) except -1
-
-
 cdef class StoreSettings:
     cdef TypeRegistry registry
     cdef EpochCounter epoch

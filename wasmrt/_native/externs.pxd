@@ -5,7 +5,8 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
 
 cimport wasmrt._native.capi as c
-from wasmrt._native.core cimport CodeMemory, Store, TypeRegistry, vectorcallfunc
+from wasmrt._native.core cimport Store, TypeRegistry, vectorcallfunc
+from wasmrt._native.images cimport CodeMemory
 from wasmrt._native.options cimport CallOptions
 
 

@@ -4,7 +4,8 @@ import ctypes
 from collections.abc import Callable
 from typing import Any, Literal
 
-from wasmrt._native.core import CodeMemory, Store, TypeRegistry, VMFuncRef
+from wasmrt._native.core import Store, TypeRegistry, VMFuncRef
+from wasmrt._native.images import CodeMemory
 
 class Func:
     store: Store

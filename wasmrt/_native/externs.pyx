@@ -15,7 +15,6 @@ from libc.string cimport memcpy, memset
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport (
-    CodeMemory,
     PyEval_SaveThread,
     PyTypeObject,
     Store,

@@ -14,7 +14,8 @@ from libc.string cimport memset
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.component cimport *
-from wasmrt._native.core cimport CodeMemory, Store, error_from
+from wasmrt._native.core cimport Store, error_from
+from wasmrt._native.images cimport CodeMemory
 from wasmrt._native.externs cimport InstanceHandle, TypeCollection, start_instance, unwrap_extern, wrap_extern
 from wasmrt._native.hosts cimport HostFunc
 from wasmrt._native.resources cimport ComponentInstance, ResourceType, StateCounts, define_resource, new_state

@@ -10,7 +10,7 @@ import enum
 from collections.abc import Iterable
 from typing import Any
 
-from wasmrt._native import core
+from wasmrt._native import core, images
 from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, LimitError
 
 # name: (default, what it bounds)
@@ -122,10 +122,10 @@ class OnDemandAllocator:
 
     pool: core.Pool | None = None
 
-    def validate_module(self, code: core.CodeMemory, index: int) -> None:
+    def validate_module(self, code: images.CodeMemory, index: int) -> None:
         """Nothing is refused in advance."""
 
-    def validate_component(self, code: core.CodeMemory, instantiated: Iterable[int]) -> None:
+    def validate_component(self, code: images.CodeMemory, instantiated: Iterable[int]) -> None:
         """Nothing is refused in advance."""
 
 
@@ -141,11 +141,11 @@ class PoolingAllocator(OnDemandAllocator):
         if value > most:
             raise LimitError(f"{what} {value}{unit}, which exceeds the pool's limit {limit} of {most}")
 
-    def validate_module(self, code: core.CodeMemory, index: int) -> None:
+    def validate_module(self, code: images.CodeMemory, index: int) -> None:
         """LimitError when no slot could ever hold an instance of the module."""
         self._needs(code, index)
 
-    def _needs(self, code: core.CodeMemory, index: int) -> tuple[int, int]:
+    def _needs(self, code: images.CodeMemory, index: int) -> tuple[int, int]:
         memories, tables, size = code.module_needs(index)
         name = f"module {index}"
         self._check(f"{name} defines memories:", len(memories), "max_memories_per_module")
@@ -159,7 +159,7 @@ class PoolingAllocator(OnDemandAllocator):
         self._check(f"{name} defines tables:", len(tables), "total_tables")
         return len(memories), len(tables)
 
-    def validate_component(self, code: core.CodeMemory, instantiated: Iterable[int]) -> None:
+    def validate_component(self, code: images.CodeMemory, instantiated: Iterable[int]) -> None:
         """LimitError when the component could never be instantiated. `instantiated`: the module of each of its core instances, imported ones left out."""
         needs: dict[int, tuple[int, int]] = {index: self._needs(code, index) for index in range(code.num_modules)}
         instances = list(instantiated)

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wasmrt._native import core
+from wasmrt._native import core, images
 from wasmrt._version import __version__
 from wasmrt.errors import ArgumentTypeError, ArgumentValueError, ArtifactError, WasmError
 
@@ -206,15 +206,15 @@ class Entry:
     def exists(self) -> bool:
         try:
             with open_entry(self.path) as file:
-                return bool(core.CodeMemory.detect(file.read(4096)) == KINDS[self.kind])
+                return bool(images.CodeMemory.detect(file.read(4096)) == KINDS[self.kind])
         except OSError:
             return False
 
-    def load(self) -> core.CodeMemory | None:
+    def load(self) -> images.CodeMemory | None:
         """The image, mapped; None: there is none that can be used. What only its user finds out is told by `drop`."""
         try:
             with open_entry(self.path) as file:
-                code = core.CodeMemory.map_file(file.fileno(), KINDS[self.kind], self.cache.tunables, self.cache.wasm_features)
+                code = images.CodeMemory.map_file(file.fileno(), KINDS[self.kind], self.cache.tunables, self.cache.wasm_features)
                 if self.cache.config.verify:
                     code.verify()
                 try:
@@ -260,7 +260,7 @@ class Entry:
 
 
 def compile_once(
-    cache: Cache | None, kind: str, source: Any, make: Callable[[], core.CodeMemory], adopt: Callable[[core.CodeMemory], None]
+    cache: Cache | None, kind: str, source: Any, make: Callable[[], images.CodeMemory], adopt: Callable[[images.CodeMemory], None]
 ) -> None:
     """Gives `adopt` the image of a source: the cache's, else what `make` compiles, which is then kept."""
     entry = None if cache is None else cache.entry(kind, source)

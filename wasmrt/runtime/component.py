@@ -11,7 +11,7 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from wasmrt._native import core, wasm
+from wasmrt._native import images, wasm
 from wasmrt.artifact import info as artifact
 from wasmrt.errors import ArgumentTypeError, ArtifactError, WasmError
 from wasmrt.spec import types as spec
@@ -134,7 +134,7 @@ class Component:
 
     @classmethod
     def from_parts(
-        cls, engine: Engine, code: core.CodeMemory, artifacts: artifact.ComponentArtifacts | None = None
+        cls, engine: Engine, code: images.CodeMemory, artifacts: artifact.ComponentArtifacts | None = None
     ) -> Component:
         """The only assembly of a component: from an image, and its artifacts (read from the image when None)."""
         self = cls.__new__(cls)
@@ -142,7 +142,7 @@ class Component:
         return self
 
     def _adopt(
-        self, engine: Engine, code: core.CodeMemory, artifacts: artifact.ComponentArtifacts | None
+        self, engine: Engine, code: images.CodeMemory, artifacts: artifact.ComponentArtifacts | None
     ) -> None:
         self._engine = engine
         self._object = code_object = CodeObject(engine, code)
@@ -177,7 +177,7 @@ class Component:
         return cls(engine, sources.checked_binary(data, "Component"))
 
     @classmethod
-    def _load(cls, engine: Engine, code: core.CodeMemory) -> Component:
+    def _load(cls, engine: Engine, code: images.CodeMemory) -> Component:
         code.check_fits(KIND_COMPONENT, engine.tunables, engine.wasm_features)
         return cls.from_parts(engine, code)
 
@@ -188,7 +188,7 @@ class Component:
         Only give it trusted bytes: it executes the machine code in them. Raises ArtifactError(reason, found, wanted) when the artifact is damaged or was
         made for another version, machine or configuration.
         """
-        code = core.CodeMemory.load(data)
+        code = images.CodeMemory.load(data)
         code.verify()  # the bytes have just been read for the copy: a damaged artifact is an error here, not a fault later
         return cls._load(engine, code)
 
@@ -202,7 +202,7 @@ class Component:
 
         >>> component = Component.deserialize_raw(engine, ArtifactMemory(blob))
         """
-        return cls._load(engine, core.CodeMemory.load(memory, copy=False))
+        return cls._load(engine, images.CodeMemory.load(memory, copy=False))
 
     @classmethod
     @pickling.from_artifact_file
@@ -220,7 +220,7 @@ class Component:
 
         >>> component = Component.deserialize_file(engine, "plugin.wasmrt")
         """
-        code = core.CodeMemory.map_file(path, KIND_COMPONENT, engine.tunables, engine.wasm_features)
+        code = images.CodeMemory.map_file(path, KIND_COMPONENT, engine.tunables, engine.wasm_features)
         if verify:
             verify_image(code)
         return cls.from_parts(engine, code)
@@ -383,14 +383,14 @@ class Component:
         return f"<wasmrt.component.Component {len(ty.imports)} imports, {len(ty.exports)} exports>"
 
 
-def compile_component(engine: Engine, data: bytes, progress: core.Progress | None = None) -> core.CodeMemory:
+def compile_component(engine: Engine, data: bytes, progress: images.Progress | None = None) -> images.CodeMemory:
     """Translates and compiles a binary into one sealed image."""
     code = component_image(engine, data, True, progress)
-    assert isinstance(code, core.CodeMemory)
+    assert isinstance(code, images.CodeMemory)
     return code
 
 
-def component_image(engine: Engine, data: bytes, executable: bool, progress: core.Progress | None = None) -> core.CodeMemory | bytes:
+def component_image(engine: Engine, data: bytes, executable: bool, progress: images.Progress | None = None) -> images.CodeMemory | bytes:
     """A translated and compiled binary: one image, sealed, or as bytes."""
     # programs that only load artifacts do not pay for it
     from wasmrt import wit
@@ -403,7 +403,7 @@ def component_image(engine: Engine, data: bytes, executable: bool, progress: cor
     signatures = [info.trampoline_signature(trampoline) for trampoline in component.trampolines]
     compiled = artifact.CompiledComponentInfo(component, wit.skeleton(data))
     artifacts = artifact.ComponentArtifacts(compiled, translation.types.rows, [module_info(module) for module in modules])
-    return core.build_image(
+    return images.build_image(
         KIND_COMPONENT,
         modules,
         engine.tunables,
@@ -440,7 +440,7 @@ def instantiated_modules(artifacts: artifact.ComponentArtifacts) -> list[int]:
     return [item.module for item in initializers if isinstance(item, info.InstantiateModuleStatic)]
 
 
-def check_artifacts(artifacts: artifact.ComponentArtifacts, code: core.CodeMemory) -> None:
+def check_artifacts(artifacts: artifact.ComponentArtifacts, code: images.CodeMemory) -> None:
     """What the records say must fit the image: counts, and every index in range, so that nothing later has to doubt them."""
     if len(artifacts.static_modules) != code.num_modules:
         raise ArtifactError("the artifact's module count is wrong", len(artifacts.static_modules), code.num_modules)

@@ -6,7 +6,7 @@ import itertools
 import os
 from typing import Any
 
-from wasmrt._native import core, options
+from wasmrt._native import core, images, options
 from wasmrt.errors import ArgumentTypeError, WasmError
 
 from .allocation import allocator
@@ -134,7 +134,7 @@ class Engine:
     @staticmethod
     def detect_precompiled(data: Any) -> str | None:
         """`"module"`, `"component"`, or None when these bytes (the first 4 KiB are enough) do not start an artifact. Says nothing of whether it fits."""
-        return {1: "module", 2: "component"}.get(core.CodeMemory.detect(memoryview(data)[:4096]))
+        return {1: "module", 2: "component"}.get(images.CodeMemory.detect(memoryview(data)[:4096]))
 
     @staticmethod
     def detect_precompiled_file(path: str | os.PathLike[str]) -> str | None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from wasmrt._native import core, externs, wasm
+from wasmrt._native import core, externs, images, wasm
 from wasmrt.artifact import info as artifact
 from wasmrt.errors import ArgumentTypeError, LinkError, PlacedError, WasmError
 from wasmrt.spec._gen import sections
@@ -31,7 +31,7 @@ class ModuleTypes(dict[int, externs.TypeCollection]):
 
     __slots__ = ("code", "registry")
 
-    def __init__(self, registry: core.TypeRegistry, code: core.CodeMemory) -> None:
+    def __init__(self, registry: core.TypeRegistry, code: images.CodeMemory) -> None:
         self.registry = registry
         self.code = code
 
@@ -45,7 +45,7 @@ class CodeObject:
 
     __slots__ = ("__weakref__", "code", "engine", "types")
 
-    def __init__(self, engine: Engine, code: core.CodeMemory) -> None:
+    def __init__(self, engine: Engine, code: images.CodeMemory) -> None:
         self.engine = engine
         self.code = code
         self.types = ModuleTypes(engine.types, code)
@@ -82,7 +82,7 @@ class Module:
             lambda code: self._adopt_image(engine, code),
         )
 
-    def _adopt_image(self, engine: Engine, code: core.CodeMemory) -> None:
+    def _adopt_image(self, engine: Engine, code: images.CodeMemory) -> None:
         self._adopt(CodeObject(engine, code), 0, None)
 
     def _adopt(self, code_object: CodeObject, index: int, info: artifact.ModuleInfo | None) -> None:
@@ -119,7 +119,7 @@ class Module:
         return self._known_info
 
     @classmethod
-    def _load(cls, engine: Engine, code: core.CodeMemory) -> Module:
+    def _load(cls, engine: Engine, code: images.CodeMemory) -> Module:
         code.check_fits(KIND_MODULE, engine.tunables, engine.wasm_features)
         return cls.from_parts(CodeObject(engine, code), 0)
 
@@ -130,20 +130,20 @@ class Module:
         Only give it trusted bytes: it executes the machine code in them. Raises ArtifactError(reason, found, wanted) when the artifact is damaged or was
         made for another version, machine or configuration.
         """
-        code = core.CodeMemory.load(data)
+        code = images.CodeMemory.load(data)
         code.verify()
         return cls._load(engine, code)
 
     @classmethod
     def deserialize_raw(cls, engine: Engine, memory: Any) -> Module:
         """Without a copy, from memory that is used in place: see `Component.deserialize_raw`."""
-        return cls._load(engine, core.CodeMemory.load(memory, copy=False))
+        return cls._load(engine, images.CodeMemory.load(memory, copy=False))
 
     @classmethod
     @pickling.from_artifact_file
     def deserialize_file(cls, engine: Engine, path: str | os.PathLike[str], *, verify: bool = False) -> Module:
         """Maps an artifact's file: see `Component.deserialize_file`."""
-        code = core.CodeMemory.map_file(path, KIND_MODULE, engine.tunables, engine.wasm_features)
+        code = images.CodeMemory.map_file(path, KIND_MODULE, engine.tunables, engine.wasm_features)
         if verify:
             verify_image(code)
         return cls.from_parts(CodeObject(engine, code), 0)
@@ -213,17 +213,17 @@ class Module:
         return f"<wasmrt.Module {name}{len(self._info.imports)} imports, {len(self._info.exports)} exports>"
 
 
-def compile_module(engine: Engine, data: bytes, progress: core.Progress | None = None) -> core.CodeMemory:
+def compile_module(engine: Engine, data: bytes, progress: images.Progress | None = None) -> images.CodeMemory:
     """Decodes, validates and compiles a binary into a sealed image."""
     code = module_image(engine, data, True, progress)
-    assert isinstance(code, core.CodeMemory)
+    assert isinstance(code, images.CodeMemory)
     return code
 
 
-def module_image(engine: Engine, data: bytes, executable: bool, progress: core.Progress | None = None) -> core.CodeMemory | bytes:
+def module_image(engine: Engine, data: bytes, executable: bool, progress: images.Progress | None = None) -> images.CodeMemory | bytes:
     """A compiled binary, sealed, or as bytes."""
     decoded = wasm.CoreModule(data, engine.wasm_features)
-    return core.build_image(
+    return images.build_image(
         KIND_MODULE,
         [decoded],
         engine.tunables,
@@ -247,7 +247,7 @@ def module_info(decoded: wasm.CoreModule) -> artifact.ModuleInfo:
     )
 
 
-def verify_image(code: core.CodeMemory) -> None:
+def verify_image(code: images.CodeMemory) -> None:
     """Reads all of an image, with two readers that share only the tables. Raises ArtifactError."""
     from wasmrt.artifact import reader  # whoever does not verify does not import pyelftools
 
@@ -255,7 +255,7 @@ def verify_image(code: core.CodeMemory) -> None:
     reader.verify(code)
 
 
-def info_section(code: core.CodeMemory) -> bytes:
+def info_section(code: images.CodeMemory) -> bytes:
     return code.section(sections.INFO)
 
 

@@ -20,7 +20,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
-from wasmrt._native import core
+from wasmrt._native import images
 from wasmrt.artifact import reader
 from wasmrt.errors import WasmError
 
@@ -39,14 +39,14 @@ _known: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 _number = 0
 
 
-def register(owner: Any, code: core.CodeMemory, kind: str) -> None:
+def register(owner: Any, code: images.CodeMemory, kind: str) -> None:
     """Tells of an image. `owner` lives as long as it and has it as `code`."""
     with _lock:
         _known[owner] = kind
         _write(code, kind)
 
 
-def symbols(code: core.CodeMemory) -> Iterator[tuple[int, int, str]]:
+def symbols(code: images.CodeMemory) -> Iterator[tuple[int, int, str]]:
     """(address, bytes, name) of each function, and of the trampolines between modules."""
     artifact = reader.read(code.image())
     start, end = code.text_range()
@@ -58,7 +58,7 @@ def symbols(code: core.CodeMemory) -> Iterator[tuple[int, int, str]]:
         yield start + last, end - start - last, "wasm::trampolines"
 
 
-def _write(code: core.CodeMemory, kind: str) -> None:
+def _write(code: images.CodeMemory, kind: str) -> None:
     try:
         file = _files.get(kind)
         if file is None:
@@ -95,7 +95,7 @@ def _open(kind: str) -> Any:
     return file
 
 
-def _dump(file: Any, code: core.CodeMemory) -> None:
+def _dump(file: Any, code: images.CodeMemory) -> None:
     global _number
     start, _ = code.text_range()
     text = reader.read(code.image()).section("TEXT")

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from wasmrt._native import core
+from wasmrt._native import images
 
 PERIOD_SECONDS = 0.05
 
@@ -14,14 +14,14 @@ T = TypeVar("T")
 Report = Callable[[int, int], Any]
 
 
-def watched(report: Report | None, make: Callable[[core.Progress | None], T]) -> T:
+def watched(report: Report | None, make: Callable[[images.Progress | None], T]) -> T:
     """Runs `make` on another thread and calls `report(functions done, functions in all)` on this one, twenty times a second and at the end.
 
     What `report` raises, KeyboardInterrupt included, stops the compilation and comes out of here. In all is 0 until it is known.
     """
     if report is None:
         return make(None)
-    progress = core.Progress()
+    progress = images.Progress()
     made: list[T] = []
     failed: list[BaseException] = []
 
