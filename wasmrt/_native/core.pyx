@@ -17,8 +17,6 @@ from libc.string cimport memset
 cimport wasmrt._native.capi as c
 from wasmrt._native.pyapi cimport error_set, error_unraisable
 
-import os
-import sys
 import threading
 import warnings
 
