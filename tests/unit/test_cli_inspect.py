@@ -202,3 +202,9 @@ def test_artifacts_where_they_cannot_be_used(artifact: Path, module: Path, tmp_p
     nowhere = tmp_path / "missing" / "out.cwasm"
     result = CliRunner().invoke(main, ["compile", str(module), "-o", str(nowhere)])
     assert result.exit_code == 1 and f"cannot write {nowhere}: No such file or directory" in result.output, result.output
+
+
+def test_a_timeout_is_positive(module: Path) -> None:
+    """A negative one trapped at once."""
+    result = CliRunner().invoke(main, ["run", str(module), "--timeout", "-1"])
+    assert result.exit_code == 2 and "x>0" in result.output, result.output

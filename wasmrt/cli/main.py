@@ -180,7 +180,7 @@ def objdump(file: Path, names: tuple[str, ...], features: tuple[str, ...], witho
 @click.option("--read-only-dir", "read_only_dirs", multiple=True, metavar="HOST[::GUEST]", help="The same, to read only.")
 @click.option("--env", multiple=True, metavar="NAME[=VALUE]", help="Give the guest a variable, or this process's own of that name.")
 @click.option("--inherit-env", is_flag=True, help="Give the guest all variables of this process.")
-@click.option("--timeout", type=float, metavar="SECONDS", help="Trap when it runs longer.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Trap when it runs longer.")
 @click.option("--cache/--no-cache", default=False, help="Keep what is compiled in the user's cache folder.")
 @click.option("--stub-imports", is_flag=True, help="Imports of a component that are missing trap when they are called.")
 @_feature_options
