@@ -1,10 +1,10 @@
-"""What loading an artifact costs: `deserialize_file` and dropping the component, beside the peer, interleaved.
+"""What loading an artifact costs: `deserialize_file` and dropping the component, of a tiny one, of the zstd codec and of the largest one.
 
     python -m bench.bench_load [--verify]
 
-Prints microseconds a load (median and minimum), the ratio to the peer, and the ratio to our own tiny component; `open` is opening, mapping and unmapping a
-file in Python alone. `--verify` measures our own loader alone, in several ways: as it is by default (load), with all bytes checked in C (checked), with
-`verify=True`, which is that and the second reader (verified), and what opening with that reader alone takes, which makes no component (pyelftools).
+Prints microseconds a load, the ratio to the peer, and the ratio to our own tiny component; `open` is opening, mapping and unmapping a file in Python alone.
+`--verify` measures our own loader alone, in several ways: as it is by default (load), with all bytes checked in C (checked), with `verify=True`, which is
+that and the second reader (verified), and what opening with that reader alone takes, which makes no component (pyelftools).
 """
 
 from __future__ import annotations
@@ -14,32 +14,78 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from bench.engines import contenders
-from bench.interleave import Candidate, Clock, interleave
+import pytest
+
+from bench.engines import Contender, contenders
+from bench.interleave import Candidate, Comparison, interleave, repeat
 from bench.programs import codec
+from bench.tables import OURS, Row, Table
 
 TINY = """(component (core module $m (func (export "f") (result i32) i32.const 42)) (core instance $i (instantiate $m))
   (func (export "f") (result u32) (canon lift (core func $i "f"))))"""
-REPEATS = 300
+PROGRAMS = ("tiny", "zstd", "sz3")
+REPEATS = 200
 VERIFY_REPEATS = 40
 
 
-def candidate(load: Callable[[], object], repeats: int = REPEATS) -> Candidate:
-    def run(clock: Clock) -> None:
-        with clock:
-            for _ in range(repeats):
-                load()
-
-    return run
+def source(program: str) -> Any:
+    return TINY if program == "tiny" else codec(program)
 
 
-def open_map(path: Path) -> None:
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="wasmrt-bench-")
+
+
+@cache
+def artifact(contender: Contender, program: str) -> tuple[Any, str]:
+    """An engine, and the file of what it compiled."""
+    engine = contender.engine(parallel=True)
+    path = Path(_folder().name) / f"{contender.name}-{program}"
+    path.write_bytes(contender.component.Component(engine, source(program)).serialize())
+    return engine, str(path)
+
+
+def load(contender: Contender, program: str) -> Callable[[], object]:
+    engine, path = artifact(contender, program)
+    deserialize_file = contender.component.Component.deserialize_file
+    return lambda: deserialize_file(engine, path)
+
+
+def open_map(path: str) -> None:
     handle = os.open(path, os.O_RDONLY)
     mapping = mmap.mmap(handle, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
     os.close(handle)
     mapping.close()
+
+
+def tables(rounds: int, seconds: float) -> list[Table]:
+    # Winch loads what Cranelift loads
+    present = {name: contender for name, contender in contenders().items() if name != "winch"}
+    candidates: dict[str, Candidate] = {}
+    for program in PROGRAMS:
+        for name, contender in present.items():
+            candidates[f"{name} {program}"] = repeat(load(contender, program), REPEATS)
+        _, path = artifact(present[OURS], program)
+        candidates[f"open {program}"] = repeat(lambda path=path: open_map(path), REPEATS)
+    found = interleave(candidates, rounds, 1, seconds * len(PROGRAMS)).each(REPEATS)
+    rows = []
+    for program in PROGRAMS:
+        samples = {name: found.samples[f"{name} {program}"] for name in (*present, "open")}
+        size = {name: os.path.getsize(artifact(contender, program)[1]) for name, contender in present.items()}
+        cells = {
+            "of our tiny one": str(found.ratio(f"{OURS} {program}", f"{OURS} tiny", "wall")),
+            "our file": f"{size[OURS] / 1e3:,.0f} kB",
+            "of the peer's": f"{size[OURS] / size['cranelift']:.2f}" if "cranelift" in size else "",
+        }
+        rows.append(Row(program, Comparison(samples, found.rounds, found.noisy_rounds), "wall", cells))
+    columns = {OURS: "wasmrt", "cranelift": "wasmtime-py", "open": "open, map, unmap alone"}
+    intro = "Wall time of `Component.deserialize_file` and of dropping the component."
+    return [Table("Loading", intro, rows, columns, {"cranelift": "times faster"})]
 
 
 def read_with_pyelftools(path: Path) -> None:
@@ -50,25 +96,25 @@ def read_with_pyelftools(path: Path) -> None:
         artifact.data.release()
 
 
-def verify(programs: dict[str, bytes]) -> None:
+def verify() -> None:
     from wasmrt import Engine
     from wasmrt.component import Component
 
     engine = Engine()
-    load = Component.deserialize_file
+    deserialize_file = Component.deserialize_file
     with tempfile.TemporaryDirectory() as folder:
         candidates: dict[str, Candidate] = {}
-        for program, data in programs.items():
+        for program in PROGRAMS:
             path = Path(folder) / program
-            path.write_bytes(engine.precompile_component(data))
+            path.write_bytes(engine.precompile_component(source(program)))
             ways: dict[str, Callable[[], object]] = {
-                "load": lambda path=path: load(engine, path),
-                "checked": lambda path=path: load(engine, path)._object.code.verify(),
-                "verified": lambda path=path: load(engine, path, verify=True),
+                "load": lambda path=path: deserialize_file(engine, path),
+                "checked": lambda path=path: deserialize_file(engine, path)._object.code.verify(),
+                "verified": lambda path=path: deserialize_file(engine, path, verify=True),
                 "pyelftools": lambda path=path: read_with_pyelftools(path),
             }
             print(f"{program}: {path.stat().st_size / 1e6:.2f} MB")
-            candidates |= {f"{program} {name}": candidate(way, VERIFY_REPEATS) for name, way in ways.items()}
+            candidates |= {f"{program} {name}": repeat(way, VERIFY_REPEATS) for name, way in ways.items()}
         found = interleave(candidates, rounds=9, warmups=1).each(VERIFY_REPEATS)
     for name, samples in found.samples.items():
         program, way = name.split()
@@ -77,33 +123,26 @@ def verify(programs: dict[str, bytes]) -> None:
 
 
 def main() -> None:
-    from wasmrt import wat2wasm
-
-    programs = {"tiny": bytes(wat2wasm(TINY)), "zstd": codec("zstd"), "sz3": codec("sz3")}
     if "--verify" in sys.argv[1:]:
-        verify(programs)
+        verify()
         return
-    with tempfile.TemporaryDirectory() as folder:
-        candidates: dict[str, Candidate] = {}
-        for name, contender in contenders().items():
-            if name == "winch":
-                continue  # it loads what cranelift loads
-            engine = contender.engine(parallel=True)
-            for program, data in programs.items():
-                path = Path(folder) / f"{name}-{program}"
-                path.write_bytes(contender.component.Component(engine, data).serialize())
-                load = contender.component.Component.deserialize_file
-                candidates[f"{name} {program}"] = candidate(lambda load=load, engine=engine, path=str(path): load(engine, path))
-        candidates["open"] = candidate(lambda: open_map(Path(folder) / "wasmrt-tiny"))
-        found = interleave(candidates, rounds=15, warmups=2).each(REPEATS)
-    for name, samples in found.samples.items():
-        text = f"{name:16} {samples.median('wall') * 1e6:7.1f} us, at best {samples.minimum('wall') * 1e6:7.1f}"
-        program = name.removeprefix("wasmrt ")
-        if name != program and f"cranelift {program}" in found.samples:
-            text += f"   of the peer's {found.ratio(name, f'cranelift {program}', 'wall')}"
-        if name.startswith("wasmrt "):
-            text += f"   of our tiny {found.ratio(name, 'wasmrt tiny', 'wall')}"
-        print(text)
+    for table in tables(15, 10):
+        print("\n".join(table.markdown()))
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("name", sorted(contenders()))
+def test_load_tiny(benchmark: Any, name: str) -> None:
+    benchmark.group = "load a tiny component"
+    benchmark(load(contenders()[name], "tiny"))
+
+
+@pytest.mark.network
+@pytest.mark.smoke
+@pytest.mark.parametrize("name", sorted(contenders()))
+def test_load_codec(benchmark: Any, name: str) -> None:
+    benchmark.group = "load the zstd codec"
+    benchmark.pedantic(load(contenders()[name], "zstd"), rounds=1 if benchmark.disabled else 50)
 
 
 if __name__ == "__main__":
