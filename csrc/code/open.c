@@ -117,7 +117,7 @@ static bool open_check_header(const uint8_t *bytes, const ElfLayout *layout, con
     uint64_t missing = header->tunables.cpu_features & ~host;
     if (missing) {
         const char *name = wr_x64_cpu_feature_name((uint32_t)__builtin_ctzll(missing));
-        return wr_error_set(error, WR_ERROR_ARTIFACT, OPEN_PLACE(tunables), "CPU feature %s: found in the artifact, not in this machine", name ? name : "of a later version");
+        return wr_error_set(error, WR_ERROR_ARTIFACT, OPEN_PLACE(tunables), "CPU feature of the artifact: found %s, wanted one of this machine", name ? name : "one of a later version");
     }
     if (!open_same(error, OPEN_PLACE(num_modules), "number of modules times their size", (uint64_t)header->num_modules * sizeof(ModuleRecord), sizes[WR_SECTION_MODULES])) return false;
     if (!open_same(error, OPEN_PLACE(num_funcs), "number of functions times their size", (uint64_t)header->num_funcs * sizeof(FunctionLoc), sizes[WR_SECTION_FUNCS])) return false;

@@ -20,6 +20,7 @@ from elftools.elf.elffile import ELFFile
 import wasmrt
 from tests.fuzz import checksums
 from wasmrt import ArtifactError, ArtifactMemory, Config, Engine, Instance, Module, Store
+from wasmrt._native import core
 from wasmrt.artifact import reader
 from wasmrt.component import Component, Linker
 from wasmrt.spec._gen import features
@@ -308,6 +309,18 @@ def test_other_versions_machines_and_formats(engine: Engine, path: Path) -> None
             Component.deserialize(engine, bytes(changed))
         assert (caught.value.reason, caught.value.found) == (reason, str(value))
     assert len(features.WASM_FEATURE) > 10
+
+
+def test_a_cpu_feature_that_this_machine_lacks(engine: Engine, path: Path) -> None:
+    blob = path.read_bytes()
+    artifact = checksums.read(blob)
+    start = next(section.offset for section in artifact.sections if section.name == "ENGINE")
+    at = blob.index(struct.pack("<Q", core.cpu_features()[0]), start)
+    later = struct.pack("<Q", core.cpu_features()[0] | 1 << 63)
+    with pytest.raises(ArtifactError) as caught:
+        Component.deserialize(engine, checksums.sign(blob[:at] + later + blob[at + 8 :], artifact))
+    assert (caught.value.reason, caught.value.found) == ("CPU feature of the artifact", "one of a later version")
+    assert caught.value.wanted == "one of this machine"
 
 
 def test_loading_in_threads(engine: Engine, path: Path) -> None:
