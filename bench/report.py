@@ -61,12 +61,15 @@ def machine() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=RESULTS.parent, capture_output=True, text=True
-    )
-    found["commit"] = described.stdout.strip() or "unknown"
+    found["commit"] = _git("rev-parse", "--short", "HEAD") or "unknown"
+    if _git("status", "--porcelain", "-uno", "--", ":/", ":(exclude,top)bench/results"):
+        found["commit"] += " with changes"
     found["date"] = datetime.date.today().isoformat()
     return found
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip()
 
 
 def load_data(path: Path) -> dict[str, Any]:
