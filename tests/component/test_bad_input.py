@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import wasmrt
-from wasmrt.component import Component, Linker, ResourceHost
+from wasmrt.component import Component, Linker, ResourceHost, Variant
 
 MAX_BYTES = (1 << 28) - 1  # MAX_STRING_BYTE_LENGTH, MAX_LIST_BYTE_LENGTH
 
@@ -249,6 +249,7 @@ def test_errors_have_the_path_of_the_wrong_leaf(engine: wasmrt.Engine) -> None:
         (lambda: e.plot(3), TypeError, r"argument 'points': expected"),
         (lambda: e.draw([good, 3]), TypeError, r"argument 'shape'.*\[1\]"),
         (lambda: e.draw(("a", 256)), OverflowError, r"argument 'shape'.*\.1|argument 'shape'.*\[1\]"),
+        (lambda: e.draw(Variant("points", [good, 3])), TypeError, r"argument 'shape'.*\.points\[1\]: expected"),
     ]:
         with pytest.raises(error, match=message) as caught:
             call()

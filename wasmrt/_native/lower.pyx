@@ -725,7 +725,7 @@ cdef int stage_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw 
         incref(item)
         failed = stage_flat(call, &call.nodes[field.node], item, out + 1)
         decref(item)
-        if failed < 0 and op == ABI_OP_VARIANT:
+        if failed < 0 and item != value:  # a Variant named its case
             return add_name(call, tuple_item(<PyObject *>call.objects[node.names], index))
         return failed
     if op == ABI_OP_FIXED_LIST:
@@ -822,7 +822,7 @@ cdef int stage_memory(AbiCall *call, const AbiNode *node, PyObject *value, uint8
         incref(item)
         failed = stage_memory(call, &call.nodes[field.node], item, out + node.payload_offset)
         decref(item)
-        if failed < 0 and op == ABI_OP_VARIANT:
+        if failed < 0 and item != value:  # a Variant named its case
             return add_name(call, tuple_item(<PyObject *>call.objects[node.names], index))
         return failed
     if op == ABI_OP_FIXED_LIST:
