@@ -145,6 +145,13 @@ def test_a_released_view_is_refused(component: api.Component) -> None:
             guest.get_func(name)(view)
 
 
+def test_a_buffer_that_its_exporter_refuses_is_refused_with_its_words(component: api.Component) -> None:
+    guest = instance_of(component)
+    for name in ("bytes", "doubles"):
+        with pytest.raises(ArgumentValueError, match="argument '.*': expected list<.*>, got a buffer that cannot be read: cannot include dtype 'M'"):
+            guest.get_func(name)(numpy.zeros(1, dtype="M8[s]"))
+
+
 @pytest.mark.parametrize("name", ["bytes", "lent"])
 def test_buffers_may_be_resized_and_released_during_the_call(component: api.Component, name: str) -> None:
     """They were copied before the guest's function started, and are not held."""

@@ -149,6 +149,18 @@ def test_a_borrowed_view_is_guest_memory_until_it_is_released(guest: Any) -> Non
     assert guest.get_func("returned")() == 2
 
 
+def test_what_was_released_is_not_exported_again(guest: Any) -> None:
+    view = guest.get_func("bytes").with_options(copy=False)(b"abc")
+    items = view.obj
+    view.release()
+    for _ in range(2):
+        with pytest.raises(BufferError, match="was released"):
+            memoryview(items)
+        with pytest.raises(ArgumentValueError, match="argument 'v': .* cannot be read: this borrowed result was released"):
+            guest.get_func("bytes")(items)
+    assert guest.get_func("returned")() == 1
+
+
 def test_parts_of_a_view_hold_the_borrow(guest: Any) -> None:
     view = guest.get_func("doubles").with_options(copy=False, results="numpy")([1.0, 2.0, 3.0])
     part = view[1:]

@@ -299,24 +299,20 @@ cdef bint format_fits(const AbiNode *element, const char *format, Py_ssize_t ite
     return strchr(b"bhilqn", format[0]) != NULL
 
 
-cdef bint says_contiguous() noexcept:
-    """Whether the pending ValueError is about the layout (numpy's is), which stays pending; else it is cleared: a released memoryview raised it."""
+cdef str take_buffer_error():
+    """What the exporter of a buffer says in the pending exception, which is cleared."""
     cdef PyObject *cls
     cdef PyObject *value
     cdef PyObject *traceback
-    cdef bint found = True
     error_fetch(&cls, &value, &traceback)
     try:
-        found = "contiguous" in str(<object>value)
+        return str(<object>value)
     except BaseException:
-        pass
-    if found:
-        error_restore(cls, value, traceback)
-    else:
+        return "it says not why"
+    finally:
         xdecref(cls)
         xdecref(value)
         xdecref(traceback)
-    return found
 
 
 cdef int stage_buffer(AbiCall *call, const AbiNode *node, const AbiNode *element, PyObject *value, uint8_t *patch, uint32_t *out_count) noexcept:
@@ -337,12 +333,12 @@ cdef int stage_buffer(AbiCall *call, const AbiNode *node, const AbiNode *element
     if view == NULL:
         return -1
     if get_buffer(value, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) < 0:
-        if error_matches(<PyObject *>ValueError) and not says_contiguous():
-            return fail(call, ArgumentValueError, f"expected {type_text(<object>call.objects[node.type])}, got a buffer that cannot be read: it was released")
-        if error_matches(PyExc_BufferError) or error_matches(<PyObject *>ValueError):
-            error_clear()
+        if not error_matches(PyExc_BufferError) and not error_matches(<PyObject *>ValueError):
+            return -1
+        why = take_buffer_error()
+        if "contiguous" in why:
             return fail(call, ArgumentTypeError, f"expected {type_text(<object>call.objects[node.type])}, got a buffer that is not C-contiguous")
-        return -1
+        return fail(call, ArgumentValueError, f"expected {type_text(<object>call.objects[node.type])}, got a buffer that cannot be read: {why}")
     size = <uint64_t>view.len
     if element.op == ABI_OP_U8:
         if view.format != NULL and strchr(view.format, b'O') != NULL:

@@ -83,6 +83,8 @@ cdef class BorrowedList:
     def __getbuffer__(self, Py_buffer *view, int flags) -> None:
         if flags & PyBUF_WRITABLE:
             raise BufferError("a borrowed result is read-only")
+        if self.borrow.over:
+            raise BufferError("this borrowed result was released: its memory is the guest's again")
         view.buf = <void *>self.items
         view.len = self.count * self.itemsize
         view.itemsize = self.itemsize
