@@ -505,7 +505,7 @@ def check_values(ComponentInstance state, Plan plan, args: tuple, result: object
         raise MemoryError
     try:
         if of_result:
-            stage_result(plan, &call, <PyObject *>result, values, 0)
+            stage_result(plan, &call, <PyObject *>result, values, 0, "")
         else:
             for i in range(count):
                 vector[i] = PyTuple_GET_ITEM(<PyObject *>args, <Py_ssize_t>i)
@@ -579,7 +579,7 @@ cdef int run_quick_import(LoweredImport self, ComponentInstance owner, c.ValRaw 
         decref(result)
         return 0
     try:
-        return stage_result(plan, &call, result, values, 0)
+        return stage_result(plan, &call, result, values, 0, self.name)
     finally:
         decref(result)
 
@@ -628,7 +628,7 @@ cdef int run_import(LoweredImport self, ComponentInstance owner, c.ValRaw *value
             result = PyObject_Vectorcall(<PyObject *>self.function, vector + 1, num_lifted | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
         if result == NULL:
             return -1
-        stage_result(plan, &call, result, values, return_pointer)
+        stage_result(plan, &call, result, values, return_pointer, self.name)
         if call.num_steps:
             commit(&call)
             committed = True

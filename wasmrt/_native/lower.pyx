@@ -902,19 +902,23 @@ cdef int stage_params(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *v
     return 0
 
 
-cdef int stage_result(Plan plan, AbiCall *call, PyObject *value, ValRaw *values, uint32_t return_pointer) except -1:
-    """Stages a host function's result: one core value, or memory at the caller's return pointer."""
+cdef str place_of_result(str name):
+    return f"result of `{name}`" if name else "result"
+
+
+cdef int stage_result(Plan plan, AbiCall *call, PyObject *value, ValRaw *values, uint32_t return_pointer, str name) except -1:
+    """Stages the result of host function `name`: one core value, or memory at the caller's return pointer."""
     cdef const AbiNode *node
     cdef uint8_t *block
     cdef AbiStep *step
     if plan.result == ABI_NO_NODE:
         if value != NONE:
-            raise ArgumentTypeError(f"result: expected None from a function without result, got {type(<object>value).__name__}")
+            raise ArgumentTypeError(f"{place_of_result(name)}: expected None from a function without result, got {type(<object>value).__name__}")
         return 0
     node = &plan.nodes[plan.result]
     if not plan.result_spills:
         if stage_flat(call, node, value, values) < 0:
-            return raise_with_path(call, "result")
+            return raise_with_path(call, place_of_result(name))
         return 0
     block = stage_bytes(call, node.size)
     if block == NULL:
@@ -929,7 +933,7 @@ cdef int stage_result(Plan plan, AbiCall *call, PyObject *value, ValRaw *values,
     step.size = node.size
     step.guest = return_pointer
     if stage_memory(call, node, value, block) < 0:
-        return raise_with_path(call, "result")
+        return raise_with_path(call, place_of_result(name))
     return 0
 
 

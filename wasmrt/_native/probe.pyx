@@ -78,7 +78,7 @@ cdef class Probe:
         cdef bint committed = False
         self.prepare(&call)
         try:
-            stage_result(self.plan, &call, <PyObject *>value, values, return_pointer)
+            stage_result(self.plan, &call, <PyObject *>value, values, return_pointer, "")
             commit(&call)
             committed = True
         finally:
