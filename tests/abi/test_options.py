@@ -324,27 +324,6 @@ def test_host_functions_have_the_gil_in_every_mode(component: Component, gil: An
     assert len(seen) == 100
 
 
-def test_two_stores_run_on_two_threads_at_once(component: Component) -> None:
-    """Both are in guest code at the same time: each stops only after it has seen the other running."""
-    order: list[str] = []
-    inside = threading.Barrier(2, timeout=60)
-
-    def run(name: str, guest: Any) -> None:
-        inside.wait()
-        guest.get_func("count")(LONG)
-        order.append(name)
-
-    threads = [threading.Thread(target=run, args=(name, instance_of(component))) for name in "ab"]
-    started = time.process_time(), time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert sorted(order) == ["a", "b"]
-    cpu, wall = time.process_time() - started[0], time.perf_counter() - started[1]
-    assert cpu > 0 and wall > 0  # how much they overlap is for bench/ to say: this machine may have one core free
-
-
 # ---- timeouts ---------------------------------------------------------------------------------------------------------------------------------------
 
 
