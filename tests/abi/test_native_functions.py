@@ -180,7 +180,7 @@ def test_the_owner_is_kept_alive(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("params", "results", "name", "match"),
     [
-        ("i64", "i32", "next_of", "parameter 0 is int32_t, expected a 8-byte integer"),
+        ("i64", "i32", "next_of", "parameter 0 is int32_t, expected an 8-byte integer"),
         ("f32", "i32", "next_of", "parameter 0 is int32_t, expected a 4-byte float"),
         ("i32", "i64", "next_of", "the result is int32_t"),
         ("i32", "", "next_of", "its result is int32_t"),
@@ -202,6 +202,10 @@ def test_signatures_are_checked_when_linked(
 
 
 def test_what_cannot_be_called_natively(engine: Engine, lib: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match=r"expected a callable, got a cffi value of type `int \*`"):
+        forward(engine, "i32", "i32", cffi.FFI().cast("int *", 8))
+    with pytest.raises(ArgumentTypeError, match=r"does not fit \(externref\) -> \(i32\): parameter 0 is no number"):
+        Func(Store(engine), FuncType([ValType.externref()], [I32]), lib.next_of)
     with pytest.raises(ArgumentTypeError, match="null pointer"):
         forward(engine, "i32", "i32", cffi.FFI().cast("int(*)(int)", 0))
     with pytest.raises(ArgumentTypeError, match="gets no Caller"):

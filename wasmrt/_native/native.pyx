@@ -3,7 +3,8 @@
 
 Pointers of cffi (`ffi.callback`, `ffi.addressof(lib, "f")`, a function of a dlopened lib) and of ctypes (CFUNCTYPE and functions of a CDLL) are known
 by their classes; everything else that is callable is a Python function. Guest code calls a native one without Python in between and, whenever the
-GIL was let go, without the GIL (csrc/vm/native.c). Functions of ctypes that want the GIL (PYFUNCTYPE, PyDLL) are called as Python functions are.
+GIL was let go, without the GIL (csrc/vm/native.c); what ctypes would do besides (`errcheck`, `from_param`) is not done. Functions of ctypes that want
+the GIL (PYFUNCTYPE, PyDLL) are called as Python functions are.
 
 A `wasmrt_callback` of include/wasmrt.h is called as it is, with any type: it reads and writes values itself, and can trap.
 """
@@ -16,6 +17,7 @@ from wasmrt._native.abi cimport *
 import sys
 
 from wasmrt.errors import ArgumentTypeError
+from wasmrt.spec.valtypes import valtype_str
 
 RAW_NAME = "wasmrt_callback"
 CTYPES_WANTS_GIL = 4  # FUNCFLAG_PYTHONAPI
@@ -23,7 +25,6 @@ CTYPES_WANTS_GIL = 4  # FUNCFLAG_PYTHONAPI
 # what a C type is to a call: ("int", bytes, signed) or ("float", bytes)
 WORDS = {c.WR_KIND_I32: ("int", 4), c.WR_KIND_I64: ("int", 8), c.WR_KIND_F32: ("float", 4), c.WR_KIND_F64: ("float", 8)}
 CORE_KINDS = {c.WR_KIND_I32: c.WR_NATIVE_I32, c.WR_KIND_I64: c.WR_NATIVE_I64, c.WR_KIND_F32: c.WR_NATIVE_F32, c.WR_KIND_F64: c.WR_NATIVE_F64}
-WORD_NAMES = {c.WR_KIND_I32: "i32", c.WR_KIND_I64: "i64", c.WR_KIND_F32: "f32", c.WR_KIND_F64: "f64"}
 SCALARS = {
     ABI_OP_BOOL: ("bool", ("int", 1, False), c.WR_NATIVE_BOOL),
     ABI_OP_S8: ("s8", ("int", 1, True), c.WR_NATIVE_S8),
@@ -82,8 +83,8 @@ cdef NativeFunc of_cffi(object function):
         return None
     if ctype.kind == "pointer" and ctype.item.kind == "function":
         ctype = ctype.item
-    if ctype.kind != "function":
-        return None
+    if ctype.kind != "function":  # cffi calls all its values callable
+        raise ArgumentTypeError(f"expected a callable, got a cffi value of type `{ctype.cname}`")
     text = ctype.cname.replace("(*)", "")
     native = new_native(function, int(ffi.cast("uintptr_t", function)), text)
     if is_raw(ctype):
@@ -156,6 +157,10 @@ cdef int misfit(NativeFunc native, str wanted, str why) except -1:
     raise ArgumentTypeError(f"the native function `{native.text}` does not fit {wanted}: {why}")
 
 
+cdef str sized(size_t size, str what):
+    return f"{'an' if size == 8 else 'a'} {size}-byte {what}"
+
+
 cdef str count_text(size_t count, str what):
     return f"{count} {what}{'' if count == 1 else 's'}"
 
@@ -163,8 +168,8 @@ cdef str count_text(size_t count, str what):
 cdef int native_fits_core(NativeFunc native, const uint32_t *params, uint32_t num_params, const uint32_t *results, uint32_t num_results) except -1:
     """Fills in how guest code calls it. Raises ArgumentTypeError that says what does not fit a core function type."""
     cdef uint32_t i
-    wanted = "(" + ", ".join([WORD_NAMES.get(c.wr_vt_kind(params[i]), "?") for i in range(num_params)]) + ") -> ("
-    wanted += ", ".join([WORD_NAMES.get(c.wr_vt_kind(results[i]), "?") for i in range(num_results)]) + ")"
+    wanted = "(" + ", ".join([valtype_str(params[i]) for i in range(num_params)]) + ") -> ("
+    wanted += ", ".join([valtype_str(results[i]) for i in range(num_results)]) + ")"
     if num_params != <uint32_t>len(native.params):
         misfit(native, wanted, f"it has {count_text(len(native.params), 'parameter')}")
     if num_results > 1:
@@ -187,7 +192,7 @@ cdef uint8_t core_kind(NativeFunc native, str wanted, str what, tuple given, uin
     if kind not in WORDS:
         misfit(native, wanted, f"{what} is no number: only wasmrt_callback takes vectors and references")
     if given[1] is None or given[1][:2] != WORDS[kind]:
-        misfit(native, wanted, f"{what} is {given[0]}, expected a {WORDS[kind][1]}-byte {'integer' if WORDS[kind][0] == 'int' else 'float'}")
+        misfit(native, wanted, f"{what} is {given[0]}, expected {sized(WORDS[kind][1], 'integer' if WORDS[kind][0] == 'int' else 'float')}")
     return CORE_KINDS[kind]
 
 
@@ -217,7 +222,7 @@ cdef uint8_t plan_kind(NativeFunc native, str wanted, str what, tuple given, uin
         misfit(native, wanted, f"{what} is no scalar; native functions take and return numbers, bool and char")
     if given[1] != scalar[1]:
         form = "float" if scalar[1][0] == "float" else "signed integer" if scalar[1][2] else "unsigned integer"
-        misfit(native, wanted, f"{what} is {given[0]}, expected a {scalar[1][1]}-byte {form} for {scalar[0]}")
+        misfit(native, wanted, f"{what} is {given[0]}, expected {sized(scalar[1][1], form)} for {scalar[0]}")
     return scalar[2]
 
 

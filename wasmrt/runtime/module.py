@@ -304,6 +304,9 @@ class InstanceExports(Mapping[str, AsExtern]):
     def __len__(self) -> int:
         return len(self._names)
 
+    def __repr__(self) -> str:
+        return f"<wasmrt.InstanceExports {', '.join(self._names)}>"
+
     @property
     def by_index(self) -> list[AsExtern]:
         return [self[name] for name in self._names]
