@@ -29,7 +29,7 @@ from wasmrt.errors import (
     WasmtimeError,
     WitError,
 )
-from wasmrt.front import handle, load
+from wasmrt.front import GuestResource, handle, load
 from wasmrt.runtime.allocation import MemoryInitialization, PoolingAllocationConfig
 from wasmrt.runtime.cache import CacheConfig
 from wasmrt.runtime.config import Config
@@ -93,6 +93,7 @@ __all__ = [
     "FuncType",
     "Global",
     "GlobalType",
+    "GuestResource",
     "ImportType",
     "Instance",
     "InstanceExports",

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 # the public surface: may import every room, and no room imports it
-FRONTS = {"__init__", "__main__", "_version", "component", "bindgen", "hook"}
+FRONTS = {"__init__", "__main__", "_version", "component", "hook"}
 # registration points: a room may import one further right on first use, inside a function, which is how `Linker.add_wasip2` finds wasi
 LATE = {("runtime", "wasi")}
 # headers of the operating system: only `os` (and the front that C programs see) includes them

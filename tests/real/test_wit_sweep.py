@@ -1,4 +1,4 @@
-"""WIT as wasm-tools prints it, of every component there is: real ones, and those of the conformance scripts."""
+"""WIT as wasm-tools prints it, and a typed package, of every component there is: real ones, and those of the conformance scripts."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from tests.component.conftest import core_reader, script_commands, scripts_folder  # noqa: F401  (a fixture)
 from tests.real import build
+from wasmrt.bindgen import generate
 from wasmrt.errors import PlacedError
 from wasmrt.spec.features import Features
 from wasmrt.translate.whole import validate
@@ -29,6 +30,12 @@ def oracle(path: Path) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
+def compiles(data: bytes) -> None:
+    """The typed package of any world is Python."""
+    for name, text in generate(data).items():
+        compile(text, name, "exec")
+
+
 @pytest.mark.network
 @pytest.mark.parametrize("name", build.ALL)
 def test_real_components(name: str) -> None:
@@ -39,6 +46,7 @@ def test_real_components(name: str) -> None:
     data = path.read_bytes()
     assert wit(data) == oracle(path)
     assert wit(skeleton(data)) == wit(data)
+    compiles(data)
 
 
 @pytest.mark.skipif(not SCRIPTS, reason="no conformance scripts: set WASMRT_SPEC to their folder")
@@ -60,6 +68,7 @@ def test_scripts(script_commands: Callable[[Path], list[tuple[dict[str, Any], by
             path.write_bytes(data)
             theirs = oracle(path)
             ours = wit(data)
+            compiles(data)
             if theirs is not None:
                 said = [line for line in ours.splitlines() if not line.strip().startswith("// not in WIT")]
                 assert said == theirs.splitlines(), f"{script.name}:{command['line']}"

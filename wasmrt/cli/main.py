@@ -5,6 +5,7 @@ What a command needs beyond files and text is imported when it runs.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,6 @@ import click
 
 from wasmrt._version import __version__
 from wasmrt.errors import WasmError
-from wasmrt.runtime.component import wit_of
 from wasmrt.runtime.config import FEATURE_ROWS, Config
 from wasmrt.runtime.engine import Engine
 from wasmrt.runtime.source import ARTIFACT_MAGIC
@@ -80,15 +80,28 @@ def print_(files: tuple[Path, ...]) -> None:
 @main.command()
 @_FILES
 def wit(files: tuple[Path, ...]) -> None:
-    """Print the worlds of components, binary or text, in WIT: what they import and export, with documentation where the file has it."""
+    """Print the worlds of components, binary, text or artifacts, in WIT: what they import and export, with documentation where the file has it."""
+    from .world import print_wit
+
+    _each(files, lambda path: click.echo(print_wit(path), nl=False))
+
+
+@main.command()
+@_FILE
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="The package's folder; else FILE's name in this folder, as an identifier.")
+@click.option("--embed", is_flag=True, help="Copy FILE into the package, which then needs nothing beside it.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is well.")
+def bindgen(file: Path, output: Path | None, embed: bool, quiet: bool) -> None:
+    """Write a typed Python package for a component: its world, its imports, its types, and load()."""
+    from .world import write_package
 
     def work(path: Path) -> None:
-        data = path.read_bytes()
-        if data.startswith(ARTIFACT_MAGIC):
-            raise WasmError("this is a compiled artifact, which does not keep its WIT; `wasmrt inspect` shows its imports and exports")
-        click.echo(wit_of(data), nl=False)
+        name = re.sub(r"\W", "_", path.stem.split(".")[0])
+        done = write_package(path, output or Path(f"_{name}" if name[:1].isdigit() else name), embed)
+        if not quiet:
+            click.echo(done)
 
-    _each(files, work)
+    _each((file,), work)
 
 
 @main.command()

@@ -16,7 +16,7 @@ from wasmrt.runtime.component_types import ComponentInstance as ComponentInstanc
 from wasmrt.runtime.component_types import ComponentItem
 from wasmrt.runtime.component_types import Module as ModuleType
 from wasmrt.runtime.values import ComponentFunc as Func
-from wasmrt.runtime.values import Record, ResourceAny, ResourceHost, ResourceType, Variant
+from wasmrt.runtime.values import Record, ResourceAny, ResourceHost, ResourceType, Variant, record_class
 from wasmrt.spec.types import (
     F32,
     F64,
@@ -101,5 +101,6 @@ __all__ = [
     "ValType",
     "Variant",
     "VariantType",
+    "record_class",
     "types",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from wasmrt.errors import ArgumentTypeError
 from wasmrt.runtime.results import case_classes, is_one
@@ -30,7 +30,7 @@ class GuestResource:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise ArgumentTypeError(f"resource {type(self).__name__} has no constructor")
 
-    def __enter__(self) -> GuestResource:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -418,15 +418,14 @@ def component_image(engine: Engine, data: bytes, executable: bool, progress: ima
     )
 
 
-def wit_of(source: Any) -> str:
-    """The world of a component, binary or text, that is validated but not compiled. Raises what `Component` raises."""
-    from wasmrt import wit
+def world_binary(source: Any) -> bytes | memoryview:
+    """A component, binary or text, as a binary that is validated but not compiled: what `wasmrt.wit` reads. Raises what `Component` raises."""
     from wasmrt.translate.whole import validate
 
     data = sources.binary_of(source, "Component")
     features = Features(**{field.name: True for field in dataclasses.fields(Features)})
     validate(data, features, lambda view: wasm.CoreModule(view, wasm.FEATURES_ALL))
-    return wit.wit(data)
+    return data
 
 
 def features_of(engine: Engine) -> Features:

@@ -58,6 +58,23 @@ class Signatures:
         return "" if inside is None or func is None else self._printer.func_type(inside, func)
 
 
+    def line(self, interface: Interface, name: str) -> str:
+        """A function as it stands in its interface, without the semicolon."""
+        return self._printer.func_line(interface, name, interface.funcs[name] if name in interface.funcs else self._funcs[name])
+
+    def func_docs(self, interface: Interface, name: str) -> str:
+        """What the documentation says of a function; "" for nothing."""
+        kind = "func_exports" if interface is self._world.own and name in self._funcs else "funcs"
+        return self._printer.docs_of(interface, kind, name)
+
+    def type_line(self, interface: Interface, name: str) -> str:
+        """A type's definition in one line."""
+        return " ".join(line.strip() for line in self._printer.type_lines(interface, name) if not line.strip().startswith("///"))
+
+    def type_docs(self, interface: Interface, name: str) -> str:
+        return self._printer.docs_of(interface, "types", name)
+
+
 class _Printer:
     def __init__(self, world: World) -> None:
         self.world = world
@@ -174,6 +191,9 @@ class _Printer:
         if interface.name:
             return [(kind, interface.name, *path) for kind in ("interface_exports", "interfaces")]
         return [path, ("funcs", *path[1:])] if path[:1] == ("func_exports",) else [path]
+
+    def type_lines(self, interface: Interface, name: str) -> Iterator[str]:
+        return self._type(interface, name, interface.types[name], [])
 
     def _type(self, interface: Interface, name: str, entry: TypeEntry, methods: list[str]) -> Iterator[str]:
         definition = entry.definition
