@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, embedsignature=True
 """Plans as C arrays, the Python values that have a class of their own (Record, Variant), and what a lowering in progress owns (AbiCall).
 
-`lower.pyx` runs plans from Python to the guest, `lift.pyx` back. An AbiCall lives on its call's C stack: staged bytes come from a few hundred inline
+`lower.pyx` (with `leaves.pyx`) runs plans from Python to the guest, `lift.pyx` back. An AbiCall lives on its call's C stack: staged bytes come from a few hundred inline
 ones, then from chunks that never move, so that pointers into them hold until `finish`.
 
 Errors about values: `fail*` set an exception and start a path; the compounds between a wrong leaf and the call prepend their part (`[3]`, `.x`), and

@@ -39,8 +39,9 @@ from wasmrt._native.core cimport (
     wrap_func_ref,
 )
 from wasmrt._native.externs cimport Func
+from wasmrt._native.leaves cimport stage_scalar
 from wasmrt._native.lift cimport lift_params, lift_result, lift_scalar, steal
-from wasmrt._native.lower cimport commit, stage_params, stage_result, stage_scalar
+from wasmrt._native.lower cimport commit, stage_params, stage_result
 from wasmrt._native.native cimport NativeFunc, native_fits_plan, native_of
 from wasmrt._native.options cimport GIL_RELEASE, RESULTS_PLAIN, SavedOptions, changed_options, options_begin, options_end
 from wasmrt._native.pyapi cimport PyTypeObject, decref, dict_get, float_value, is_float_exact, is_long_exact, refuse_new, xdecref

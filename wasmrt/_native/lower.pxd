@@ -2,7 +2,7 @@
 """Lowering: from Python to core values and linear memory; see `lower.pyx`."""
 
 from cpython.object cimport PyObject
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 
 from wasmrt._native.abi cimport AbiCall, AbiNode, Plan
 from wasmrt._native.capi cimport ValRaw
@@ -10,4 +10,3 @@ from wasmrt._native.capi cimport ValRaw
 cdef int stage_params(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *values) except -1
 cdef int stage_result(Plan plan, AbiCall *call, PyObject *value, ValRaw *values, uint32_t return_pointer, str name) except -1
 cdef int commit(AbiCall *call) except -1
-cdef int stage_scalar(AbiCall *call, const AbiNode *node, PyObject *value, uint64_t *out) noexcept
