@@ -17,6 +17,7 @@ class WasmError(Exception):
 
     @property
     def message(self) -> str:
+        """The text of the error; of a Trap, with its backtrace."""
         return str(self.args[0]) if self.args else ""
 
 

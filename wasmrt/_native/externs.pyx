@@ -438,7 +438,12 @@ cdef int check_store(Store own, object given) except -1:
 
 
 cdef class Caller:
-    """The instance that called a host function, for as long as that call lasts."""
+    """The instance that called a host function, for as long as that call lasts.
+
+    >>> def log(caller, at, length):
+    ...     print(caller["memory"].read(at, at + length).decode())
+    >>> linker.define_func("host", "log", FuncType([ValType.i32(), ValType.i32()], []), log, access_caller=True)
+    """
 
     def __init__(self) -> None:
         raise WasmError("a Caller is given to host functions made with access_caller=True")
@@ -474,6 +479,14 @@ cdef class Memory:
 
     It is a writable buffer: `numpy.frombuffer(memory, dtype)` sees linear memory without a copy. A buffer keeps the length that the memory had when
     it was taken, stays valid when the memory grows (a memory never moves), and keeps the pages alive even after the store is closed.
+
+    >>> memory = Memory(store, MemoryType(Limits(1, 16)))
+    >>> memory.write(b"hello", 8)
+    5
+    >>> memory.read(8, 13)
+    bytearray(b'hello')
+    >>> memory.grow(1), memory.size()  # in pages: the old size
+    (1, 2)
     """
 
     def __init__(self, store: object, ty: object) -> None:
@@ -630,7 +643,13 @@ cdef int fill_limits(c.WasmLimits *out, object limits, bint is_64, bint shared, 
 # ---- tables, globals, tags --------------------------------------------------------------------------------------------------------------------------
 
 cdef class Table:
-    """A table of references: `Table(store, TableType, init)`. Elements are Func, any object (externref), or None."""
+    """A table of references: `Table(store, TableType, init)`. Elements are Func, any object (externref), or None.
+
+    >>> table = Table(store, TableType(ValType.externref(), Limits(2)), None)
+    >>> table.set(1, "anything")
+    >>> table.get(1), table.size()
+    ('anything', 2)
+    """
 
     def __init__(self, store: object, ty: object, init: object) -> None:
         cdef Store c_store = store_of(store)
@@ -705,7 +724,13 @@ cdef class Table:
 
 
 cdef class Global:
-    """A global variable: `Global(store, GlobalType, value)`."""
+    """A global variable: `Global(store, GlobalType, value)`.
+
+    >>> counter = Global(store, GlobalType(ValType.i32(), True), 5)
+    >>> counter.set_value(counter.value() + 1)
+    >>> counter.value()
+    6
+    """
 
     def __init__(self, store: object, ty: object, val: object) -> None:
         cdef Store c_store = store_of(store)

@@ -243,6 +243,7 @@ class Component:
 
     @property
     def engine(self) -> Engine:
+        """The engine that compiled or loaded it."""
         return self._engine
 
     @property

@@ -173,6 +173,7 @@ class Module:
 
     @property
     def engine(self) -> Engine:
+        """The engine that compiled or loaded it."""
         return self._engine
 
     @property
@@ -182,10 +183,12 @@ class Module:
 
     @property
     def imports(self) -> list[ImportType]:
+        """What it imports, in order: `.module`, `.name` and `.type` of each."""
         return [ImportType(module, name, from_core_type(ty)) for module, name, ty in self._info.imports]
 
     @property
     def exports(self) -> list[ExportType]:
+        """What it exports, in order: `.name` and `.type` of each."""
         return [ExportType(name, from_core_type(ty)) for name, ty in self._info.exports]
 
     def image_range(self) -> tuple[int, int]:
@@ -309,6 +312,7 @@ class InstanceExports(Mapping[str, AsExtern]):
 
     @property
     def by_index(self) -> list[AsExtern]:
+        """All of them, in the order of the module."""
         return [self[name] for name in self._names]
 
     def __call__(self, store: Any = None) -> InstanceExports:
@@ -340,6 +344,7 @@ class Instance:
 
     @property
     def exports(self) -> InstanceExports:
+        """Its exports by name: Func, Memory, Table, Global and Tag objects."""
         return self._exports
 
     def __repr__(self) -> str:

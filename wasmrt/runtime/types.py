@@ -24,36 +24,47 @@ native_core.set_trap_code_enum(TrapCode)
 
 @dataclasses.dataclass(frozen=True)
 class ValType:
-    """A core value type. `ValType.i32()`, ...; equal when they are the same type."""
+    """A core value type, made by `ValType.i32()` and its siblings; equal when they are the same type. `str()` is its name in the text format.
+
+    >>> FuncType([ValType.i32(), ValType.f64()], [ValType.i64()])
+    FuncType([i32 f64] -> [i64])
+    """
 
     word: int
 
     @classmethod
     def i32(cls) -> ValType:
+        """A 32-bit integer: an int, signed as a result."""
         return cls(valtypes.VALTYPE_I32)
 
     @classmethod
     def i64(cls) -> ValType:
+        """A 64-bit integer: an int, signed as a result."""
         return cls(valtypes.VALTYPE_I64)
 
     @classmethod
     def f32(cls) -> ValType:
+        """A float, rounded to 32 bits."""
         return cls(valtypes.VALTYPE_F32)
 
     @classmethod
     def f64(cls) -> ValType:
+        """A float."""
         return cls(valtypes.VALTYPE_F64)
 
     @classmethod
     def v128(cls) -> ValType:
+        """A vector: 16 bytes, or an int of 128 bits as an argument."""
         return cls(valtypes.VALTYPE_V128)
 
     @classmethod
     def externref(cls) -> ValType:
+        """Any Python object, which guests cannot look into; None is the null reference."""
         return cls(valtypes.VALTYPE_EXTERNREF)
 
     @classmethod
     def funcref(cls) -> ValType:
+        """A Func, or None."""
         return cls(valtypes.VALTYPE_FUNCREF)
 
     def __str__(self) -> str:
@@ -64,7 +75,11 @@ class ValType:
 
 
 class FuncType:
-    """`FuncType(params, results)`: both sequences of ValType."""
+    """The type of a core function: `FuncType(params, results)`, both sequences of ValType. Raises ArgumentTypeError for anything else in them.
+
+    >>> Func(store, FuncType([ValType.i32()], [ValType.i32()]), lambda value: value + 1)(41)
+    42
+    """
 
     def __init__(self, params: Sequence[ValType], results: Sequence[ValType]) -> None:
         for ty in (*params, *results):
@@ -75,10 +90,12 @@ class FuncType:
 
     @property
     def param_words(self) -> tuple[int, ...]:
+        """The parameters as the packed words that the native code uses."""
         return tuple(ty.word for ty in self.params)
 
     @property
     def result_words(self) -> tuple[int, ...]:
+        """The results as packed words."""
         return tuple(ty.word for ty in self.results)
 
     def __eq__(self, other: object) -> bool:
@@ -98,7 +115,7 @@ class FuncType:
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Minimum and maximum (None: no maximum) of a memory in pages or of a table in elements."""
+    """Minimum and maximum (None: no maximum) of a memory in pages or of a table in elements: `Limits(1, 16)`."""
 
     min: int
     max: int | None = None
@@ -106,7 +123,11 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class MemoryType:
-    """`MemoryType(limits, is_64=False, shared=False, page_size_log2=16)`."""
+    """The type of a linear memory. `limits` are in pages of `1 << page_size_log2` bytes; `is_64`: addresses are 64-bit; `shared`: for threads.
+
+    >>> Memory(store, MemoryType(Limits(1, 16))).data_len()
+    65536
+    """
 
     limits: Limits
     is_64: bool = False
@@ -119,16 +140,18 @@ class MemoryType:
 
     @property
     def is_shared(self) -> bool:
+        """The same as `shared`, by the peer's name."""
         return self.shared
 
     @property
     def page_size(self) -> int:
+        """Bytes of a page."""
         return 1 << self.page_size_log2
 
 
 @dataclasses.dataclass(frozen=True)
 class TableType:
-    """`TableType(valtype, limits)`: `element` is a reference type."""
+    """The type of a table, `TableType(ValType.funcref(), Limits(4))`: the reference type of its elements, and how many there are."""
 
     element: ValType
     limits: Limits
@@ -136,7 +159,7 @@ class TableType:
 
 @dataclasses.dataclass(frozen=True)
 class GlobalType:
-    """`GlobalType(valtype, mutable)`."""
+    """The type of a global, `GlobalType(ValType.i32(), True)`: of its content, and whether it can be set."""
 
     content: ValType
     mutable: bool = False
@@ -144,7 +167,7 @@ class GlobalType:
 
 @dataclasses.dataclass(frozen=True)
 class TagType:
-    """`TagType(functype)`."""
+    """The type of an exception tag, `TagType(FuncType([ValType.i32()], []))`: what its exceptions carry; no results."""
 
     functype: FuncType
 
@@ -170,7 +193,15 @@ class ExportType:
 
 
 class Val:
-    """A core value with its kind, as the peer has it; plain Python values are accepted everywhere too."""
+    """A core value with its kind, as the peer has it; plain Python values are accepted wherever one is, and results are plain.
+
+    >>> Global(store, GlobalType(ValType.i64(), False), Val.i64(5)).value()
+    5
+    >>> Val.i32(5).as_i32(), Val.i32(5).as_f64()
+    (5, None)
+
+    Whether the value fits the kind is seen where it is used: ArgumentTypeError or ArgumentOverflowError then.
+    """
 
     def __init__(self, kind: ValType, val: Any) -> None:
         self.type = kind
@@ -178,51 +209,64 @@ class Val:
 
     @classmethod
     def i32(cls, val: int) -> Val:
+        """An i32, from an int, signed or unsigned."""
         return cls(ValType.i32(), val)
 
     @classmethod
     def i64(cls, val: int) -> Val:
+        """An i64, from an int, signed or unsigned."""
         return cls(ValType.i64(), val)
 
     @classmethod
     def f32(cls, val: float) -> Val:
+        """An f32, from a float or int."""
         return cls(ValType.f32(), val)
 
     @classmethod
     def f64(cls, val: float) -> Val:
+        """An f64, from a float or int."""
         return cls(ValType.f64(), val)
 
     @classmethod
     def externref(cls, val: Any) -> Val:
+        """A reference to any Python object; None is null."""
         return cls(ValType.externref(), val)
 
     @classmethod
     def funcref(cls, val: externs.Func | None) -> Val:
+        """A reference to a function; None is null."""
         return cls(ValType.funcref(), val)
 
     @classmethod
     def ref_null(cls, ty: ValType) -> Val:
+        """The null reference of a reference type."""
         return cls(ty, None)
 
     def _as(self, ty: ValType) -> Any:
         return self.value if self.type == ty else None
 
     def as_i32(self) -> int | None:
+        """The value, or None when this is no i32."""
         return self._as(ValType.i32())  # type: ignore[no-any-return]
 
     def as_i64(self) -> int | None:
+        """The value, or None when this is no i64."""
         return self._as(ValType.i64())  # type: ignore[no-any-return]
 
     def as_f32(self) -> float | None:
+        """The value, or None when this is no f32."""
         return self._as(ValType.f32())  # type: ignore[no-any-return]
 
     def as_f64(self) -> float | None:
+        """The value, or None when this is no f64."""
         return self._as(ValType.f64())  # type: ignore[no-any-return]
 
     def as_externref(self) -> Any:
+        """The value, or None when this is no externref."""
         return self._as(ValType.externref())
 
     def as_funcref(self) -> externs.Func | None:
+        """The value, or None when this is no funcref."""
         return self._as(ValType.funcref())  # type: ignore[no-any-return]
 
     def __eq__(self, other: object) -> bool:

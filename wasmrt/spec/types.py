@@ -58,71 +58,99 @@ class ValType(msgspec.Struct, frozen=True, dict=True):
 
 
 class Bool(ValType, frozen=True, tag="bool"):
+    """`bool`: True or False, nothing else."""
+
     def __str__(self) -> str:
         return "bool"
 
 
 class U8(ValType, frozen=True, tag="u8"):
+    """`u8`: an int, 0 to 255."""
+
     def __str__(self) -> str:
         return "u8"
 
 
 class U16(ValType, frozen=True, tag="u16"):
+    """`u16`: an int, 0 to 65,535."""
+
     def __str__(self) -> str:
         return "u16"
 
 
 class U32(ValType, frozen=True, tag="u32"):
+    """`u32`: an int, 0 to 2^32-1."""
+
     def __str__(self) -> str:
         return "u32"
 
 
 class U64(ValType, frozen=True, tag="u64"):
+    """`u64`: an int, 0 to 2^64-1."""
+
     def __str__(self) -> str:
         return "u64"
 
 
 class S8(ValType, frozen=True, tag="s8"):
+    """`s8`: an int, -128 to 127."""
+
     def __str__(self) -> str:
         return "s8"
 
 
 class S16(ValType, frozen=True, tag="s16"):
+    """`s16`: an int, -32,768 to 32,767."""
+
     def __str__(self) -> str:
         return "s16"
 
 
 class S32(ValType, frozen=True, tag="s32"):
+    """`s32`: an int, -2^31 to 2^31-1."""
+
     def __str__(self) -> str:
         return "s32"
 
 
 class S64(ValType, frozen=True, tag="s64"):
+    """`s64`: an int, -2^63 to 2^63-1."""
+
     def __str__(self) -> str:
         return "s64"
 
 
 class F32(ValType, frozen=True, tag="f32"):
+    """`f32`: a float, rounded to 32 bits; an int too as an argument."""
+
     def __str__(self) -> str:
         return "f32"
 
 
 class F64(ValType, frozen=True, tag="f64"):
+    """`f64`: a float; an int too as an argument."""
+
     def __str__(self) -> str:
         return "f64"
 
 
 class Char(ValType, frozen=True, tag="char"):
+    """`char`: a str of one character that is no surrogate."""
+
     def __str__(self) -> str:
         return "char"
 
 
 class String(ValType, frozen=True, tag="string"):
+    """`string`: a str without surrogates."""
+
     def __str__(self) -> str:
         return "string"
 
 
 class ErrorContext(ValType, frozen=True, tag="error-context"):
+    """`error-context`, of asynchronous functions."""
+
     def __str__(self) -> str:
         return "error-context"
 
@@ -148,6 +176,8 @@ class MapType(ValType, frozen=True, cache_hash=True, tag="map"):
 
 
 class RecordType(ValType, frozen=True, cache_hash=True, tag="record"):
+    """`record`: `fields` are pairs of name and type. Results are Record objects; what has the fields as attributes, or a mapping, is taken."""
+
     fields: tuple[tuple[str, AnyValType], ...]
 
     def __post_init__(self) -> None:
@@ -158,6 +188,8 @@ class RecordType(ValType, frozen=True, cache_hash=True, tag="record"):
 
 
 class TupleType(ValType, frozen=True, cache_hash=True, tag="tuple"):
+    """`tuple<...>`: a tuple of as many elements."""
+
     elements: tuple[AnyValType, ...]
 
     def __post_init__(self) -> None:
@@ -172,6 +204,8 @@ class VariantLikeType(ValType, frozen=True):
 
 
 class VariantType(VariantLikeType, frozen=True, cache_hash=True, tag="variant"):
+    """`variant`: `cases` are pairs of name and payload type or None. A value is its payload where its class tells the case, else a Variant."""
+
     cases: tuple[tuple[str, AnyValType | None], ...]
 
     def __post_init__(self) -> None:
@@ -182,6 +216,8 @@ class VariantType(VariantLikeType, frozen=True, cache_hash=True, tag="variant"):
 
 
 class EnumType(ValType, frozen=True, cache_hash=True, tag="enum"):
+    """`enum`: one of `names`, as a str."""
+
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -189,9 +225,11 @@ class EnumType(ValType, frozen=True, cache_hash=True, tag="enum"):
 
     @property
     def names_count(self) -> int:
+        """How many names there are."""
         return len(self.names)
 
     def name(self, n: int) -> str:
+        """The name at index `n`."""
         return self.names[n]
 
     def __str__(self) -> str:
@@ -199,6 +237,8 @@ class EnumType(ValType, frozen=True, cache_hash=True, tag="enum"):
 
 
 class OptionType(VariantLikeType, frozen=True, cache_hash=True, tag="option"):
+    """`option<T>`: None or a T; a Variant of `none` or `some` where T could be None itself."""
+
     payload: AnyValType
 
     def __str__(self) -> str:
@@ -206,6 +246,8 @@ class OptionType(VariantLikeType, frozen=True, cache_hash=True, tag="option"):
 
 
 class ResultType(VariantLikeType, frozen=True, cache_hash=True, tag="result"):
+    """`result<T, E>`: a variant of `ok` and `err`, either of which may be without payload (None)."""
+
     ok: AnyValType | None = None
     err: AnyValType | None = None
 
@@ -216,6 +258,8 @@ class ResultType(VariantLikeType, frozen=True, cache_hash=True, tag="result"):
 
 
 class FlagsType(ValType, frozen=True, cache_hash=True, tag="flags"):
+    """`flags`: a set of some of `names`."""
+
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -223,9 +267,11 @@ class FlagsType(ValType, frozen=True, cache_hash=True, tag="flags"):
 
     @property
     def names_count(self) -> int:
+        """How many names there are."""
         return len(self.names)
 
     def name(self, n: int) -> str:
+        """The name at index `n`."""
         return self.names[n]
 
     def __str__(self) -> str:
@@ -233,6 +279,8 @@ class FlagsType(ValType, frozen=True, cache_hash=True, tag="flags"):
 
 
 class StreamType(ValType, frozen=True, cache_hash=True, tag="stream"):
+    """`stream<T>`, of asynchronous functions; None: without payload."""
+
     payload: AnyValType | None = None
 
     def __str__(self) -> str:
@@ -240,6 +288,8 @@ class StreamType(ValType, frozen=True, cache_hash=True, tag="stream"):
 
 
 class FutureType(ValType, frozen=True, cache_hash=True, tag="future"):
+    """`future<T>`, of asynchronous functions; None: without payload."""
+
     payload: AnyValType | None = None
 
     def __str__(self) -> str:
@@ -247,6 +297,8 @@ class FutureType(ValType, frozen=True, cache_hash=True, tag="future"):
 
 
 class OwnType(ValType, frozen=True, tag="own"):
+    """`own<R>`: a handle that is handed over; `ty` is the resource."""
+
     ty: Any
 
     def __str__(self) -> str:
@@ -254,6 +306,8 @@ class OwnType(ValType, frozen=True, tag="own"):
 
 
 class BorrowType(ValType, frozen=True, tag="borrow"):
+    """`borrow<R>`: a handle that is lent for a call; `ty` is the resource."""
+
     ty: Any
 
     def __str__(self) -> str:
@@ -337,6 +391,8 @@ class ModuleType(msgspec.Struct, frozen=True, cache_hash=True, tag="module"):
 
 
 class ComponentInstanceType(msgspec.Struct, frozen=True, cache_hash=True, tag="instance"):
+    """The type of a component instance: `exports`, pairs of name and item."""
+
     exports: tuple[tuple[str, ComponentItem], ...]
 
     def __str__(self) -> str:
@@ -344,6 +400,8 @@ class ComponentInstanceType(msgspec.Struct, frozen=True, cache_hash=True, tag="i
 
 
 class ComponentType(msgspec.Struct, frozen=True, cache_hash=True, tag="component"):
+    """The type of a component: `imports` and `exports`, pairs of name and item, in order."""
+
     imports: tuple[tuple[str, ComponentItem], ...]
     exports: tuple[tuple[str, ComponentItem], ...]
 

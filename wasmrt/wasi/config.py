@@ -46,6 +46,7 @@ class WasiConfig:
 
     @property
     def argv(self) -> list[str]:
+        """The guest's arguments, its own name first. Empty until set."""
         return self._argv
 
     @argv.setter
@@ -58,6 +59,7 @@ class WasiConfig:
 
     @property
     def env(self) -> list[tuple[str, str]]:
+        """The guest's environment variables, as pairs; set it to a mapping or to pairs. Empty until set."""
         return self._env
 
     @env.setter
@@ -79,14 +81,17 @@ class WasiConfig:
         self.preopens.append(Preopen(found, _text(guest_path), bool(fs_mutable)))
 
     def inherit_stdin(self) -> None:
+        """Guests read this process's standard input."""
         self.stdin = sys.stdin.buffer
         self.terminals["stdin"] = sys.stdin.isatty()
 
     def inherit_stdout(self) -> None:
+        """Guests write to this process's `sys.stdout`, as it is now."""
         self.stdout = _file_sink(sys.stdout)
         self.terminals["stdout"] = sys.stdout.isatty()
 
     def inherit_stderr(self) -> None:
+        """Guests write to this process's `sys.stderr`, as it is now."""
         self.stderr = _file_sink(sys.stderr)
         self.terminals["stderr"] = sys.stderr.isatty()
 
