@@ -179,6 +179,11 @@ typedef struct WrNativeFunc { void *function; uint32_t num_params; uint8_t resul
 WR_API bool wr_native_init(WrNativeFunc *native); /* fills in `shape`; false: too many parameters */
 WR_API VMArrayCall wr_native_call(const WrNativeFunc *native); /* after wr_native_init */
 
+/* Calls of WASI 0.1 without an embedder (csrc/vm/wasi.c): `call` of a host function of the type that wasi_snapshot_preview1 gives it. */
+WR_API bool wr_wasi_clock_time_get(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);
+WR_API bool wr_wasi_random_get(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);
+WR_API bool wr_wasi_sched_yield(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);
+
 /* externref words: the store keeps `object` (the embedder's pointer) until it is freed; the same object gives the same word. 0 is null. */
 WR_API uint64_t wr_externref_new(WrStore *store, void *object, bool *out_is_new);
 WR_API void *wr_externref_get(WrStore *store, uint64_t word);

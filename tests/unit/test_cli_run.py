@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_what_goes_wrong_in_modules(module: str, args: tuple[str, ...], status: 
 def test_modules_that_cannot_run(tmp_path: Path) -> None:
     path = tmp_path / "m.wat"
     for wat, text in (
-        ('(module (import "wasi_snapshot_preview1" "fd_write" (func)))', "WASI 0.1"),
+        ('(module (import "wasi_snapshot_preview1" "fd_write" (func)))', "incompatible import type"),
         ('(module (import "a" "b" (func)) (func (export "_start")))', "m.wat: "),
         ("(module)", "no _start is exported"),
         ('(module (func (export "_start") (param i32)))', "_start wants arguments"),
@@ -184,6 +185,67 @@ def test_as_processes(command: str, module: str, repository: Path, tmp_path: Pat
         assert process(*filter(None, [name]), "--help")[0] == 0
     assert process("run")[0] == 2
     assert process("run", "no such file")[0] == 2
+
+
+# WASI 0.1: copies standard input to standard output and exits with the number of arguments, or with 99 when it cannot write; with four of them it sleeps
+CAT = r"""(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $args (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1) (data (i32.const 300) "\34\01\00\00\01\00\00\00.")
+  (global $ready (mut i32) (i32.const 0))
+  (func (export "_initialize") (global.set $ready (i32.const 7)))
+  (func (export "ready") (result i32) (global.get $ready))
+  (func (export "_start")
+    (drop (call $args (i32.const 100) (i32.const 104)))
+    (if (i32.eq (i32.load (i32.const 100)) (i32.const 4)) (then
+      (drop (call $write (i32.const 1) (i32.const 300) (i32.const 1) (i32.const 108)))
+      (i64.store (i32.const 216) (i64.const -1)) (i32.store (i32.const 208) (i32.const 1))
+      (drop (call $poll (i32.const 192) (i32.const 256) (i32.const 1) (i32.const 108)))))
+    (loop $again
+      (i32.store (i32.const 0) (i32.const 1024)) (i32.store (i32.const 4) (i32.const 4096))
+      (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 4)))
+      (if (i32.load (i32.const 4)) (then
+        (if (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 108)) (then (call $exit (i32.const 99))))
+        (br $again))))
+    (call $exit (i32.load (i32.const 100)))))"""
+
+
+def test_commands_of_wasi_0_1(repository: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cat.wasm"
+    path.write_bytes(wat2wasm(CAT))
+    command = [sys.executable, "-m", "wasmrt.cli.main", "run", str(path)]
+    environment = dict(os.environ, PYTHONPATH=str(repository))
+    text = "grüße\n".encode() * 100_000
+    done = subprocess.run([*command, "a"], input=text, capture_output=True, timeout=60, env=environment)
+    assert (done.returncode, done.stdout) == (2, text), done.stderr
+    # the reader goes away
+    with subprocess.Popen([*command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as cat:
+        assert cat.stdin and cat.stdout and cat.stderr
+        cat.stdout.close()
+        cat.stdin.write(b"x" * 10)
+        cat.stdin.close()
+        assert cat.wait(60) == 99 and cat.stderr.read() == b""
+    done = subprocess.run([*command, "a", "b", "c", "--timeout", "0.2"], capture_output=True, timeout=60, env=environment)
+    assert done.returncode == 134 and b"interrupt" in done.stderr and b"_start" not in done.stdout
+    with subprocess.Popen([*command, "--timeout", "0.2"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as cat:
+        assert cat.wait(60) == 134  # nothing ever comes
+    with subprocess.Popen([*command, "a", "b", "c"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as cat:
+        assert cat.stdout and cat.stderr and cat.stdout.read(1) == b"."
+        cat.send_signal(signal.SIGINT)
+        assert cat.wait(60) == 130, cat.stderr.read()
+    assert wasmrt("run", str(path), "--invoke", "ready").output == "7\n"
+
+
+def test_modules_with_imports_that_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "m.wat"
+    path.write_text('(module (import "a" "b" (func $f)) (func (export "g") (result i32) (i32.const 5)) (func (export "h") (call $f)))')
+    done = wasmrt("run", str(path), "--invoke", "g")
+    assert done.exit_code == 1 and "unknown import: `a::b`" in done.stderr
+    assert wasmrt("run", str(path), "--stub-imports", "--invoke", "g").output == "5\n"
+    assert wasmrt("run", str(path), "--stub-imports", "--invoke", "h").exit_code == 134
 
 
 # ---- compile --------------------------------------------------------------------------------------------------------------------------------

@@ -409,6 +409,9 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
         uint8_t *params
     bint wr_native_init(WrNativeFunc *native)
     VMArrayCall wr_native_call(const WrNativeFunc *native)
+    c_bool wr_wasi_clock_time_get(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
+    c_bool wr_wasi_random_get(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
+    c_bool wr_wasi_sched_yield(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
     WrTag *wr_tag_new(WrStore *store, uint32_t type_id, WrError *error)
     uint32_t wr_tag_type(const WrTag *tag)
     uint64_t wr_externref_new(WrStore *store, void *object, c_bool *out_is_new)

@@ -46,6 +46,7 @@ cdef extern from "time.h" nogil:
 
 # On the main thread the interrupt hook takes the GIL back this often to run Python's signal handlers (Ctrl-C).
 cdef uint64_t TICKS_BETWEEN_SIGNAL_CHECKS = 20
+cdef int64_t EPOCH_LOOK_NS = 10000000
 cdef size_t MAX_FRAMES = 128
 cdef Py_ssize_t MAX_NOTES = 16
 
@@ -621,6 +622,24 @@ cdef class Store:
         """Guest code that still runs this long from now traps with TrapCode.INTERRUPT; None takes the limit away."""
         self.ensure_open()
         self.host.deadline_ns = 0 if seconds is None else monotonic_ns() + <int64_t>(seconds * 1e9)
+
+    def wait_limit_ns(self) -> int | None:
+        """For host functions that wait: nanoseconds until they have to look with `check_interrupt` whether the guest is to go on; None: never."""
+        cdef object limit = None
+        if self.host.deadline_ns != 0:
+            limit = max(self.host.deadline_ns - monotonic_ns(), 0)
+        if self.host.epoch != NULL:  # another thread moves it on, which wakes nobody
+            limit = EPOCH_LOOK_NS if limit is None else min(limit, EPOCH_LOOK_NS)
+        return limit
+
+    def check_interrupt(self) -> None:
+        """In a host function: raises the Trap that guest code would meet here, when its timeout or its epoch deadline is over."""
+        if self.host.deadline_ns != 0 and monotonic_ns() >= self.host.deadline_ns:
+            if self.host.timeout_ns != 0:
+                raise trap_text(c.TRAP_INTERRUPT, f"interrupt: the call ran longer than its timeout of {self.host.timeout_ns / 1e9:g} s")
+            raise trap_text(c.TRAP_INTERRUPT, "interrupt")
+        if self.host.epoch != NULL and self.host.epoch[0] >= self.host.epoch_deadline:
+            raise trap_text(c.TRAP_INTERRUPT, "interrupt")
 
     def gc(self) -> None:
         """Runs pending drops of collected handles (references of the host are freed with the store)."""

@@ -15,6 +15,7 @@ cdef class HostFunc:
     cdef NativeFunc native            # None: implemented in Python
     cdef bint plain                   # numbers only, at most one result, no Caller
     cdef bint access_caller
+    cdef object on_error              # None; else the function gets store and memory (see `make_memory_func`)
     cdef uint32_t type_id
     cdef const void *wasm_call
     cdef const uint32_t *params

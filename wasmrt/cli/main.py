@@ -195,7 +195,7 @@ def objdump(file: Path, names: tuple[str, ...], features: tuple[str, ...], witho
 @click.option("--inherit-env", is_flag=True, help="Give the guest all variables of this process.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Trap when it runs longer.")
 @click.option("--cache/--no-cache", default=False, help="Keep what is compiled in the user's cache folder.")
-@click.option("--stub-imports", is_flag=True, help="Imports of a component that are missing trap when they are called.")
+@click.option("--stub-imports", is_flag=True, help="Functions that are imported and missing trap when they are called.")
 @_feature_options
 def run(
     file: Path,
@@ -211,7 +211,7 @@ def run(
     features: tuple[str, ...],
     without: tuple[str, ...],
 ) -> None:
-    """Run a component's wasi:cli/run, a module's _start, or with --invoke one function; ARGS are its arguments.
+    """Run a component's wasi:cli/run, a module's _start (WASI 0.1), or with --invoke one function; ARGS are its arguments.
 
     FILE is binary, text, or an artifact. With --invoke, ARGS are values as WIT's types want them: 1, true, "text" (quotes may be left out),
     [1, 2], {field: 1}, some(1), case(2); or NAME is a whole call, 'add(1, 2)'. NAME may be a function of an interface: 'iface#name'.

@@ -1,4 +1,4 @@
-"""`wasmrt run`: a command (wasi:cli/run, `_start`), or one function with arguments from the command line.
+"""`wasmrt run`: a command (wasi:cli/run, or `_start` of a module, with WASI 0.1), or one function with arguments from the command line.
 
 A guest gets what the options give it and nothing else, but for standard streams, arguments, clocks and random numbers. Exit status: the guest's own; 134
 after a trap, whose message and frames go to stderr; 130 after Ctrl-C; 1 for a file or an argument that cannot be used.
@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from wasmrt.errors import DecodeError, ExitTrap, LinkError, Trap, WasmError
+from wasmrt.errors import DecodeError, ExitTrap, Trap, WasmError
 from wasmrt.runtime import source as sources
 from wasmrt.runtime.component import Component
 from wasmrt.runtime.component_instance import ComponentInstance
@@ -86,7 +86,7 @@ def run(made: Module | Component, name: str | None, args: list[str], wasi: WasiC
     store.set_timeout(timeout)
     try:
         if isinstance(made, Module):
-            return _run_module(store, made, name, args)
+            return _run_module(store, made, name, args, stub)
         return _run_component(store, made, name, args, stub)
     except ExitTrap as leaving:
         return leaving.code
@@ -180,11 +180,12 @@ def _values(args: list[str], params: tuple[tuple[str, t.AnyValType], ...]) -> li
 _CORE: dict[str, t.AnyValType] = {"i32": t.S64(), "i64": t.S64(), "f32": t.F32(), "f64": t.F64()}
 
 
-def _run_module(store: Store, module: Module, name: str | None, args: list[str]) -> int:
-    foreign = sorted({item.module for item in module.imports})
-    if "wasi_snapshot_preview1" in foreign or "wasi_unstable" in foreign:
-        raise LinkError("the module imports WASI 0.1, which is not there; a component of it (wasm-tools component new --adapt) runs")
-    instance: Instance = Linker(module.engine).instantiate(store, module)
+def _run_module(store: Store, module: Module, name: str | None, args: list[str], stub: bool) -> int:
+    linker = Linker(module.engine)
+    linker.define_wasi()
+    if stub:
+        linker.define_unknown_imports_as_traps(module)
+    instance: Instance = linker.instantiate(store, module)
     functions: dict[str, Any] = {export.name: instance.exports[export.name] for export in module.exports if hasattr(export.type, "params")}
     called, arguments = ("_start", None) if name is None else _split(name)
     function = functions.get(called)
@@ -198,6 +199,8 @@ def _run_module(store: Store, module: Module, name: str | None, args: list[str])
     for unspoken in (item for item in (*ty.params, *ty.results) if str(item) not in _CORE):
         raise WasmError(f"values of type {unspoken} cannot be written on a command line")
     params = tuple((str(index), _CORE[str(item)]) for index, item in enumerate(ty.params))
+    if name is not None and "_initialize" in functions and called != "_initialize":
+        functions["_initialize"](store)  # a library of WASI 0.1 wants it before all else
     values = [] if name is None else parse_call(arguments, params) if arguments is not None else _values(args, params)
     result = function(store, *values)
     results = result if len(ty.results) > 1 else [result][: len(ty.results)]

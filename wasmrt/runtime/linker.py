@@ -15,26 +15,49 @@ from .module import AsExtern, Instance, Module
 from .store import Store
 from .types import FuncType, from_core_type
 
+Memory = externs.Memory  # for those who define functions with it
+
+_wasi_providers: list[Callable[[Linker], None]] = []
+
+
+def register_wasi(provider: Callable[[Linker], None]) -> None:
+    """Called by `wasmrt.wasi` when it is imported."""
+    _wasi_providers[:] = [provider]
+
 
 class HostDefinition:
-    """A function defined without a store: each instantiation makes its Func in its own store."""
+    """A function defined without a store: each instantiation makes its Func in its own store. `make(types)` makes what all of them share."""
 
-    __slots__ = ("_host", "access_caller", "func", "ty")
+    __slots__ = ("_host", "_make")
 
-    def __init__(self, ty: FuncType, func: Callable[..., Any], access_caller: bool) -> None:
-        self.ty = ty
-        self.func = func
-        self.access_caller = access_caller
+    def __init__(self, make: Callable[[core.TypeRegistry], hosts.HostFunc]) -> None:
+        self._make = make
         self._host: hosts.HostFunc | None = None
+
+    @classmethod
+    def of(cls, ty: FuncType, func: Callable[..., Any], access_caller: bool) -> HostDefinition:
+        return cls(lambda types: hosts.make_host_func(types, ty, func, access_caller))
+
+    @classmethod
+    def with_memory(cls, ty: FuncType, func: Callable[..., int | None], on_error: Callable[[Exception], int]) -> HostDefinition:
+        """`func(store, memory, *args)` on the memory of whoever calls; see `make_memory_func`."""
+        return cls(lambda types: hosts.make_memory_func(types, ty, func, on_error))
+
+    @classmethod
+    def of_wasi(cls, ty: FuncType, name: str) -> HostDefinition:
+        """A call of WASI 0.1 that has no Python."""
+        return cls(lambda types: hosts.make_wasi_func(types, ty, name))
 
     def of_engine(self, engine: Engine) -> hosts.HostFunc:
         """Of no store yet; the linker's engine is the only one that asks."""
         if self._host is None:
-            self._host = hosts.make_host_func(engine.types, self.ty, self.func, self.access_caller)
+            self._host = self._make(engine.types)
         return self._host
 
-    def in_store(self, store: Store) -> externs.Func:
-        return externs.Func(store, self.ty, self.func, self.access_caller)
+    def in_store(self, store: Store, engine: Engine) -> externs.Func:
+        if store.engine is not engine:
+            raise WasmError("cross-`Engine` usage is not supported")
+        return hosts.func_in_store(store, self.of_engine(engine))
 
 
 class Linker:
@@ -75,7 +98,22 @@ class Linker:
             raise ArgumentTypeError(f"expected a FuncType, got {type(ty).__name__}")
         if not callable(func) or inspect.iscoroutinefunction(func):
             raise ArgumentTypeError("expected a callable that is no coroutine function")
-        self._define(module, name, HostDefinition(ty, func, access_caller))
+        self._define(module, name, HostDefinition.of(ty, func, access_caller))
+
+    def define_wasi(self) -> None:
+        """Defines WASI 0.1 (`wasi_snapshot_preview1`). What a guest may is in its store's WasiConfig (`Store.set_wasi`), and is nothing without one but
+        for clocks and random numbers. A guest that exits raises ExitTrap with its status.
+
+        >>> linker.define_wasi()
+        >>> config = WasiConfig()
+        >>> config.argv = ["program", "input.txt"]
+        >>> config.preopen_dir("data", "/")
+        >>> store.set_wasi(config)
+        >>> linker.instantiate(store, module).exports(store)["_start"](store)
+        """
+        import wasmrt.wasi  # noqa: F401  (registers itself)
+
+        _wasi_providers[0](self)
 
     def define_instance(self, store: Any, name: str, instance: Instance) -> None:
         """Defines all exports of an instance under the module name `name`."""
@@ -91,7 +129,7 @@ class Linker:
         for module_name, name, ty in module._info.imports:
             if (module_name, name) in self._items or not isinstance(ty, CoreFuncType):
                 continue
-            self._items[module_name, name] = HostDefinition(
+            self._items[module_name, name] = HostDefinition.of(
                 _func_type(ty), _trapping(f"unknown import: `{module_name}::{name}` has not been defined"), False
             )
 
@@ -102,12 +140,12 @@ class Linker:
                 continue
             zeros = [None if word & 0xF == 6 else 0 for word in ty.results]
             value = None if not zeros else zeros[0] if len(zeros) == 1 else zeros
-            self._items[module_name, name] = HostDefinition(_func_type(ty), lambda *_, value=value: value, False)
+            self._items[module_name, name] = HostDefinition.of(_func_type(ty), lambda *_, value=value: value, False)
 
     def get(self, store: Store, module: str, name: str) -> AsExtern | None:
         """The definition of that name in `store`, or None."""
         item = self._items.get((module, name))
-        return item.in_store(store) if isinstance(item, HostDefinition) else item
+        return item.in_store(store, self.engine) if isinstance(item, HostDefinition) else item
 
     def get_default(self, store: Store, name: str) -> AsExtern:
         """What a command module called `name` runs: its `_start` or unnamed export."""

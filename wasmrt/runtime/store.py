@@ -29,8 +29,19 @@ class Store(core.Store):
         return self.user_data
 
     def set_wasi(self, wasi: Any) -> None:
-        """What WASI imports of this store see: a WasiConfig."""
+        """What WASI imports of this store see: a WasiConfig. Guests of WASI 0.1 that ran before have none of their descriptors any more."""
         self.wasi = wasi
+        self._forget_wasi()
+
+    def close(self) -> None:
+        """Frees everything in the store now. Not while it runs guest code. Idempotent."""
+        super().close()
+        self._forget_wasi()
+
+    def _forget_wasi(self) -> None:
+        state, self.wasi_state = self.wasi_state, None
+        if state is not None:
+            state.close()
 
     def __enter__(self) -> Store:
         return self

@@ -1,4 +1,5 @@
-"""WASI 0.2 on the public linker API alone: whatever it can do, users can do too. `Linker.add_wasip2()` defines it.
+"""WASI 0.2 on the public linker API alone: whatever it can do, users can do too. `Linker.add_wasip2()` of components defines it; `define_wasi()` of the
+core Linker defines WASI 0.1 (`preview1.py`), over the same files, streams and clocks.
 
 A guest gets nothing that the store's WasiConfig does not give it: no environment, no arguments, no files, closed standard streams. Clocks and random
 numbers are always there. Present: wasi:io, wasi:cli, wasi:clocks, wasi:random, wasi:filesystem with the directories that were preopened, and
@@ -6,11 +7,12 @@ wasi:sockets, which refuses every socket; `Linker.add_wasi_http()` adds wasi:htt
 match by semver).
 """
 
+from wasmrt.runtime import linker as core_linker
 from wasmrt.runtime.component_linker import Linker, register_wasi
 
 from .config import WasiConfig
 
-__all__ = ["WasiConfig", "add_wasi_http", "add_wasip2"]
+__all__ = ["WasiConfig", "add_wasi_http", "add_wasip2", "define_wasi"]
 
 VERSION = "0.2.6"
 
@@ -30,5 +32,13 @@ def add_wasi_http(linker: Linker) -> None:
     http.define(linker)
 
 
+def define_wasi(linker: core_linker.Linker) -> None:
+    """Defines WASI 0.1 in a linker of core modules."""
+    from . import preview1
+
+    preview1.define(linker)
+
+
+core_linker.register_wasi(define_wasi)
 register_wasi("p2", add_wasip2)
 register_wasi("http", add_wasi_http)

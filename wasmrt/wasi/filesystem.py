@@ -158,17 +158,26 @@ class DirectoryEntryStream:
         self._entries: Any = os.scandir(source.fd)
         self._iterator: Iterator[os.DirEntry[str]] = iter(self._entries)
 
-    def read_directory_entry(self) -> dict[str, str] | None:
+    def next_entry(self) -> tuple[os.DirEntry[str], str] | None:
+        """The next one, and what kind of file it is."""
         with failing_as_wasi():
             entry = next(self._iterator, None)
             if entry is None:
                 return None
             if entry.is_dir(follow_symlinks=False):
-                kind = "directory"
-            elif entry.is_file(follow_symlinks=False):
-                kind = "regular-file"
-            else:
-                kind = kind_of(entry.stat(follow_symlinks=False).st_mode)
+                return entry, "directory"
+            if entry.is_file(follow_symlinks=False):
+                return entry, "regular-file"
+            try:
+                return entry, kind_of(entry.stat(follow_symlinks=False).st_mode)
+            except FileNotFoundError:  # removed meanwhile
+                return entry, "unknown"
+
+    def read_directory_entry(self) -> dict[str, str] | None:
+        found = self.next_entry()
+        if found is None:
+            return None
+        entry, kind = found
         try:
             entry.name.encode()
         except UnicodeEncodeError:
@@ -191,6 +200,11 @@ class Descriptor:
 
     def close(self) -> None:
         self._file.close()
+
+    @property
+    def fd(self) -> int:
+        """The descriptor of this process."""
+        return self._file.fd
 
     # -- files ----------------------------------------------------------------------------------------------------------------------------
 
@@ -253,16 +267,21 @@ class Descriptor:
         return self._flags
 
     def get_type(self) -> str:
+        return kind_of(self.status().st_mode)
+
+    def status(self) -> os.stat_result:
         with failing_as_wasi():
-            return kind_of(os.fstat(self._file.fd).st_mode)
+            return os.fstat(self._file.fd)
+
+    def status_at(self, path_flags: set[str], path: str) -> os.stat_result:
+        with self._place(path_flags, path) as (directory, name), failing_as_wasi():
+            return os.stat(name, dir_fd=directory, follow_symlinks=False)
 
     def stat(self) -> dict[str, Any]:
-        with failing_as_wasi():
-            return _stat(os.fstat(self._file.fd))
+        return _stat(self.status())
 
     def stat_at(self, path_flags: set[str], path: str) -> dict[str, Any]:
-        with self._place(path_flags, path) as (directory, name), failing_as_wasi():
-            return _stat(os.stat(name, dir_fd=directory, follow_symlinks=False))
+        return _stat(self.status_at(path_flags, path))
 
     def set_times(self, accessed: Any, modified: Any) -> None:
         if not self._writable:
@@ -280,12 +299,10 @@ class Descriptor:
         return os.path.samestat(os.fstat(self._file.fd), os.fstat(other._file.fd))
 
     def metadata_hash(self) -> dict[str, int]:
-        with failing_as_wasi():
-            return _hash(os.fstat(self._file.fd))
+        return _hash(self.status())
 
     def metadata_hash_at(self, path_flags: set[str], path: str) -> dict[str, int]:
-        with self._place(path_flags, path) as (directory, name), failing_as_wasi():
-            return _hash(os.stat(name, dir_fd=directory, follow_symlinks=False))
+        return _hash(self.status_at(path_flags, path))
 
     # -- directories ----------------------------------------------------------------------------------------------------------------------
 

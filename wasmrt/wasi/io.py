@@ -13,6 +13,7 @@ from wasmrt.errors import Trap
 from wasmrt.runtime.component_linker import Linker
 from wasmrt.runtime.values import Variant
 
+from . import waiting
 from .config import Sink
 from .paths import error_code
 
@@ -48,10 +49,9 @@ class Pollable:
     def ready(self) -> bool:
         return self.deadline_ns <= time.monotonic_ns()
 
-    def block(self) -> None:
-        wait = self.deadline_ns - time.monotonic_ns()
-        if wait > 0:
-            time.sleep(wait / 1e9)
+    def block(self, store: Any) -> None:
+        if not self.ready():
+            waiting.wait(store, self.deadline_ns)
 
 
 class InputStream:
@@ -59,6 +59,10 @@ class InputStream:
 
     def __init__(self, file: Any) -> None:
         self.file = file
+
+    def waited_for(self, store: Any) -> InputStream:
+        waiting.wait_for_input(store, self.file)
+        return self
 
     def read(self, length: int) -> bytes | None | IoError:
         if self.file is None:
@@ -117,9 +121,9 @@ def poll(store: Any, pollables: list[Pollable]) -> list[int]:
     """Waits until at least one is ready; the indices of those that are. An empty list is a trap, as the interface says."""
     if not pollables:
         raise Trap("poll was called with no pollables")
-    wait = min(pollable.deadline_ns for pollable in pollables) - time.monotonic_ns()
-    if wait > 0:
-        time.sleep(wait / 1e9)
+    until = min(pollable.deadline_ns for pollable in pollables)
+    if until > time.monotonic_ns():
+        waiting.wait(store, until)
     return [index for index, pollable in enumerate(pollables) if pollable.ready()] or [
         min(range(len(pollables)), key=lambda index: pollables[index].deadline_ns)
     ]
@@ -133,7 +137,7 @@ def define(linker: Linker, version: str) -> None:
     polls = linker.instance(f"wasi:io/poll@{version}")
     polls.add_resource("pollable", Pollable)
     polls.add_func("[method]pollable.ready", lambda store, self: self.ready())
-    polls.add_func("[method]pollable.block", lambda store, self: self.block())
+    polls.add_func("[method]pollable.block", lambda store, self: self.block(store))
     polls.add_func("poll", poll)
 
     streams = linker.instance(f"wasi:io/streams@{version}")
@@ -142,8 +146,8 @@ def define(linker: Linker, version: str) -> None:
     streams.add_resource("input-stream", InputStream)
     streams.add_resource("output-stream", OutputStream)
     for prefix in ("", "blocking-"):
-        streams.add_func(f"[method]input-stream.{prefix}read", lambda store, self, length: self.read(length))
-        streams.add_func(f"[method]input-stream.{prefix}skip", lambda store, self, length: self.skip(length))
+        streams.add_func(f"[method]input-stream.{prefix}read", lambda store, self, length: self.waited_for(store).read(length))
+        streams.add_func(f"[method]input-stream.{prefix}skip", lambda store, self, length: self.waited_for(store).skip(length))
         streams.add_func(f"[method]output-stream.{prefix}flush", lambda store, self: self.flush())
         streams.add_func(
             f"[method]output-stream.{prefix}splice", lambda store, self, source, length: self.splice(source, length)

@@ -17,7 +17,7 @@ from wasmrt.errors import WitError
 MAX_LINKS = 40
 MAX_PATH_BYTES = 4096
 
-_CODES = {
+WASI_CODES = {
     errno.EACCES: "access",
     errno.EAGAIN: "would-block",
     errno.EALREADY: "already",
@@ -61,7 +61,7 @@ _CODES = {
 
 def error_code(error: OSError) -> str:
     """The case of wasi:filesystem's `error-code` for an error of the operating system."""
-    return _CODES.get(error.errno or 0, "io")
+    return WASI_CODES.get(error.errno or 0, "io")
 
 
 @contextmanager
