@@ -52,6 +52,14 @@ const uint8_t *wr_code_section(const CodeMemory *code, uint32_t section, size_t 
     return code->bytes + code->layout.offsets[section];
 }
 
+const uint8_t *wr_code_info(const CodeMemory *code, size_t *out_num_bytes, WrError *error)
+{
+    const uint8_t *info = wr_code_section(code, WR_SECTION_INFO, out_num_bytes);
+    if (code->header->info_checksum == wr_hash_checksum(0, info, *out_num_bytes)) return info;
+    wr_error_set(error, WR_ERROR_ARTIFACT, code->layout.offsets[WR_SECTION_INFO], "checksum of the records of imports and exports: the artifact is damaged");
+    return NULL;
+}
+
 uint32_t wr_code_kind(const CodeMemory *code) { return code->header->kind; }
 const ImageHeader *wr_code_header(const CodeMemory *code) { return code->header; }
 uint32_t wr_code_num_modules(const CodeMemory *code) { return code->header->num_modules; }

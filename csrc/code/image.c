@@ -268,6 +268,7 @@ static void image_write(const ImageWriter *writer, uint8_t *bytes)
         .num_addrs = writer->num_addrs,
         .num_handlers = writer->num_handlers,
         .num_names = writer->symbols.names,
+        .info_checksum = wr_hash_checksum(0, bytes + offsets[WR_SECTION_INFO], input->num_info_bytes),
         .contents_checksum = wr_code_contents_checksum(bytes, &writer->layout),
     };
     uint8_t *place = bytes + offsets[WR_SECTION_ENGINE];

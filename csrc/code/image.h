@@ -6,8 +6,8 @@
  * pages) or pages used in place, wr_image_map a file. All end in the same CodeMemory, registered by pc so that the signal handler and backtraces find
  * it, so every program exercises the loader. Reference counted: instances and Python objects hold it. Never patched after it is sealed, no pointer in it.
  *
- * What the loader believes: headers, module records and component info are covered by a checksum that every load compares; a module's meta blob by one
- * that is compared when the module is first used. The flat arrays and the text are not read when loading; rows are range-checked where they are used;
+ * What the loader believes: headers and module records are covered by a checksum that every load compares; component info and a module's meta blob by ones
+ * in these, compared when they are first used. The flat arrays and the text are not read when loading; rows are range-checked where they are used;
  * wr_code_verify reads all of the image. Machine code cannot be checked: artifacts are trusted as far as their text.
  *
  * A mapped file must not change. When it is truncated, pages of it are gone: guest code that meets one traps (vm/traps.c), and the image is marked as
@@ -30,7 +30,7 @@ typedef enum WrSection {
 #define WR_IMAGE_MAGIC UINT64_C(0x010074726d736177) /* "wasmrt\0\1" */
 #define WR_MODULE_IMAGES 2u   /* its data are in IMAGES, not in DATA: what its memories start with, as they lie there (wasm/images.h), then passive segments */
 #define WR_MODULE_BOUNDARY 1u /* no exception leaves its functions: adapters between components */
-#define WR_IMAGE_FORMAT 5u /* of the records here; the ABI fingerprint follows vm.h and the .def tables by itself */
+#define WR_IMAGE_FORMAT 6u /* of the records here; the ABI fingerprint follows vm.h and the .def tables by itself */
 #define WR_IMAGE_TARGET_X86_64_LINUX 1u
 #define WR_IMAGE_MAX_TEXT_BYTES 0x40000000u /* LIMIT IMAGE_BYTES */
 
@@ -80,8 +80,8 @@ void *wr_code_attach(CodeMemory *code, void *data, void (*free_data)(void *data)
 
 /* What an engine can use: kind, and what wr_code_check_config compares. */
 typedef struct WrImageWanted { uint32_t kind; const WrTunables *tunables; uint64_t wasm_features; } WrImageWanted;
-/* Maps a file, private and read-only, its text executable; where the file system forbids that (noexec), loads a copy instead. Reads the headers, INFO and
- * MODULES alone. *out_errno is not 0 when the system refused the file: then `error` is not set. */
+/* Maps a file, private and read-only, its text executable; where the file system forbids that (noexec), loads a copy instead. Reads the headers and MODULES
+ * alone. *out_errno is not 0 when the system refused the file: then `error` is not set. */
 WR_API bool wr_image_map(const char *path, const WrImageWanted *wanted, CodeMemory **out_code, int *out_errno, WrError *error);
 /* The same of an open file, which stays the caller's. `wanted` may be NULL. */
 WR_API bool wr_image_map_open(int file, const WrImageWanted *wanted, CodeMemory **out_code, int *out_errno, WrError *error);

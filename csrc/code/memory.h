@@ -50,7 +50,7 @@ bool wr_code_open(const CodePages *pages, CodeMemory **out_code, WrError *error)
 void wr_code_close(CodeMemory *code);
 
 uint64_t wr_code_abi_fingerprint(void);
-/* Of what every load reads: headers, INFO, MODULES, with header_checksum itself left out; and of all the rest, padding included. */
+/* Of what every load reads: headers and MODULES, with header_checksum itself left out; and of all the rest, padding included. */
 uint64_t wr_code_header_checksum(const uint8_t *bytes, const ElfLayout *layout);
 uint64_t wr_code_contents_checksum(const uint8_t *bytes, const ElfLayout *layout);
 

@@ -1,7 +1,7 @@
 /* Opens images: from pages of our own, from pages in place, from a file.
  *
  * Opening believes nothing: headers are compared with what the layout demands (elf.c), checksum and counts come before the first use of a record, ranges
- * of records before the first use of a row. What it reads does not grow with the number of functions: headers, INFO and MODULES, which lie together. */
+ * of records before the first use of a row. What it reads does not grow with the number of functions: headers and MODULES, which lie together. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 #include "wasmrt/wasmrt.h"
 #include "x64/cpu.h"
 
-enum { OPEN_HEAD_BYTES = 32768 /* of a file are read at once: the head of all but the largest components */ };
+enum { OPEN_HEAD_BYTES = 4096 /* of a file are read at once: the head of all but components of more than 20 core modules */ };
 
 enum {
 #define TUNABLE(name, type, compared, doc) OPEN_BYTES_##name = sizeof(type),
@@ -74,26 +74,33 @@ uint64_t wr_code_header_checksum(const uint8_t *bytes, const ElfLayout *layout)
 {
     const uint64_t engine = layout->offsets[WR_SECTION_ENGINE], rest = engine + sizeof(ImageHeader);
     uint64_t hash = wr_hash_checksum(0, bytes, engine + offsetof(ImageHeader, header_checksum));
-    return wr_hash_checksum(hash, bytes + rest, layout->offsets[WR_SECTION_META] - rest);
+    return wr_hash_checksum(hash, bytes + rest, layout->offsets[WR_SECTION_INFO] - rest);
 }
 
 uint64_t wr_code_contents_checksum(const uint8_t *bytes, const ElfLayout *layout)
 {
-    const uint64_t first = layout->offsets[WR_SECTION_META];
+    const uint64_t first = layout->offsets[WR_SECTION_INFO];
     return wr_hash_checksum(0, bytes + first, layout->num_bytes - first);
 }
 
-_Static_assert(WR_SECTION_INFO == WR_SECTION_ENGINE + 1 && WR_SECTION_MODULES == WR_SECTION_INFO + 1 && WR_SECTION_META == WR_SECTION_MODULES + 1,
+_Static_assert(WR_SECTION_MODULES == WR_SECTION_ENGINE + 1 && WR_SECTION_INFO == WR_SECTION_MODULES + 1,
                "what every load reads lies together");
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------------ */
 
+#define OPEN_TEXT_OF(number) #number
+#define OPEN_TEXT(number) OPEN_TEXT_OF(number)
 #define OPEN_PLACE(field) (wr_elf_first_section() + offsetof(ImageHeader, field))
 
 static bool open_same(WrError *error, uint64_t place, const char *what, uint64_t found, uint64_t wanted)
 {
     if (found == wanted) return true;
     return wr_error_set(error, WR_ERROR_ARTIFACT, place, "%s: found %llu, wanted %llu", what, (unsigned long long)found, (unsigned long long)wanted);
+}
+
+bool wr_code_version_fits(uint32_t found_major, uint32_t found_minor, uint32_t major, uint32_t minor)
+{
+    return found_major == major && (major != 0 || found_minor == minor);
 }
 
 static bool open_check_header(const uint8_t *bytes, const ElfLayout *layout, const ImageHeader *header, WrError *error)
@@ -106,7 +113,10 @@ static bool open_check_header(const uint8_t *bytes, const ElfLayout *layout, con
         return wr_error_set(error, WR_ERROR_ARTIFACT, OPEN_PLACE(header_checksum), "checksum: found 0x%llx, wanted 0x%llx; the artifact is damaged",
                             (unsigned long long)header->header_checksum, (unsigned long long)wr_code_header_checksum(bytes, layout));
     }
-    if (!open_same(error, OPEN_PLACE(version_major), "major version", header->version_major, WR_VERSION_MAJOR)) return false;
+    if (!wr_code_version_fits(header->version_major, header->version_minor, WR_VERSION_MAJOR, WR_VERSION_MINOR)) {
+        return wr_error_set(error, WR_ERROR_ARTIFACT, OPEN_PLACE(version_major), "version: found %u.%u.%u, wanted %s", header->version_major, header->version_minor,
+                            header->version_patch, WR_VERSION_MAJOR ? OPEN_TEXT(WR_VERSION_MAJOR) ".x" : "0." OPEN_TEXT(WR_VERSION_MINOR) ".x");
+    }
     /* what follows cannot be damage, but another version, or somebody who computes checksums */
     if (!open_same(error, OPEN_PLACE(header_bytes), "header size", header->header_bytes, sizeof(ImageHeader))) return false;
     if (!open_same(error, OPEN_PLACE(abi_fingerprint), "interface of the runtime", header->abi_fingerprint, wr_code_abi_fingerprint())) return false;
@@ -224,7 +234,7 @@ static bool open_seal(CodePages *pages, const ElfLayout *layout, WrError *error)
     return open_seal(pages, layout, error);
 }
 
-/* Everything that is checked before there is a CodeMemory. `head`: the image up to META, or all of it. */
+/* Everything that is checked before there is a CodeMemory. `head`: the image up to INFO, or all of it. */
 static bool open_check(const uint8_t *head, const ElfLayout *layout, const WrImageWanted *wanted, WrError *error)
 {
     const uint64_t *offsets = layout->offsets;
@@ -321,8 +331,8 @@ static bool open_file(int file, size_t num_bytes, const WrImageWanted *wanted, C
     size_t num_read = wr_os_file_read(file, first, num_bytes < sizeof first ? num_bytes : sizeof first);
     bool ok = num_read == (num_bytes < sizeof first ? num_bytes : sizeof first) || wr_error_set(error, WR_ERROR_ARTIFACT, num_read, "size: the file cannot be read or is being truncated");
     ok = ok && wr_elf_read(first, num_read, num_bytes, &layout, error);
-    if (ok && layout.offsets[WR_SECTION_META] > num_read) { /* no more than the file has: the layout was compared with its size */
-        const size_t num_head = layout.offsets[WR_SECTION_META];
+    if (ok && layout.offsets[WR_SECTION_INFO] > num_read) { /* no more than the file has: the layout was compared with its size */
+        const size_t num_head = layout.offsets[WR_SECTION_INFO];
         head = malloc(num_head);
         ok = head != NULL || wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the head of an artifact, %zu bytes", num_head);
         ok = ok && (wr_os_file_read(file, head, num_head) == num_head || wr_error_set(error, WR_ERROR_ARTIFACT, num_head, "size: the file cannot be read or is being truncated"));

@@ -21,6 +21,9 @@ WR_API void wr_code_retain(CodeMemory *code);
 WR_API void wr_code_release(CodeMemory *code);
 WR_API const uint8_t *wr_code_bytes(const CodeMemory *code, size_t *out_num_bytes);              /* the ELF image: what serialize() returns */
 WR_API void wr_code_text_range(const CodeMemory *code, uintptr_t *out_start, uintptr_t *out_end);
+/* Whether what one version made runs in another: before 1.0, minor versions break things too. */
+WR_API bool wr_code_version_fits(uint32_t found_major, uint32_t found_minor, uint32_t major, uint32_t minor);
+WR_API const uint8_t *wr_code_info(const CodeMemory *code, size_t *out_num_bytes, WrError *error); /* INFO, compared with its checksum; NULL: damaged */
 WR_API const uint8_t *wr_code_section(const CodeMemory *code, uint32_t section, size_t *out_num_bytes); /* WrSection; NULL: no such section */
 WR_API uint32_t wr_code_kind(const CodeMemory *code);
 WR_API const ImageHeader *wr_code_header(const CodeMemory *code); /* tunables and features it was compiled for, counts */

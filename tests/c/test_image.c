@@ -419,7 +419,7 @@ static void reasons(void)
     CHECK_STR(load_message(bytes, num_bytes), "ELF machine: found 183, wanted 62");
     memcpy(bytes, good, num_bytes);
     header->format = 99;
-    CHECK_STR(load_message(bytes, num_bytes), "format version: found 99, wanted 5");
+    CHECK_CONTAINS(load_message(bytes, num_bytes), "format version: found 99, wanted ");
     memcpy(bytes, good, num_bytes);
     header->kind = WR_IMAGE_MODULE;
     CHECK_CONTAINS(load_message(bytes, num_bytes), "the artifact is damaged");

@@ -33,14 +33,15 @@ def sign(image: bytes, like: Artifact) -> bytes:
     """The image with all checksums right again; `like`: the artifact it was before the damage, which says where they lie."""
     out = bytearray(image)
     place = {section.name: section for section in like.sections}
-    engine, meta, modules = place["ENGINE"], place["META"], place["MODULES"]
+    engine, info, meta, modules = place["ENGINE"], place["INFO"], place["META"], place["MODULES"]
     for index, module in enumerate(like.modules):
         at = modules.offset + index * (modules.size // len(like.modules)) + MODULE_CHECKSUM
         start = meta.offset + module["meta_offset"]
         struct.pack_into("<Q", out, at, checksum(0, bytes(out[start : start + module["meta_bytes"]])))
     rest = engine.offset + engine.size
-    struct.pack_into("<Q", out, rest - 16, checksum(0, bytes(out[meta.offset :])))
-    value = checksum(checksum(0, bytes(out[: rest - 8])), bytes(out[rest : meta.offset]))
+    struct.pack_into("<Q", out, rest - 24, checksum(0, bytes(out[info.offset : info.offset + info.size])))
+    struct.pack_into("<Q", out, rest - 16, checksum(0, bytes(out[info.offset :])))
+    value = checksum(checksum(0, bytes(out[: rest - 8])), bytes(out[rest : info.offset]))
     struct.pack_into("<Q", out, rest - 8, value)
     return bytes(out)
 

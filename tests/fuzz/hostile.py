@@ -3,7 +3,7 @@
     python tests/fuzz/hostile.py SUBJECT PATH KIND FIRST COUNT PROGRESS
 
 Subjects: `component` and `module` compile PATH; `guest` also instantiates what still compiles and calls its exports, for a
-moment each; `mapped` maps files that are damaged in what every load reads, `verified` such that are damaged behind it, with `verify`; `forged` has
+moment each; `mapped` maps files that are damaged in what every load reads and in the component records, `verified` such that are damaged behind it, with `verify`; `forged` has
 right checksums over the damage, wherever it is, and loads with `verify` without running what it gets; `artifact` compiles PATH as it is, loads damaged copies of what that serializes to, and runs what loads.
 
 A case is made from its number alone, so that one that crashed is made again by FIRST=number COUNT=1. The number is written
@@ -165,7 +165,9 @@ def artifact_subject(name: str, engine: Any, image: bytes) -> tuple[bytes, Calla
 
     artifact = checksums.read(image)
     place = {section.name: section for section in artifact.sections}
-    first, end = (0, place["META"].offset) if name == "mapped" else (place["META"].offset, len(image)) if name == "verified" else (0, place["TEXT"].offset)
+    info = place["INFO"]
+    ranges = {"mapped": (0, info.offset + info.size), "verified": (info.offset, len(image)), "forged": (0, place["TEXT"].offset)}
+    first, end = ranges[name]
 
     def run(data: bytes) -> None:
         whole = image[:first] + data + image[end:]
@@ -173,6 +175,7 @@ def artifact_subject(name: str, engine: Any, image: bytes) -> tuple[bytes, Calla
             whole = checksums.sign(whole, artifact)
         component = Component.deserialize_file(engine, written(whole), verify=name != "mapped")
         if name != "forged":
+            _ = component.type  # which reads the component records
             assert whole == image, "damage was accepted"
             run_guest(component)
 

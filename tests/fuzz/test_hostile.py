@@ -163,7 +163,7 @@ def test_damaged_artifacts(tmp_path: Path, kind: str) -> None:
     ],
 )
 def test_mapped_artifacts(tmp_path: Path, subject: str, kind: str) -> None:
-    """Headers, section table, component and module records are checked by every load; `verify` checks the arrays, metas and text too. What is accepted is,
+    """Headers, section table and module records are checked by every load, component records by their first use; `verify` checks the arrays, metas and text too. What is accepted is,
     byte for byte, what was made, which the child asserts. `forged` makes the checksums right: what is refused then is refused by ranges and counts.
     """
     path = tmp_path / "small.wat"

@@ -20,7 +20,7 @@ from elftools.elf.elffile import ELFFile
 import wasmrt
 from tests.fuzz import checksums
 from wasmrt import ArtifactError, ArtifactMemory, Config, Engine, Instance, Module, Store
-from wasmrt._native import core
+from wasmrt._native import core, images
 from wasmrt.artifact import reader
 from wasmrt.component import Component, Linker
 from wasmrt.spec._gen import features
@@ -309,6 +309,68 @@ def test_other_versions_machines_and_formats(engine: Engine, path: Path) -> None
             Component.deserialize(engine, bytes(changed))
         assert (caught.value.reason, caught.value.found) == (reason, str(value))
     assert len(features.WASM_FEATURE) > 10
+
+
+@pytest.mark.parametrize(
+    ("found", "running", "fits"),
+    [
+        ((0, 1), (0, 1), True),
+        ((0, 1), (0, 2), False),
+        ((0, 2), (0, 1), False),
+        ((0, 1), (1, 1), False),
+        ((1, 1), (0, 1), False),
+        ((1, 0), (1, 7), True),
+        ((1, 7), (1, 0), True),
+        ((1, 7), (2, 7), False),
+        ((2, 0), (1, 9), False),
+    ],
+)
+def test_versions_that_fit(found: tuple[int, int], running: tuple[int, int], fits: bool) -> None:
+    """Semantic versions: from 1.0 on the major number decides, before that the minor one too."""
+    assert images.version_fits(found, running) is fits
+
+
+def test_artifacts_of_other_versions(engine: Engine, path: Path) -> None:
+    """Versions in a header whose checksum is right: what fits loads, what does not says what was found and what was wanted."""
+    blob = path.read_bytes()
+    artifact = checksums.read(blob)
+    start = artifact.sections[0].offset
+    running = tuple(int(part) for part in wasmrt.__version__.split(".")[:2])
+    for major, minor, patch in [(0, 1, 0), (0, 1, 99), (0, 2, 0), (0, 3, 0), (1, 0, 0), (1, 7, 3), (2, 0, 0), (*running, 77)]:
+        changed = bytearray(blob)
+        assert struct.unpack_from("<IHH", changed, start + 24)[:2] == running
+        struct.pack_into("<IHH", changed, start + 24, major, minor, patch)
+        path.write_bytes(checksums.sign(bytes(changed), artifact))
+        if images.version_fits((major, minor), running):
+            assert call(Component.deserialize_file(engine, path)) == 42
+            continue
+        for load in (lambda: Component.deserialize_file(engine, path), lambda: Component.deserialize(engine, path.read_bytes())):
+            with pytest.raises(ArtifactError) as caught:
+                load()
+            wanted = f"{running[0]}.x" if running[0] else f"0.{running[1]}.x"
+            assert (caught.value.reason, caught.value.found, caught.value.wanted) == ("version", f"{major}.{minor}.{patch}", wanted)
+
+
+def test_component_records_are_checked_when_they_are_read(engine: Engine, path: Path) -> None:
+    blob = path.read_bytes()
+    info = next(section for section in reader.read(blob).sections if section.name == "INFO")
+    damaged = bytearray(blob)
+    damaged[info.offset + info.size // 2] ^= 1
+    path.write_bytes(damaged)
+    component = Component.deserialize_file(engine, path)
+    for use in (lambda: component.type, component.wit, lambda: call(component), lambda: component.static_modules):
+        with pytest.raises(ArtifactError, match="checksum of the records"):
+            use()
+    with pytest.raises(ArtifactError):
+        Component.deserialize(engine, bytes(damaged))
+
+
+def test_a_component_of_many_modules(engine: Engine, path: Path) -> None:
+    """Whose module records are more than what is read of a file at first."""
+    modules = "".join(f'(core module $m{i} (func (export "f") (result i32) (i32.const {i}))) (core instance $i{i} (instantiate $m{i}))' for i in range(60))
+    path.write_bytes(engine.precompile_component(f'(component {modules} (func (export "f") (result u32) (canon lift (core func $i59 "f"))))'))
+    component = Component.deserialize_file(engine, path, verify=True)
+    assert Linker(engine).instantiate(Store(engine), component).exports.f() == 59
 
 
 def test_a_cpu_feature_that_this_machine_lacks(engine: Engine, path: Path) -> None:

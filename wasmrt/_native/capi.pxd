@@ -266,6 +266,8 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     void wr_code_release(CodeMemory *code)
     const uint8_t *wr_code_bytes(const CodeMemory *code, size_t *out_num_bytes)
     void wr_code_text_range(const CodeMemory *code, uintptr_t *out_start, uintptr_t *out_end)
+    bint wr_code_version_fits(uint32_t found_major, uint32_t found_minor, uint32_t major, uint32_t minor)
+    const uint8_t *wr_code_info(const CodeMemory *code, size_t *out_num_bytes, WrError *error)
     const uint8_t *wr_code_section(const CodeMemory *code, uint32_t section, size_t *out_num_bytes)
     uint32_t wr_code_kind(const CodeMemory *code)
     uint32_t wr_code_num_modules(const CodeMemory *code)

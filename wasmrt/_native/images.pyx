@@ -283,6 +283,16 @@ cdef class CodeMemory:
         cdef const uint8_t *start = c.wr_code_section(self.c_code, index, &size)
         return start[:size] if start != NULL else b""
 
+    def info(self) -> bytes:
+        """Section INFO: the records that Python links by. Raises ArtifactError when they are damaged."""
+        cdef c.WrError error
+        cdef size_t size = 0
+        memset(&error, 0, sizeof(error))
+        cdef const uint8_t *start = c.wr_code_info(self.c_code, &size, &error)
+        if start == NULL:
+            raise error_from(&error)
+        return start[:size]
+
     @property
     def kind(self) -> int:
         return c.wr_code_kind(self.c_code)
@@ -312,6 +322,11 @@ cdef class CodeMemory:
         if not c.wr_code_trampoline(self.c_code, index, &wasm_call, &array_call):
             raise IndexError(f"trampoline {index}")
         return <uintptr_t>wasm_call, <uintptr_t><void *>array_call
+
+
+def version_fits(found: tuple[int, int], running: tuple[int, int]) -> bool:
+    """Whether an artifact of one version of wasmrt, (major, minor), runs in another."""
+    return c.wr_code_version_fits(found[0], found[1], running[0], running[1])
 
 
 cdef class Progress:

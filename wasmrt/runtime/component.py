@@ -23,7 +23,7 @@ from . import cache, pickling
 from . import component_types as types
 from . import source as sources
 from .engine import Engine, next_compiled_module_id
-from .module import CodeObject, Module, info_section, module_info, verify_image, with_path
+from .module import CodeObject, Module, module_info, verify_image, with_path
 from .names import find_name
 from .progress import Report, watched
 from .values import ResourceType
@@ -86,7 +86,7 @@ class _Shared:
     def artifacts(self) -> artifact.ComponentArtifacts:
         if self._artifacts is None:
             code = self.code_object.code
-            found = artifact.decode(info_section(code), artifact.ComponentArtifacts)
+            found = artifact.decode(code.info(), artifact.ComponentArtifacts)
             check_artifacts(found, code)
             self._artifacts = found
         return self._artifacts
@@ -209,8 +209,8 @@ class Component:
     def deserialize_file(cls, engine: Engine, path: str | os.PathLike[str], *, verify: bool = False) -> Component:
         """Maps an artifact's file: pages come in as they are touched, and processes that map one file share them.
 
-        Only give it trusted files: it executes the machine code in them. The time it takes does not depend on the file's size: headers and component
-        records are checked against their checksum; what a module's instantiation reads, when that happens; machine code and its tables are not.
+        Only give it trusted files: it executes the machine code in them. The time it takes does not depend on the file's size: headers are checked
+        against their checksum; the records of imports, exports and each module, when they are first used; machine code and its tables are not.
         `verify=True` checks everything, with pyelftools as a second reader of the same mapping: some 2.5 ms, and one more a megabyte.
 
         The file must not change while it is mapped: replace it by renaming another into place. When it is truncated all the same, guest code that meets

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from wasmrt._native import core, externs, images, wasm
 from wasmrt.artifact import info as artifact
 from wasmrt.errors import ArgumentTypeError, LinkError, PlacedError, WasmError
-from wasmrt.spec._gen import sections
 from wasmrt.spec.core_types import MemoryType, TableType
 
 from . import cache, pickling
@@ -115,7 +114,7 @@ class Module:
     @property
     def _info(self) -> artifact.ModuleInfo:
         if self._known_info is None:
-            self._known_info = artifact.decode(info_section(self._object.code), artifact.ModuleInfo)
+            self._known_info = artifact.decode(self._object.code.info(), artifact.ModuleInfo)
         return self._known_info
 
     @classmethod
@@ -256,10 +255,6 @@ def verify_image(code: images.CodeMemory) -> None:
 
     code.verify()
     reader.verify(code)
-
-
-def info_section(code: images.CodeMemory) -> bytes:
-    return code.section(sections.INFO)
 
 
 def with_path(path: Any, make: Callable[[], T]) -> T:
