@@ -10,6 +10,7 @@ the module `wasmrt.spec._gen.traps` then holds:
     TRAP_BY_NAME: dict[str, TrapRow] keyed by the first column, if that is an identifier and unique; and then also
     STACK_OVERFLOW = 0               a constant a row: its column number/value/code/opcode, else its position, as in C
                                      (TRAP_STACK_OVERFLOW where the table has several macros or the name is taken)
+    class TrapCode(enum.IntEnum)     the same, if the column is called `number`: so that type checkers know the members
 
 Fields become: int for numbers and constant arithmetic, str for strings and identifiers (an or-ed list stays one string,
 "A|B"), bool for true/false, tuple for parenthesised lists, "" for an empty field.
@@ -274,6 +275,7 @@ def render(table: Table) -> str:
         "",
         "from __future__ import annotations",
         "",
+        *(["import enum"] if any("number" in columns for columns in table.columns.values()) else []),
         "from typing import Final, NamedTuple",
         "",
     ]
@@ -282,7 +284,8 @@ def render(table: Table) -> str:
         rows = [row for row in table.rows if row.macro == macro]
         width = max(len(row.fields) for row in rows)
         shortest = min(len(row.fields) for row in rows)
-        name = "".join(part.capitalize() for part in macro.split("_")) + "Row"
+        stem = "".join(part.capitalize() for part in macro.split("_"))
+        name = f"{stem}Row"
         out += ["", f"class {name}(NamedTuple):"]
         columns = _column_names(width, table.columns.get(macro))
         for index, column in enumerate(columns):
@@ -300,8 +303,11 @@ def render(table: Table) -> str:
         if all(isinstance(key, str) and key.isidentifier() for key in keys) and len(set(keys)) == len(keys):
             out.append(f"{macro}_BY_NAME: Final[dict[str, {name}]] = {{row[0]: row for row in {macro}}}")
             out.append("")
-            taken = {name, macro, f"{macro}_BY_NAME", "Final", "NamedTuple"}
+            taken = {name, macro, f"{macro}_BY_NAME", "Final", "NamedTuple", "enum"}
             out += _constants(rows, columns, taken, f"{macro}_" if len(macros) > 1 else "")
+            if "number" in columns:
+                number = columns.index("number")
+                out += ["", "", f"class {stem}Code(enum.IntEnum):", *(f"    {row.fields[0]} = {row.fields[number]}" for row in rows)]
         out.append("")
     return "\n".join(out)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +78,13 @@ def test_generated_text_is_python(tmp_path: Path) -> None:
     assert names["if_"] == 4
     assert names["end"] == 11
     assert names["OP_BY_NAME"]["end"].note == "y"  # type: ignore[index]
+
+
+def test_a_column_of_numbers_makes_an_enum(tmp_path: Path) -> None:
+    table = parsed(tmp_path, '/* WHY(name, number, note) */ WHY(LATE, 4, "x") WHY(EARLY, 11, "y")')
+    names: dict[str, Any] = {}
+    exec(gen_tables.render(table), names)
+    assert [(code.name, code.value) for code in names["WhyCode"]] == [("LATE", 4), ("EARLY", 11)]
 
 
 @pytest.mark.parametrize(

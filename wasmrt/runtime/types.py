@@ -7,7 +7,6 @@ turns those into these.
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from wasmrt.errors import ArgumentTypeError
 from wasmrt.spec import core_types, valtypes
 from wasmrt.spec._gen import traps
 
-TrapCode = enum.IntEnum("TrapCode", {row.name: row.number for row in traps.TRAP})  # type: ignore[misc]
+TrapCode = traps.TrapCode
 TrapCode.__doc__ = "Why a guest trapped: wasmtime's numbers where it has the same trap (include/wasmrt/traps.def)."
 native_core.set_trap_code_enum(TrapCode)
 
