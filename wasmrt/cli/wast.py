@@ -341,7 +341,7 @@ class ScriptRunner:
 
     def _check_trap(self, directive: s.AssertFails, trap: Trap) -> None:
         if directive.kind == "assert_exception":
-            if trap.trap_code != TrapCode.UNCAUGHT_EXCEPTION:  # type: ignore[attr-defined]
+            if trap.trap_code != TrapCode.UNCAUGHT_EXCEPTION:
                 raise CheckError(f"expected an exception, got the trap {trap.message!r}")
         # scripts may name the element after the message, "uninitialized element 2", and what is null: "null function reference"
         elif re.sub("null [a-z]+ reference", "null reference", directive.message).rstrip("0123456789 ") not in trap.message:

@@ -395,7 +395,7 @@ def _describe(definition: Definition) -> str:
 
 def _trapping(path: str) -> Callable[..., Any]:
     def unknown_import(*_: Any) -> Any:
-        raise Trap(f"unknown import: `{path}` has not been defined", TrapCode.LINKED_AS_TRAP)  # type: ignore[attr-defined]
+        raise Trap(f"unknown import: `{path}` has not been defined", TrapCode.LINKED_AS_TRAP)
 
     return unknown_import
 

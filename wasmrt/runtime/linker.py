@@ -229,6 +229,6 @@ def _trapping(message: str) -> Callable[..., Any]:
 
         from .types import TrapCode
 
-        raise Trap(message, TrapCode.LINKED_AS_TRAP)  # type: ignore[attr-defined]
+        raise Trap(message, TrapCode.LINKED_AS_TRAP)
 
     return unknown_import
