@@ -8,7 +8,8 @@ Components are in `wasmrt.component`. Names follow wasmtime-py, so that a progra
 
 import sys as _sys
 
-from wasmrt._native.externs import Caller, Func, Global, Memory, Table, Tag
+from wasmrt._native.externs import Caller, Global, Memory, Table, Tag
+from wasmrt._native.funcs import Func
 from wasmrt._native.images import ArtifactMemory
 from wasmrt._version import __version__
 from wasmrt.errors import (

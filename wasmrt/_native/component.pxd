@@ -1,36 +1,13 @@
 # cython: language_level=3
-"""The call path of components; `component.pyx` says what each is for."""
+"""Exports of components; `component.pyx` says what each is for."""
 
 from libc.stdint cimport uint8_t, uint32_t
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport Plan
 from wasmrt._native.core cimport Store, vectorcallfunc
-from wasmrt._native.native cimport NativeFunc
 from wasmrt._native.options cimport CallOptions
 from wasmrt._native.resources cimport ComponentInstance, RuntimeInstance
-
-
-cdef enum:
-    LOWER
-    RESOURCE_NEW
-    RESOURCE_REP
-    RESOURCE_DROP
-    ADAPTER_TRAP
-    TRANSCODER
-    TRANSFER_OWN
-    TRANSFER_BORROW
-    ENTER_CALL
-    EXIT_CALL
-
-
-# A trampoline of a component, as its host contexts are made from it.
-cdef struct TrampolineRow:
-    uint32_t kind
-    uint32_t type_id
-    const void *wasm_call
-    uint32_t a, b, c
-    void *lowered                        # LOWER: the LoweredImport, borrowed
 
 
 cdef class ComponentFunc:
@@ -58,20 +35,3 @@ cdef class ComponentFunc:
 cdef class FuncLookup:
     cdef dict found                      # name -> function
     cdef object found_store
-
-
-cdef class LoweredImport:
-    cdef uint32_t instance               # RuntimeComponentInstanceIndex
-    cdef Plan plan
-    cdef object function
-    cdef NativeFunc native               # None: implemented in Python
-    cdef bint has_resources
-    cdef bint quick                      # scalars only: `run_quick_import`
-    cdef uint8_t result_op
-    cdef bint pass_store
-    cdef uint32_t encoding
-    cdef uint32_t memory, realloc        # slots of the owner, or NO_SLOT
-    cdef str name
-
-
-cdef int bind_trampoline(ComponentInstance state, const TrampolineRow *row, size_t index, c.WrHostFunc *out) except -1

@@ -1,9 +1,8 @@
-from collections.abc import Callable
 from typing import Any, Literal
 
 from .abi import Plan
 from .core import Store, VMFuncRef
-from .externs import Func
+from .funcs import Func
 from .resources import ComponentInstance
 
 class FuncLookup:
@@ -38,20 +37,6 @@ def lift_func(
     post_return: int | None = None,
     name: str = "",
 ) -> ComponentFunc: ...
-
-class LoweredImport: ...
-
 def check_values(
     state: ComponentInstance, plan: Plan, args: tuple[Any, ...], result: Any = None, *, of_result: bool = False
 ) -> None: ...
-def lower_import(
-    plan: Plan,
-    function: Callable[..., Any],
-    *,
-    pass_store: bool,
-    instance: int,
-    encoding: int = 0,
-    memory: int | None = None,
-    realloc: int | None = None,
-    name: str = "",
-) -> LoweredImport: ...

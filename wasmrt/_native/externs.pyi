@@ -2,26 +2,10 @@
 
 import ctypes
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
-from wasmrt._native.core import Store, TypeRegistry, VMFuncRef
+from wasmrt._native.core import Store, TypeRegistry
 from wasmrt._native.images import CodeMemory
-
-class Func:
-    store: Store
-    def __init__(self, store: Any, ty: Any, func: Callable[..., Any], access_caller: bool = False) -> None: ...
-    def __call__(self, *args: Any) -> Any: ...
-    def with_options(
-        self,
-        *,
-        gil: Literal["hold", "release"] | None = ...,
-        results: Literal["memoryview", "array", "numpy"] | None = ...,
-        copy: bool = ...,
-        timeout: float | None = ...,
-    ) -> Func: ...
-    def type(self, store: Any = None) -> Any: ...
-    @property
-    def func_ref(self) -> VMFuncRef: ...
 
 class Caller:
     store: Store
@@ -84,10 +68,8 @@ class TypeCollection:
 
 def instantiate_module(store: Store, types: TypeCollection, imports: list[Any]) -> InstanceHandle: ...
 def set_type_factories(
-    func: Callable[..., Any],
     memory: Callable[..., Any],
     table: Callable[..., Any],
     global_: Callable[..., Any],
     tag: Callable[..., Any],
-    val: type,
 ) -> None: ...

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .core import Store, TypeRegistry
-from .externs import Func
+from .funcs import Func
 
 class HostFunc: ...
 

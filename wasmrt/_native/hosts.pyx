@@ -13,7 +13,8 @@ from libc.string cimport memcpy, memset
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport Store, TypeRegistry, error_from, gil_acquire, gil_host_returns, store_of_context
-from wasmrt._native.externs cimport Caller, Func, bind_func, is_number, value_from_raw, value_to_raw, wrap_memory
+from wasmrt._native.externs cimport Caller, wrap_memory
+from wasmrt._native.funcs cimport Func, bind_func, is_number, value_from_raw, value_to_raw
 from wasmrt._native.native cimport native_fits_core, native_of
 from wasmrt._native.pyapi cimport decref, is_long_exact, new_float, new_long, new_unsigned
 

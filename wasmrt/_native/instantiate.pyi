@@ -5,10 +5,10 @@ from typing import Any
 
 from wasmrt.spec.types import FuncType
 
-from .component import LoweredImport
 from .core import Store
 from .externs import InstanceHandle, TypeCollection
 from .hosts import HostFunc
+from .imports import LoweredImport
 from .resources import ComponentInstance, ResourceType
 
 KINDS: dict[str, int]

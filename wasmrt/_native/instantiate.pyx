@@ -13,11 +13,12 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 cimport wasmrt._native.capi as c
-from wasmrt._native.component cimport *
 from wasmrt._native.core cimport Store, error_from
 from wasmrt._native.images cimport CodeMemory
 from wasmrt._native.externs cimport InstanceHandle, TypeCollection, start_instance, unwrap_extern, wrap_extern
 from wasmrt._native.hosts cimport HostFunc
+from wasmrt._native.imports cimport LoweredImport
+from wasmrt._native.intrinsics cimport *
 from wasmrt._native.resources cimport ComponentInstance, ResourceType, StateCounts, define_resource, new_state
 
 from wasmrt.errors import ArtifactError

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from wasmrt._native import component as native
-from wasmrt._native import core, instantiate, resources
+from wasmrt._native import core, imports, instantiate, resources
 from wasmrt._native.abi import Plan
 from wasmrt.abi.plan import compile_func
 from wasmrt.errors import ArgumentTypeError, ArtifactError, LinkError, WasmError
@@ -173,7 +173,7 @@ class InstancePre:
         self._store = _store_of(definitions)
         program, self._modules = blueprint.program(definitions)
         records = blueprint.records
-        lowered: list[native.LoweredImport | None] = [None] * len(records.trampolines)
+        lowered: list[imports.LoweredImport | None] = [None] * len(records.trampolines)
         for initializer in records.initializers:
             if isinstance(initializer, info.LowerImport):
                 trampoline_index, trampoline = blueprint.lowerings[initializer.index]
@@ -186,12 +186,12 @@ class InstancePre:
             resources[index], dtors[index] = definition.type, definition.dtor
         self._bindings = instantiate.Bindings(program, lowered, resources, dtors, records.resource_names, describer(component))
 
-    def _lower(self, trampoline: info.TrampolineLowerImport, import_: info.RuntimeImportIndex) -> native.LoweredImport:
+    def _lower(self, trampoline: info.TrampolineLowerImport, import_: info.RuntimeImportIndex) -> imports.LoweredImport:
         records = self._blueprint.records
         definition = self._definitions[import_]
         assert isinstance(definition, HostFunction)
         options = records.options[trampoline.options]
-        return native.lower_import(
+        return imports.lower_import(
             self._blueprint.plan(trampoline.ty),
             definition.func,
             pass_store=definition.pass_store,

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from wasmrt._native import core, externs, hosts, instantiate
+from wasmrt._native import core, externs, funcs, hosts, instantiate
 from wasmrt.errors import ArgumentTypeError, LinkError, WasmError
 from wasmrt.spec.core_types import CoreExternType, CoreFuncType, core_extern_str
 
@@ -54,7 +54,7 @@ class HostDefinition:
             self._host = self._make(engine.types)
         return self._host
 
-    def in_store(self, store: Store, engine: Engine) -> externs.Func:
+    def in_store(self, store: Store, engine: Engine) -> funcs.Func:
         if store.engine is not engine:
             raise WasmError("cross-`Engine` usage is not supported")
         return hosts.func_in_store(store, self.of_engine(engine))
@@ -86,7 +86,7 @@ class Linker:
 
     def define(self, store: Any, module: str, name: str, item: AsExtern | Module) -> None:
         """Defines an item of a store."""
-        if not isinstance(item, (externs.Func, externs.Memory, externs.Table, externs.Global, externs.Tag)):
+        if not isinstance(item, (funcs.Func, externs.Memory, externs.Table, externs.Global, externs.Tag)):
             raise ArgumentTypeError(f"expected a Func, Memory, Table, Global or Tag, got {type(item).__name__}")
         self._define(module, name, item)
 
@@ -153,7 +153,7 @@ class Linker:
             item = self.get(store, name, export)
             if item is not None:
                 return item
-        return externs.Func(store, FuncType([], []), lambda: None)
+        return funcs.Func(store, FuncType([], []), lambda: None)
 
     def _resolve(self, module: Module) -> list[AsExtern | HostDefinition]:
         found: list[AsExtern | HostDefinition] = []

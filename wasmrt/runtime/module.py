@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from wasmrt._native import core, externs, images, wasm
+from wasmrt._native import core, externs, funcs, images, wasm
 from wasmrt.artifact import info as artifact
 from wasmrt.errors import ArgumentTypeError, LinkError, PlacedError, WasmError
 from wasmrt.spec.core_types import MemoryType, TableType
@@ -22,7 +22,7 @@ from .types import ExportType, ImportType, from_core_type
 KIND_MODULE = 1
 T = TypeVar("T")
 
-AsExtern = externs.Func | externs.Memory | externs.Table | externs.Global | externs.Tag
+AsExtern = funcs.Func | externs.Memory | externs.Table | externs.Global | externs.Tag
 
 
 class ModuleTypes(dict[int, externs.TypeCollection]):
@@ -347,6 +347,6 @@ class Instance:
 
 
 def as_extern(item: Any) -> AsExtern:
-    if isinstance(item, (externs.Func, externs.Memory, externs.Table, externs.Global, externs.Tag)):
+    if isinstance(item, (funcs.Func, externs.Memory, externs.Table, externs.Global, externs.Tag)):
         return item
     raise ArgumentTypeError(f"expected a Func, Memory, Table, Global or Tag, got {type(item).__name__}")

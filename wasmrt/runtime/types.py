@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from wasmrt._native import core as native_core
-from wasmrt._native import externs
+from wasmrt._native import externs, funcs
 from wasmrt.errors import ArgumentTypeError
 from wasmrt.spec import core_types, valtypes
 from wasmrt.spec._gen import traps
@@ -232,7 +232,7 @@ class Val:
         return cls(ValType.externref(), val)
 
     @classmethod
-    def funcref(cls, val: externs.Func | None) -> Val:
+    def funcref(cls, val: funcs.Func | None) -> Val:
         """A reference to a function; None is null."""
         return cls(ValType.funcref(), val)
 
@@ -264,7 +264,7 @@ class Val:
         """The value, or None when this is no externref."""
         return self._as(ValType.externref())
 
-    def as_funcref(self) -> externs.Func | None:
+    def as_funcref(self) -> funcs.Func | None:
         """The value, or None when this is no funcref."""
         return self._as(ValType.funcref())  # type: ignore[no-any-return]
 
@@ -297,11 +297,12 @@ def from_core_type(ty: core_types.CoreExternType) -> ExternType:
     raise AssertionError(ty)
 
 
+funcs.set_func_factories(
+    func=lambda params, results: FuncType([ValType(w) for w in params], [ValType(w) for w in results]), val=Val
+)
 externs.set_type_factories(
-    func=lambda params, results: FuncType([ValType(w) for w in params], [ValType(w) for w in results]),
     memory=lambda low, high, is_64, shared, log2: MemoryType(Limits(low, high), is_64, shared, log2),
     table=lambda word, low, high: TableType(ValType(word), Limits(low, high)),
     global_=lambda word, mutable: GlobalType(ValType(word), mutable),
     tag=TagType,
-    val=Val,
 )

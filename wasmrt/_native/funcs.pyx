@@ -1,0 +1,425 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
+"""Core functions for Python, and values crossing to and from ValRaw.
+
+A Func holds a C pointer that its store owns, and keeps the store alive. A leading store argument is accepted everywhere the peer has one, and checked
+against the object's own. `Func` is called through a vectorcall slot; arguments go straight into an array on the C stack. Types are made by factories
+that the runtime registers (`set_func_factories`), since public type classes are Python's.
+"""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
+from cpython.object cimport PyObject
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+cimport wasmrt._native.capi as c
+from wasmrt._native.core cimport (
+    PyEval_SaveThread,
+    PyTypeObject,
+    Store,
+    VMFuncRef,
+    enter_store,
+    gil_acquire,
+    leave_store,
+    wr_enable_vectorcall,
+    wrap_func_ref,
+)
+from wasmrt._native.options cimport GIL_RELEASE, SavedOptions, changed_options, options_begin, options_end
+from wasmrt._native.pyapi cimport float_value, is_float_exact, is_long_exact
+
+from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, ArgumentValueError, WasmError
+
+cdef extern from "Python.h":
+    size_t PyVectorcall_NARGS(size_t nargsf) noexcept
+    long long PyLong_AsLongLongAndOverflow(object value, int *overflow) except? -1
+    unsigned long long PyLong_AsUnsignedLongLong(object value) except? 0xffffffffffffffff
+    bint PyLong_Check(object value)
+    object PyLong_FromLong(long value)
+
+cdef extern from "abi_text.h" nogil:
+    bint abi_small_int(PyObject *value, int64_t *out)
+
+cdef enum:
+    INLINE_VALUES = 16  # arguments and results that fit on the C stack
+
+
+# ---- factories of public types, registered by the runtime -------------------------------------------------------------------------------------------
+
+cdef object make_func_type = None
+cdef object val_class = None
+
+
+def set_func_factories(func: object, val: type) -> None:
+    """Called once by the runtime with a callable that builds a public function type from words, and the class of boxed values."""
+    global make_func_type, val_class
+    make_func_type = func
+    val_class = val
+
+
+cdef object func_type_of(object params, object results):
+    return make_func_type(params, results)
+
+
+# ---- values -----------------------------------------------------------------------------------------------------------------------------------------
+
+cdef str word_name(uint32_t word):
+    from wasmrt.spec.valtypes import valtype_str
+
+    return valtype_str(word)
+
+
+cdef int type_mismatch(uint32_t word, object value) except -1:
+    raise ArgumentTypeError(f"expected {word_name(word)}, got {type(value).__name__}")
+
+
+cdef int64_t int_bits(object value, uint32_t word, int bits) except? -1:
+    """An int in -2**(bits-1) .. 2**bits-1, as its two's complement bits."""
+    cdef int overflow = 0
+    cdef long long number
+    if not PyLong_Check(value):
+        type_mismatch(word, value)
+    number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if bits == 64:
+        if overflow == 0:
+            return number
+        if overflow > 0 and value < 1 << 64:
+            return <int64_t>PyLong_AsUnsignedLongLong(value)
+    elif overflow == 0 and -0x80000000 <= number <= 0xFFFFFFFF:
+        return number
+    raise ArgumentOverflowError(f"{value} is out of range for {word_name(word)}")
+
+
+cdef bytes v128_bytes(object value):
+    """The 16 bytes of a vector: given as an int (little-endian, either sign) or as anything that holds 16 bytes in a row."""
+    if isinstance(value, int):
+        try:
+            return value.to_bytes(16, "little", signed=value < 0)
+        except OverflowError:
+            raise ArgumentOverflowError(f"{value} is out of range for v128") from None
+    try:
+        lanes = memoryview(value).tobytes()
+    except TypeError:
+        raise ArgumentTypeError(f"expected v128 as 16 bytes or an int, got {type(value).__name__}") from None
+    if len(lanes) != 16:
+        raise ArgumentValueError(f"expected 16 bytes for v128, got {len(lanes)}")
+    return lanes
+
+
+cdef bint is_func_word(uint32_t word) noexcept:
+    """Of the types whose values are not externrefs: those that Python has objects for. Exceptions are the guest's alone."""
+    return c.wr_vt_concrete(word) or c.wr_vt_heap(word) == c.WR_HEAP_FUNC or c.wr_vt_heap(word) == c.WR_HEAP_NOFUNC
+
+
+cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) except -1:
+    """Converts one argument; the whole slot is written."""
+    cdef uint32_t kind = c.wr_vt_kind(word)
+    cdef float single
+    cdef double number
+    cdef c.c_bool is_new = False
+    cdef Func func
+    cdef bytes lanes
+    if type(value) is val_class:
+        if value.type.word != word:
+            raise ArgumentTypeError(f"expected {word_name(word)}, got a Val of {value.type}")
+        value = value.value
+    out.f64 = 0
+    if kind == c.WR_KIND_I32:
+        out.i32 = <int32_t>int_bits(value, word, 32)
+    elif kind == c.WR_KIND_I64:
+        out.i64 = int_bits(value, word, 64)
+    elif kind == c.WR_KIND_F64 or kind == c.WR_KIND_F32:
+        if PyFloat_CheckExact(value):
+            number = PyFloat_AS_DOUBLE(value)
+        elif isinstance(value, (float, int)):
+            number = value
+        else:
+            type_mismatch(word, value)
+        if kind == c.WR_KIND_F64:
+            memcpy(&out.f64, &number, 8)
+        else:
+            single = <float>number
+            memcpy(&out.f32, &single, 4)
+    elif kind == c.WR_KIND_V128:
+        lanes = v128_bytes(value)
+        memcpy(out.v128, <const uint8_t *>lanes, 16)
+    elif c.wr_vt_heap(word) == c.WR_HEAP_EXTERN and not c.wr_vt_concrete(word):
+        if value is None:
+            out.ref = NULL
+        else:
+            store.ensure_mine()
+            out.ref = <void *><uintptr_t>c.wr_externref_new(store.c_store, <void *><PyObject *>value, &is_new)
+            if out.ref == NULL:
+                raise MemoryError("externref table")
+            if is_new:
+                store.externrefs[<uintptr_t>out.ref] = value
+    elif value is None:
+        out.ref = NULL
+    elif isinstance(value, Func) and is_func_word(word):
+        func = <Func>value
+        if func.store is not store:
+            raise WasmError("a function of another store was given")
+        out.ref = func.c_func
+    else:
+        what = "a Func or None" if is_func_word(word) else "None"
+        raise ArgumentTypeError(f"expected {word_name(word)} ({what}), got {type(value).__name__}")
+    return 0
+
+
+cdef object value_from_raw(Store store, uint32_t word, const c.ValRaw *raw):
+    """The Python value of a result; i32 and i64 are signed."""
+    cdef uint32_t kind = c.wr_vt_kind(word)
+    cdef float single
+    cdef double number
+    if kind == c.WR_KIND_I32:
+        return raw.i32
+    if kind == c.WR_KIND_I64:
+        return raw.i64
+    if kind == c.WR_KIND_F64:
+        memcpy(&number, &raw.f64, 8)
+        return number
+    if kind == c.WR_KIND_F32:
+        memcpy(&single, &raw.f32, 4)
+        return <double>single
+    if kind == c.WR_KIND_V128:
+        return PyBytes_FromStringAndSize(<const char *>raw.v128, 16)
+    if raw.ref == NULL:
+        return None
+    if c.wr_vt_heap(word) == c.WR_HEAP_EXTERN and not c.wr_vt_concrete(word):
+        return store.externrefs[<uintptr_t>raw.ref]
+    if not is_func_word(word):
+        raise WasmError(f"values of type {word_name(word)} cannot leave the guest")
+    return wrap_func(store, <c.VMFuncRef *>raw.ref)
+
+
+cdef str shown(str name, object item):
+    """What repr shows; an item of a closed store has no type any more, and nothing that prints it should fail."""
+    try:
+        return f"<wasmrt.{name} {item.type()}>"
+    except ArgumentValueError:
+        return f"<wasmrt.{name} of a closed store>"
+
+
+# ---- functions --------------------------------------------------------------------------------------------------------------------------------------
+
+cdef class Func:
+    """A core function of an instance, or one implemented in Python.
+
+    `Func(store, FuncType, function, access_caller=False)` makes a host function: it gets the arguments (after a Caller when `access_caller`), and
+    returns None, one value, or a sequence of values. Calling: `func(*args)` or `func(store, *args)`; no result gives None, one the value, several a
+    list. i32 and i64 take signed and unsigned spellings; results are signed. Raises ArgumentTypeError, ArgumentOverflowError, Trap, or the exception
+    that a host function raised.
+
+    >>> add = Func(store, FuncType([ValType.i32(), ValType.i32()], [ValType.i32()]), lambda a, b: a + b)
+    >>> add(2, 3)
+    5
+    """
+
+    def __cinit__(self) -> None:
+        self.vectorcall = func_vectorcall
+
+    def __init__(self, store: object, ty: object, func: object, access_caller: bool = False) -> None:
+        from wasmrt._native.hosts import define_func
+
+        define_func(self, store_of(store), ty, func, access_caller)
+
+    cdef object invoke(self, PyObject *const *args, size_t count, PyObject *kwnames):
+        cdef c.ValRaw[INLINE_VALUES] inline
+        cdef c.ValRaw *values = inline
+        cdef uint32_t capacity = max(self.num_params, self.num_results)
+        cdef uint32_t i
+        if kwnames != NULL and len(<tuple>kwnames):
+            raise ArgumentTypeError("core functions take no keyword arguments")
+        if count == <size_t>self.num_params + 1 and is_store(<object>args[0]):
+            check_store(self.store, <object>args[0])
+            args += 1
+            count -= 1
+        if count != self.num_params:
+            if count and is_store(<object>args[0]):
+                count -= 1  # the caller does not count it either
+            raise ArgumentTypeError(f"expected {self.num_params} arguments, got {count}")
+        if capacity > INLINE_VALUES:
+            values = <c.ValRaw *>malloc(capacity * sizeof(c.ValRaw))
+            if values == NULL:
+                raise MemoryError
+        try:
+            for i in range(self.num_params):
+                value_to_raw(self.store, self.params[i], <object>args[i], &values[i])
+            if self.options is None:
+                self.store.call(self.c_func, values, capacity)
+            else:
+                call_with_options(self, values, capacity)
+            if self.num_results == 0:
+                return None
+            if self.num_results == 1:
+                return value_from_raw(self.store, self.results[0], &values[0])
+            return [value_from_raw(self.store, self.results[i], &values[i]) for i in range(self.num_results)]
+        finally:
+            if values != inline:
+                free(values)
+
+    def type(self, store: object = None) -> object:
+        """The FuncType."""
+        return make_func_type(
+            tuple([self.params[i] for i in range(self.num_params)]), tuple([self.results[i] for i in range(self.num_results)])
+        )
+
+    def with_options(self, *, gil: object = ..., results: object = ..., copy: object = ..., timeout: object = ...) -> Func:
+        """The same function, called with other options; what is not given stays as it is. See `wasmrt.component.Func.with_options`: `results` and
+        `copy` are about lists, which core functions do not have.
+
+        >>> slow.with_options(gil="release", timeout=0.5)(data)
+        """
+        cdef Func other = Func.__new__(Func)
+        bind_func(other, self.store, self.c_func)
+        other.options = changed_options(self.options, gil, results, copy, timeout)
+        return other
+
+    @property
+    def func_ref(self) -> VMFuncRef:
+        """The VMFuncRef that calls use."""
+        return wrap_func_ref(self.c_func, self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Func) and (<Func>other).c_func == self.c_func
+
+    def __hash__(self) -> int:
+        return hash(<uintptr_t>self.c_func)
+
+    def __repr__(self) -> str:
+        return shown("Func", self)
+
+
+cdef int call_with_options(Func self, c.ValRaw *values, size_t capacity) except -1:
+    cdef c.WrEntry entry
+    cdef SavedOptions saved
+    cdef Store store = self.store
+    cdef bint ok
+    enter_store(store, &entry)
+    options_begin(self.options, store, &saved)
+    if self.options.gil == GIL_RELEASE:
+        store.host.saved = PyEval_SaveThread()
+    ok = self.c_func.array_call(self.c_func.vmctx, self.c_func.vmctx, values, capacity)
+    gil_acquire(store.context)
+    try:
+        if not ok:
+            store.raise_pending()
+    finally:
+        options_end(store, &saved)
+        leave_store(store, &entry)
+    return 0
+
+
+cdef object func_vectorcall(object callable, PyObject *const *args, size_t nargsf, PyObject *kwnames):
+    """The vectorcall slot of Func."""
+    cdef Func self = <Func>callable
+    cdef size_t count = PyVectorcall_NARGS(nargsf)
+    if self.plain and kwnames == NULL:
+        if count == <size_t>self.num_params + 1 and args[0] == <PyObject *>self.store:
+            args += 1
+            count -= 1
+        if count == self.num_params:
+            return call_plain(self, args, count)
+    return self.invoke(args, count, kwnames)
+
+
+cdef object call_plain(Func self, PyObject *const *args, size_t count):
+    """Numbers of the plainest kind, by value; everything else goes the long way."""
+    cdef c.ValRaw[INLINE_VALUES] values
+    cdef c.WrEntry entry
+    cdef Store store = self.store
+    cdef size_t i
+    cdef uint32_t kind
+    cdef int64_t number
+    cdef PyObject *value
+    cdef bint ok
+    for i in range(count):
+        value = args[i]
+        kind = c.wr_vt_kind(self.params[i])
+        if is_long_exact(value) and abi_small_int(value, &number) and (
+            kind == c.WR_KIND_I64 or (kind == c.WR_KIND_I32 and -0x80000000 <= number <= 0xFFFFFFFF)
+        ):
+            values[i].i64 = number
+        elif kind == c.WR_KIND_F64 and is_float_exact(value):
+            values[i].f64 = 0
+            store_double(&values[i], float_value(value))
+        else:
+            return self.invoke(args, count, NULL)
+    if self.options is not None:
+        call_with_options(self, values, INLINE_VALUES)
+    else:
+        enter_store(store, &entry)
+        ok = self.c_func.array_call(self.c_func.vmctx, self.c_func.vmctx, values, INLINE_VALUES)
+        leave_store(store, &entry)
+        if not ok:
+            store.raise_pending()
+    if self.num_results == 0:
+        return None
+    kind = c.wr_vt_kind(self.results[0])
+    if kind == c.WR_KIND_I32:
+        return PyLong_FromLong(values[0].i32)
+    if kind == c.WR_KIND_I64:
+        return PyLong_FromLong(values[0].i64)
+    return value_from_raw(store, self.results[0], &values[0])
+
+
+cdef inline void store_double(c.ValRaw *out, double number) noexcept:
+    memcpy(&out.f64, &number, 8)
+
+
+cdef int bind_func(Func func, Store store, c.VMFuncRef *c_func) except -1:
+    cdef uint32_t i
+    func.c_func = c_func
+    func.store = store
+    func.options = store.call_options
+    if not c.wr_types_func(
+        store.registry.c_registry, c_func.type_index, &func.params, &func.num_params, &func.results, &func.num_results
+    ):
+        raise WasmError("the function's type is not registered in this engine")
+    func.plain = func.num_params <= INLINE_VALUES and func.num_results <= 1
+    for i in range(func.num_params):
+        func.plain = func.plain and is_number(func.params[i])
+    for i in range(func.num_results):
+        func.plain = func.plain and is_number(func.results[i])
+    return 0
+
+
+cdef bint is_number(uint32_t word) noexcept:
+    cdef uint32_t kind = c.wr_vt_kind(word)
+    return kind == c.WR_KIND_I32 or kind == c.WR_KIND_I64 or kind == c.WR_KIND_F32 or kind == c.WR_KIND_F64
+
+
+cdef Func wrap_func(Store store, c.VMFuncRef *c_func):
+    cdef Func func = Func.__new__(Func)
+    bind_func(func, store, c_func)
+    return func
+
+
+cdef int enable_vectorcall() except -1:
+    cdef Func probe = Func.__new__(Func)
+    wr_enable_vectorcall(<PyTypeObject *>Func, <char *>&probe.vectorcall - <char *><PyObject *>probe)
+    return 0
+
+
+enable_vectorcall()
+
+
+cdef bint is_store(object value):
+    return isinstance(value, Store) or hasattr(type(value), "_wasmrt_store")
+
+
+cdef Store store_of(object value):
+    """The Store behind anything the peer calls Storelike."""
+    if isinstance(value, Store):
+        return <Store>value
+    inner = getattr(value, "_wasmrt_store", None)
+    if isinstance(inner, Store):
+        return <Store>inner
+    raise ArgumentTypeError(f"expected a Store, got {type(value).__name__}")
+
+
+cdef int check_store(Store own, object given) except -1:
+    """A store that was passed along must be the object's own."""
+    if given is not None and store_of(given) is not own:
+        raise WasmError("the object belongs to another store")
+    return 0
