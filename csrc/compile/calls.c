@@ -245,8 +245,12 @@ static void call_indirect(FuncCompiler *fc, uint32_t type_index, uint32_t table,
     cg_trap_if(fc, X64_CC_AE, TRAP_TABLE_OUT_OF_BOUNDS);
     x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMTableDef, elements)));
     x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_bi(REG_SCRATCH, RAX, 8, 0));
-    x64_testq_rr(fc->as, REG_SCRATCH, REG_SCRATCH);
-    cg_trap_if(fc, X64_CC_E, TRAP_INDIRECT_CALL_TO_NULL);
+    if (fc->mc->lazy_tables[table]) {
+        cg_lazy_element(fc, LATE_NULL, table, RAX);
+    } else {
+        x64_testq_rr(fc->as, REG_SCRATCH, REG_SCRATCH);
+        cg_trap_if(fc, X64_CC_E, TRAP_INDIRECT_CALL_TO_NULL);
+    }
     x64_movq_rm(fc->as, RAX, x64_mem_b(REG_VMCTX, VMCTX_TYPE_IDS));
     x64_movl_rm(fc->as, RAX, x64_mem_b(RAX, (int32_t)(type_index * sizeof(uint32_t))));
     x64_cmpl_rm(fc->as, RAX, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMFuncRef, type_index)));

@@ -97,6 +97,37 @@ void cg_trap_if(FuncCompiler *fc, X64Cond cc, uint8_t trap_code)
     if (late) x64_jcc(fc->as, cc, late->label);
 }
 
+static void lazy_late(FuncCompiler *fc, LateKind kind, X64Cond cc, uint32_t table, uint32_t func, Reg index)
+{
+    fc->uses_vmctx = fc->makes_calls = true;
+    if (kind == LATE_NULL) trap_uses(fc);
+    Late *late = late_add(fc, kind, TRAP_INDIRECT_CALL_TO_NULL);
+    if (!late) return;
+    late->table = table;
+    late->func = func;
+    late->index = index;
+    x64_jcc(fc->as, cc, late->label);
+    late->back = x64_label_here(fc->as);
+}
+
+void cg_lazy_element(FuncCompiler *fc, LateKind kind, uint32_t table, Reg index)
+{
+    x64_testq_rr(fc->as, REG_SCRATCH, REG_SCRATCH);
+    lazy_late(fc, kind, X64_CC_E, table, 0, index);
+}
+
+void cg_lazy_settle(FuncCompiler *fc, uint32_t table, Reg value)
+{
+    x64_testq_rr(fc->as, REG_GPR(value), REG_GPR(value));
+    lazy_late(fc, LATE_SETTLE, X64_CC_E, table, 0, REG_NONE);
+}
+
+void cg_lazy_func(FuncCompiler *fc, uint32_t func, X64Mem vmctx)
+{
+    x64_cmpq_mi(fc->as, vmctx, 0);
+    lazy_late(fc, LATE_LAZY, X64_CC_E, WR_LAZY_FUNC, func, REG_NONE);
+}
+
 void cg_trap(FuncCompiler *fc, uint8_t trap_code)
 {
     trap_uses(fc);
@@ -210,6 +241,22 @@ static void emit_tail(FuncCompiler *fc, const Late *late)
 
 /* ---- after the body --------------------------------------------------------------------------------------------------------------------------- */
 
+static void emit_lazy(FuncCompiler *fc, const Late *late)
+{
+    x64_pushq_i(fc->as, (int32_t)late->table);
+    if (late->kind == LATE_SETTLE) x64_movq_ri(fc->as, REG_SCRATCH, -1); /* WR_LAZY_ALL */
+    else if (late->index == REG_NONE) x64_movl_ri(fc->as, REG_SCRATCH, (int32_t)late->func);
+    else x64_movq_rr(fc->as, REG_SCRATCH, REG_GPR(late->index));
+    x64_call_reloc(fc->as, CODE_RELOC_CALL_STUB, STUB_LAZY, 0);
+    if (late->kind == LATE_SETTLE) x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, (int32_t)(fc->mc->offsets.tables + late->table * sizeof(void *))));
+    if (late->kind != LATE_NULL) {
+        x64_jmp(fc->as, late->back);
+        return;
+    }
+    x64_jcc(fc->as, X64_CC_NE, late->back);
+    emit_trap(fc, late->trap_code);
+}
+
 static void emit_late(FuncCompiler *fc)
 {
     for (uint32_t i = 0; i < fc->num_late; i++) {
@@ -220,6 +267,8 @@ static void emit_late(FuncCompiler *fc)
             emit_trap(fc, late->trap_code);
         } else if (late->kind == LATE_TAIL) {
             emit_tail(fc, late);
+        } else if (late->kind >= LATE_LAZY) {
+            emit_lazy(fc, late);
         } else {
             x64_call_reloc(fc->as, CODE_RELOC_CALL_STUB, STUB_INTERRUPT_LOOP, 0);
             x64_jmp(fc->as, late->back);

@@ -9,6 +9,7 @@
 #include "compile/state.h"
 #include "os/thread.h"
 #include "tramp/tramp.h"
+#include "wasm/elems.h"
 #include "wasm/validate.h"
 
 enum { MODULE_THREAD_BYTES = 64 * 1024, MODULE_MAX_THREADS = 64, MODULE_CHUNK = 16, MODULE_MAX_TEXT = 1 << 30 };
@@ -64,9 +65,11 @@ static bool module_compiler_init(ModuleCompiler *mc, const WasmModule *module, c
     size_t slots = 0;
     for (uint32_t i = 0; i < module->num_types; i++)
         if (module->types[i].kind == WASM_TYPE_FUNC) slots += (size_t)module->types[i].func.num_params + module->types[i].func.num_results;
+    mc->lazy_tables = calloc(module->num_tables + 1, sizeof *mc->lazy_tables);
     mc->abis = calloc(module->num_types + 1, sizeof *mc->abis);
     mc->abi_slots = calloc(slots + 1, sizeof *mc->abi_slots);
-    if (!mc->abis || !mc->abi_slots) return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory while compiling");
+    if (!mc->abis || !mc->abi_slots || !mc->lazy_tables) return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory while compiling");
+    for (uint32_t i = 0; i < module->num_tables; i++) mc->lazy_tables[i] = wr_elems_may_be_lazy(module, i);
     AbiSlot *slot = mc->abi_slots;
     for (uint32_t i = 0; i < module->num_types; i++) {
         if (module->types[i].kind != WASM_TYPE_FUNC) continue;
@@ -383,6 +386,7 @@ bool wr_compile_module_watched(const WasmModule *module, const WrTunables *tunab
     free(job.records);
     free(job.mc.abis);
     free(job.mc.abi_slots);
+    free(job.mc.lazy_tables);
     if (!ok) {
         wr_compiled_module_free(out);
         return false;

@@ -257,6 +257,20 @@ static X64Mem table_element(FuncCompiler *fc, uint32_t table, Val *index)
     return x64_mem_bi(REG_SCRATCH, REG_GPR(ri), 8, 0);
 }
 
+/* The same, to store `value`: a null must not be taken for an element that was not looked up yet. */
+static X64Mem table_place(FuncCompiler *fc, uint32_t table, Val *index, Reg value)
+{
+    if (!fc->mc->lazy_tables[table]) return table_element(fc, table, index);
+    Reg ri = cg_reg_zext(fc, index);
+    table_def(fc, table);
+    x64_cmpq_rm(fc->as, REG_GPR(ri), x64_mem_b(REG_SCRATCH, WR_OFFSET(VMTableDef, length)));
+    cg_trap_if(fc, X64_CC_AE, TRAP_TABLE_OUT_OF_BOUNDS);
+    cg_lazy_settle(fc, table, value);
+    x64_movl_mi(fc->as, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMTableDef, is_written)), 1);
+    x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMTableDef, elements)));
+    return x64_mem_bi(REG_SCRATCH, REG_GPR(ri), 8, 0);
+}
+
 void cg_op_table(FuncCompiler *fc, WasmOp op)
 {
     uint32_t a = wr_leb_u32(&fc->ip), b;
@@ -265,14 +279,20 @@ void cg_op_table(FuncCompiler *fc, WasmOp op)
         Val index = cg_pop(fc);
         X64Mem element = table_element(fc, a, &index);
         Reg dst = cg_dest(fc, WR_KIND_REF, cg_reuse(&index));
-        x64_movq_rm(fc->as, REG_GPR(dst), element);
+        if (fc->mc->lazy_tables[a]) { /* the index is kept until the end */
+            x64_movq_rm(fc->as, REG_SCRATCH, element);
+            cg_lazy_element(fc, LATE_LAZY, a, element.index);
+            x64_movq_rr(fc->as, REG_GPR(dst), REG_SCRATCH);
+        } else {
+            x64_movq_rm(fc->as, REG_GPR(dst), element);
+        }
         cg_finish(fc, WR_KIND_REF, dst);
         break;
     }
     case WASM_OP_TABLE_SET: {
         Val value = cg_pop(fc), index = cg_pop(fc);
         Reg rv = cg_reg(fc, &value);
-        x64_movq_mr(fc->as, table_element(fc, a, &index), REG_GPR(rv));
+        x64_movq_mr(fc->as, table_place(fc, a, &index, rv), REG_GPR(rv));
         break;
     }
     case WASM_OP_TABLE_SIZE: {
@@ -343,6 +363,7 @@ void cg_op_ref(FuncCompiler *fc, WasmOp op)
             x64_movq_rm(fc->as, REG_GPR(dst), x64_mem_b(REG_VMCTX, import + WR_OFFSET(VMFuncImport, func_ref)));
         } else {
             int32_t disp = (int32_t)(fc->mc->offsets.func_refs + module->funcs[func].escape_index * sizeof(VMFuncRef));
+            cg_lazy_func(fc, func, x64_mem_b(REG_VMCTX, disp + WR_OFFSET(VMFuncRef, vmctx)));
             x64_leaq_rm(fc->as, REG_GPR(dst), x64_mem_b(REG_VMCTX, disp));
         }
         cg_finish(fc, WR_KIND_REF, dst);

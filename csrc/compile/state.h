@@ -89,8 +89,9 @@ typedef struct Control {
 } Control;
 
 /* Code after the function's end, reached by a jump. */
-typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT, LATE_TAIL } LateKind;
-typedef struct Late { uint8_t kind; uint8_t trap_code; uint32_t wasm_offset; X64Label label, back; uint32_t func, arg_bytes; /* of a tail call */ } Late;
+/* LATE_LAZY: a null in r11 that may be none is looked up; LATE_NULL: then traps if it is; LATE_SETTLE: all of a table is, and r11 is its VMTableDef again. */
+typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT, LATE_TAIL, LATE_LAZY, LATE_NULL, LATE_SETTLE } LateKind;
+typedef struct Late { uint8_t kind; uint8_t trap_code; uint32_t wasm_offset; X64Label label, back; uint32_t func, arg_bytes; /* of a tail call */ uint32_t table; Reg index; /* of builtin LAZY; no register: the function itself */ } Late;
 #define CG_TAIL_RAX UINT32_MAX
 
 /* The way from the landing pad of a catch to its label, emitted after the body: loads of the locals that the label wants in registers. */
@@ -114,11 +115,12 @@ typedef struct ModuleCompiler {
     VMOffsets offsets;
     CgAbi *abis;      /* by type index */
     AbiSlot *abi_slots;
+    bool *lazy_tables; /* by table index: wr_elems_may_be_lazy */
     bool careful;     /* for careful functions: see func_alone in func.c */
     bool avx, avx2, fma, bmi1, bmi2, lzcnt, popcnt;
 } ModuleCompiler;
 
-enum { STUB_INTERRUPT_ENTRY, STUB_INTERRUPT_LOOP, STUB_COUNT }; /* shared code of a module, see stubs.c */
+enum { STUB_INTERRUPT_ENTRY, STUB_INTERRUPT_LOOP, STUB_LAZY, STUB_COUNT }; /* shared code of a module, see stubs.c */
 
 typedef struct FuncCompiler {
     Asm *as; /* owned by the worker */
@@ -324,6 +326,12 @@ void cg_op_if(FuncCompiler *fc);
 /* ---- late code and tables (func.c) -------------------------------------------------------------------------------------------- */
 
 void cg_trap_if(FuncCompiler *fc, X64Cond cc, uint8_t trap_code);
+/* r11 = element `index` of a table with lazy elements: if it is null, what it stands for. LATE_NULL: traps when that is null too. */
+void cg_lazy_element(FuncCompiler *fc, LateKind kind, uint32_t table, Reg index);
+/* Before `value` is stored in such a table, whose VMTableDef is in r11 and stays there. */
+void cg_lazy_settle(FuncCompiler *fc, uint32_t table, Reg value);
+/* Before the address of a VMFuncRef is taken, whose `vmctx` is at that place; r11 is used. */
+void cg_lazy_func(FuncCompiler *fc, uint32_t func, X64Mem vmctx);
 void cg_trap(FuncCompiler *fc, uint8_t trap_code); /* here and now */
 void cg_trap_row(FuncCompiler *fc, uint8_t trap_code); /* the next instruction may fault */
 void cg_addr_row(FuncCompiler *fc);               /* the next instruction belongs to this place */

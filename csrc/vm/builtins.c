@@ -87,6 +87,15 @@ static int builtin_TABLE_INIT(VMContext *vmctx, uint32_t table, uint32_t segment
     return BUILTIN_STATUS(vm_table_init(instance, instance->tables[table], segment, dst, src, len), TRAP_TABLE_OUT_OF_BOUNDS);
 }
 
+static void *builtin_LAZY(VMContext *vmctx, uint32_t table, uint64_t index)
+{
+    WrInstance *instance = vm_instance_of(vmctx);
+    if (table == WR_LAZY_FUNC) return vm_instance_func(instance, (uint32_t)index);
+    if (index != WR_LAZY_ALL) return vm_table_element(instance->tables[table], index);
+    vm_table_settle(instance->tables[table]);
+    return NULL;
+}
+
 static void builtin_ELEM_DROP(VMContext *vmctx, uint32_t segment)
 {
     vm_set_bit(vm_instance_of(vmctx)->dropped_elems, segment);

@@ -1,5 +1,5 @@
-/* Core instances: one block with the record, what it defines and the VMContext; filled in by loops over the module's flat arrays, and by copies of what
- * prepared.h has worked out for all instances of the module.
+/* Core instances: one block with the record, what it defines and the VMContext; filled in by loops over the module's flat arrays, and by what
+ * prepared.h has worked out for all instances of the module. Functions and elements of tables are made when they are first met (table.c).
  *
  * Order as in the specification: check imports, allocate, globals and table initial values, element segments, data segments. An instance whose
  * segments trap stays in its store, since others may hold its functions by then. Indices of the module are checked where they are used, for a module
@@ -18,7 +18,7 @@ static void instance_free(WrInstance *instance);
 
 /* ---- allocation ----------------------------------------------------------------------------------------------------------- */
 
-/* Blocks of freed instances that a module keeps: their func_refs are right already. One always, unless it is enormous. */
+/* Blocks of freed instances that a module keeps, with the func_refs that were made and the elements that were looked up. One always, unless it is enormous. */
 #define INSTANCE_WARM_BYTES ((size_t)256 << 10)
 #define INSTANCE_ONE_WARM_BYTES ((size_t)8 << 20)
 #define INSTANCE_MAX_WARM 16u
@@ -39,7 +39,7 @@ static bool instance_keep_warm(VmPrepared *prepared, WrInstance *block)
 {
     vm_lock();
     bool room = prepared->num_warm < INSTANCE_MAX_WARM &&
-                (prepared->num_warm + 1) * prepared->layout.bytes <= (prepared->num_warm == 0 ? INSTANCE_ONE_WARM_BYTES : INSTANCE_WARM_BYTES);
+                (prepared->num_warm + 1) * prepared->layout.whole_bytes <= (prepared->num_warm == 0 ? INSTANCE_ONE_WARM_BYTES : INSTANCE_WARM_BYTES);
     if (room) {
         block->next = prepared->warm;
         prepared->warm = block;
@@ -49,42 +49,28 @@ static bool instance_keep_warm(VmPrepared *prepared, WrInstance *block)
     return room;
 }
 
-/* The functions of the module, for this instance: a copy of the shared array, in a block that was no instance of the module before. */
-static bool instance_make_func_refs(WrInstance *instance, WrError *error)
-{
-    const VmPrepared *prepared = instance->prepared;
-    VMFuncRef *refs = VM_ARRAY(instance, VMFuncRef, func_refs);
-    uint32_t count = instance->module->num_escaped_funcs;
-    if (instance->is_own_types)
-        memcpy(refs, prepared->func_refs, count * sizeof *refs);
-    else if (!vm_fill_func_refs(instance->code, instance->module_index, instance->type_ids, refs))
-        return instance_malformed(error, "functions");
-    for (uint32_t i = 0; i < count; i++) refs[i].vmctx = instance->vmctx;
-    return true;
-}
-
 static WrInstance *instance_allocate(WrStore *store, VmPrepared *prepared, const uint32_t *type_ids, WrError *error)
 {
     const VmInstanceLayout *layout = &prepared->layout;
-    bool warm = false;
+    bool has_places = true;
     uint32_t slot = 0;
     WrInstance *instance;
     if (store->pool != NULL) {
-        instance = vm_pool_take_instance(store->pool, prepared, &slot, &warm, error);
+        VmBlockState state;
+        instance = vm_pool_take_instance(store->pool, prepared, &slot, &state, &has_places, error);
         if (instance == NULL) return NULL;
+        size_t end = has_places ? layout->whole_bytes : layout->bytes;
+        if (state == VM_BLOCK_DIRTY || (state == VM_BLOCK_WARM && type_ids != prepared->type_ids)) vm_block_clear((uint8_t *)instance + layout->kept, end - layout->kept);
     } else {
-        instance = instance_warm_block(prepared);
-        warm = instance != NULL;
-        if (instance == NULL) instance = aligned_alloc(64, layout->bytes);
+        instance = type_ids == prepared->type_ids ? instance_warm_block(prepared) : NULL;
+        if (instance == NULL) instance = vm_block_new(layout->whole_bytes);
         if (instance == NULL) {
             wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for an instance");
             return NULL;
         }
     }
     uint8_t *block = (uint8_t *)instance;
-    size_t refs_start = layout->vmctx + layout->offsets.func_refs, refs_end = refs_start + prepared->module->num_escaped_funcs * sizeof(VMFuncRef);
-    memset(block, 0, refs_start);
-    if (refs_end < layout->bytes) memset(block + refs_end, 0, layout->bytes - refs_end);
+    memset(block, 0, layout->kept);
     instance->store = store;
     instance->code = prepared->code;
     instance->module = prepared->module;
@@ -94,6 +80,7 @@ static WrInstance *instance_allocate(WrStore *store, VmPrepared *prepared, const
     instance->pool = store->pool;
     instance->slot = slot;
     instance->is_own_types = type_ids == prepared->type_ids;
+    instance->has_places = has_places;
     instance->offsets = layout->offsets;
     instance->memories = (WrMemory **)(void *)(block + layout->memories);
     instance->tables = (WrTable **)(void *)(block + layout->tables);
@@ -106,21 +93,28 @@ static WrInstance *instance_allocate(WrStore *store, VmPrepared *prepared, const
     instance->dropped_datas = (uint64_t *)(void *)(block + layout->datas);
     instance->vmctx = (VMContext *)(void *)(block + layout->vmctx);
     wr_code_retain(instance->code);
-    if ((warm && instance->is_own_types) || instance_make_func_refs(instance, error)) return instance;
-    instance->is_own_types = false;
-    instance_free(instance);
-    return NULL;
+    return instance;
+}
+
+/* What was written to the places of tables; lazy elements that only their own instance looked up are right for the next one too. */
+static void instance_clear_places(const WrInstance *instance)
+{
+    for (uint32_t i = 0; i < instance->num_own_tables; i++) {
+        const WrTable *table = &instance->own_tables[i];
+        if (table->place != NULL && (table->def.is_written || table->lazy == NULL)) vm_block_clear(table->place, (size_t)table->type.min * sizeof *table->place);
+    }
 }
 
 /* Frees the block and what it owns; memories are the store's. */
 static void instance_free(WrInstance *instance)
 {
     CodeMemory *code = instance->code;
+    if (instance->is_own_types) instance_clear_places(instance);
     for (uint32_t i = 0; i < instance->num_own_tables; i++) vm_table_destroy(&instance->own_tables[i]);
     if (instance->pool != NULL)
-        vm_pool_give_instance(instance->pool, instance->slot, instance->is_own_types ? instance->prepared->id : 0);
+        vm_pool_give_instance(instance->pool, instance->prepared, instance->slot, instance->is_own_types);
     else if (!instance->is_own_types || !instance_keep_warm(instance->prepared, instance))
-        free(instance);
+        vm_block_free(instance, instance->prepared->layout.whole_bytes);
     wr_code_release(code);
 }
 
@@ -229,7 +223,15 @@ static bool instance_make_tables(WrInstance *instance, WrError *error)
             ValRaw init = { 0 };
             WrTable *table = &instance->own_tables[i - module->num_imported_tables];
             if (declared->has_init && !vm_const_eval(instance, &declared->init, &init)) return instance_malformed(error, "initial value of a table");
-            if (!vm_table_create(table, instance->store, instance->store->pool, vm_engine_type(declared->element, instance->type_ids), &declared->limits, init.ref, error)) return false;
+            const VmPrepared *prepared = instance->prepared;
+            const uint32_t own = i - module->num_imported_tables;
+            void **place = instance->has_places && prepared->places[own] != VM_NO_PLACE ? (void **)(void *)((uint8_t *)instance + prepared->places[own]) : NULL;
+            if (!vm_table_create(table, instance->store, instance->store->pool, vm_engine_type(declared->element, instance->type_ids), &declared->limits, place, init.ref, error)) return false;
+            table->instance = instance;
+            if (prepared->elems.ranges[own].num_items != 0) {
+                table->lazy = prepared->elems.ranges[own].items;
+                table->num_lazy = prepared->elems.ranges[own].num_items;
+            }
             instance->num_own_tables++;
             instance->tables[i] = table;
         }
@@ -240,12 +242,28 @@ static bool instance_make_tables(WrInstance *instance, WrError *error)
 
 /* ---- segments ------------------------------------------------------------------------------------------------------------- */
 
+static bool instance_make_func_ref(WrInstance *instance, uint32_t func_index, VMFuncRef *ref)
+{
+    const WasmFunc *func = &instance->module->funcs[func_index];
+    const void *wasm_call = wr_code_func(instance->code, instance->module_index, func_index);
+    VMArrayCall array_call = wr_code_array_call(instance->code, instance->module_index, func->escape_index);
+    if (wasm_call == NULL || array_call == NULL || func->type_index >= instance->module->num_types) return false;
+    ref->array_call = array_call;
+    ref->wasm_call = wasm_call;
+    ref->type_index = instance->type_ids[func->type_index];
+    __atomic_store_n(&ref->vmctx, instance->vmctx, __ATOMIC_RELEASE);
+    return true;
+}
+
 VMFuncRef *vm_instance_func(WrInstance *instance, uint32_t func_index)
 {
     const WasmModule *module = instance->module;
     if (func_index < module->num_imported_funcs) return VM_ARRAY(instance, VMFuncImport, func_imports)[func_index].func_ref;
     uint32_t escape = module->funcs[func_index].escape_index;
-    return escape < module->num_escaped_funcs ? &VM_ARRAY(instance, VMFuncRef, func_refs)[escape] : NULL;
+    if (escape >= module->num_escaped_funcs) return NULL;
+    VMFuncRef *ref = &VM_ARRAY(instance, VMFuncRef, func_refs)[escape];
+    /* vmctx is written last: who looks at an export while another thread runs the store finds all or nothing */
+    return __atomic_load_n(&ref->vmctx, __ATOMIC_ACQUIRE) != NULL || instance_make_func_ref(instance, func_index, ref) ? ref : NULL;
 }
 
 /* A malformed item, which the decoder lets nobody have, is null. */
@@ -268,15 +286,12 @@ bool vm_table_init(WrInstance *instance, WrTable *table, uint32_t segment, uint6
     uint64_t available = vm_bit(instance->dropped_elems, segment) ? 0 : elem->num_items;
     if (elem->first_item > module->num_elem_items || available > module->num_elem_items - elem->first_item) available = 0;
     if (src > available || length > available - src || dst > table->def.length || length > table->def.length - dst) return false;
-    void **elements = table->def.elements + dst;
-    if (vm_bit(instance->prepared->flat_elems, segment)) {
-        const uint32_t *offsets = instance->prepared->item_offsets + elem->first_item + src;
-        char *refs = (char *)VM_ARRAY(instance, VMFuncRef, func_refs);
-        for (uint64_t i = 0; i < length; i++) elements[i] = refs + offsets[i];
-        return true;
-    }
     const WasmElemItem *items = module->elem_items + elem->first_item + src;
-    for (uint64_t i = 0; i < length; i++) elements[i] = instance_elem_item(instance, &items[i]);
+    for (uint64_t i = 0; i < length; i++) {
+        void *item = instance_elem_item(instance, &items[i]);
+        if (item == NULL || i == 0) vm_table_before_write(table, dst + i, 1, &item);
+        table->def.elements[dst + i] = item;
+    }
     return true;
 }
 
@@ -306,11 +321,15 @@ static bool instance_trap(WrInstance *instance, uint32_t trap_code, const char *
 static bool instance_apply_elems(WrInstance *instance, WrError *error)
 {
     const WasmModule *module = instance->module;
-    for (uint32_t i = 0; i < module->num_elems; i++) {
+    const WasmElems *known = &instance->prepared->elems;
+    if (known->num_elems != 0) memcpy(instance->dropped_elems, instance->prepared->elems_dropped, (known->num_elems + 63u) / 64 * sizeof(uint64_t));
+    for (uint32_t i = known->all ? known->num_elems : 0; i < module->num_elems; i++) {
         const WasmElem *elem = &module->elems[i];
         uint64_t offset = 0;
         if (elem->mode == WASM_SEGMENT_PASSIVE) continue;
         if (elem->mode == WASM_SEGMENT_ACTIVE) {
+            if (i < known->num_elems && known->ranges[elem->table - module->num_imported_tables].num_items != 0) continue;
+            instance->dropped_elems[i / 64] &= ~(UINT64_C(1) << (i % 64));
             if (elem->table >= module->num_tables) return instance_malformed(error, "element segment");
             WrTable *table = instance->tables[elem->table];
             if (!instance_segment_offset(instance, &elem->offset, (table->type.flags & WASM_LIMITS_64) != 0, &offset, error)) return false;

@@ -29,8 +29,12 @@ struct WrMemory {
 struct WrTable {
     VMTableDef def;
     uint64_t capacity;          /* elements allocated */
-    WrPool *pool;               /* whose slot the elements are; NULL: from malloc */
+    WrPool *pool;               /* of whose slots it has one; NULL: elements are from malloc, once they left `place` */
     uint32_t slot;
+    uint32_t num_lazy;          /* of the first elements null stands for what `lazy` says: 0 null, else a function + 1 */
+    const uint32_t *lazy;       /* borrowed from `instance->prepared` */
+    WrInstance *instance;       /* that defines it; NULL: the host */
+    void **place;               /* room for its first elements in the instance's block; NULL: none */
     ValType element;            /* concrete types by engine-wide id */
     WasmLimits type;
     WrStore *store;
@@ -74,7 +78,8 @@ struct WrInstance {
     struct VmPrepared *prepared; /* of `code` */
     WrPool *pool;               /* whose slot the block is; NULL: from malloc */
     uint32_t slot;
-    bool is_own_types;          /* func_refs are those of `prepared`, not another engine's */
+    bool is_own_types;          /* type_ids are those of `prepared`, not another engine's: the block may be kept for the next instance */
+    bool has_places;            /* behind the VMContext, for elements of tables */
     uint64_t *dropped_elems;    /* bitmaps: these segments count as empty */
     uint64_t *dropped_datas;
 };
@@ -99,7 +104,14 @@ bool vm_memory_fill(WrStore *store, WrMemory *memory, uint64_t dst, uint8_t valu
 bool vm_memory_init(WrStore *store, WrMemory *memory, uint64_t dst, const uint8_t *bytes, uint64_t num_bytes, uint64_t src, uint64_t length);
 
 /* table.c */
-bool vm_table_create(WrTable *table, WrStore *store, WrPool *pool, ValType element, const WasmLimits *limits, void *init, WrError *error);
+/* `place`: zeroed room for limits->min elements, which outlives the table, or NULL. */
+bool vm_table_create(WrTable *table, WrStore *store, WrPool *pool, ValType element, const WasmLimits *limits, void **place, void *init, WrError *error);
+/* The element at an index that is in bounds, looked up if it has to be. */
+void *vm_table_element(WrTable *table, uint64_t index);
+/* Looks up all elements, so that null is null from then on. */
+void vm_table_settle(WrTable *table);
+/* Before elements are stored at `start`, which are at `values` (NULL: `length` nulls). */
+void vm_table_before_write(WrTable *table, uint64_t start, uint64_t length, void *const *values);
 void vm_table_destroy(WrTable *table);
 void vm_tables_free(WrStore *store);
 bool vm_table_copy(WrTable *dst_table, WrTable *src_table, uint64_t dst, uint64_t src, uint64_t length);
@@ -118,7 +130,7 @@ void vm_exceptions_free(WrStore *store);
 
 /* const_expr.c: false: malformed, which only an artifact can be. */
 bool vm_const_eval(WrInstance *instance, const WasmConst *constant, ValRaw *out_value);
-/* instance.c: NULL: malformed */
+/* instance.c: made if it was not yet; NULL: malformed */
 VMFuncRef *vm_instance_func(WrInstance *instance, uint32_t func_index);
 /* Items [src, src + length) of an element segment into a table; false: out of bounds, nothing was written. */
 bool vm_table_init(WrInstance *instance, WrTable *table, uint32_t segment, uint64_t dst, uint64_t src, uint64_t length);

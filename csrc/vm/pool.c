@@ -1,4 +1,5 @@
-/* The pooling allocator: three ranges of address space, cut into equal slots, and free lists of their indices.
+/* The pooling allocator: ranges of address space for memories, tables and instances, cut into equal slots, and free lists of their indices. An instance's slot
+ * is one of two places, in a range for large blocks and in one for small blocks, of which several share a page.
  *
  * Free slots are taken newest first, since their pages are likeliest to be at hand. Memory slots keep the image that is mapped in them and instance slots
  * the functions of their module: the next instance of the same module then needs no system call to begin. The search for such a slot looks at a
@@ -14,6 +15,8 @@
 #include "os/pages.h"
 #include "wasm/limits.h"
 
+#define POOL_SMALL_BYTES ((size_t)1024) /* of an instance's block */
+#define POOL_UNUSED UINT64_MAX
 #define POOL_SEARCHED 64u             /* free slots that are looked at for a better one */
 #define POOL_GUARDED_BYTES (UINT64_C(4) << 30)
 #define POOL_MAX_BYTES (UINT64_C(1) << 46)
@@ -29,10 +32,10 @@ struct WrPool {
     _Atomic uint32_t references;
     WrPoolConfig config;
     size_t memory_capacity, memory_bytes, table_bytes, instance_bytes; /* of one slot */
-    uint8_t *memories, *tables, *instances;                            /* the ranges */
+    uint8_t *memories, *tables, *instances, *small_instances;          /* the ranges */
     PoolList free_memories, free_tables, free_instances;
     PoolMemory *memory_slots;
-    uint64_t *instance_ids;    /* VmPrepared.id of the last use; 0: none */
+    uint64_t *instance_ids;    /* VmPrepared.id of the last use of both places of a slot, large and small; 0: unknown, POOL_UNUSED: zeros */
     uint32_t num_components;
     uint32_t num_warm;         /* free memory slots with an image */
 };
@@ -55,6 +58,7 @@ static bool pool_reserve(uint8_t **out, uint32_t count, size_t bytes, bool acces
     if (count == 0 || bytes == 0) return true;
     if (__builtin_mul_overflow((uint64_t)count, (uint64_t)bytes, &total) || total > POOL_MAX_BYTES)
         return wr_error_set(error, WR_ERROR_LIMIT, WR_NO_OFFSET, "a pool of %u %s of %zu bytes is larger than the address space", count, what, bytes);
+    total = wr_os_round_to_pages((size_t)total);
     *out = wr_os_reserve((size_t)total);
     if (*out == NULL || (accessible && !wr_os_protect(*out, (size_t)total, WR_OS_READ_WRITE))) return wr_os_memory_error(error, what, total);
     return true;
@@ -85,10 +89,12 @@ WrPool *wr_pool_new(const WrPoolConfig *config, const WrTunables *tunables, WrEr
     }
     ok = ok && pool_reserve(&pool->memories, config->total_memories, pool->memory_bytes, false, "memories", error) &&
          pool_reserve(&pool->tables, config->total_tables, pool->table_bytes, true, "tables", error) &&
-         pool_reserve(&pool->instances, config->total_core_instances, pool->instance_bytes, true, "instances", error);
+         pool_reserve(&pool->instances, config->total_core_instances, pool->instance_bytes, true, "instances", error) &&
+         pool_reserve(&pool->small_instances, config->total_core_instances, POOL_SMALL_BYTES, true, "small instances", error);
     if (ok) {
         pool->memory_slots = calloc((size_t)config->total_memories + 1, sizeof *pool->memory_slots);
-        pool->instance_ids = calloc((size_t)config->total_core_instances + 1, sizeof *pool->instance_ids);
+        pool->instance_ids = malloc(2 * ((size_t)config->total_core_instances + 1) * sizeof *pool->instance_ids);
+        if (pool->instance_ids != NULL) memset(pool->instance_ids, 0xff, 2 * (size_t)config->total_core_instances * sizeof *pool->instance_ids); /* POOL_UNUSED */
         ok = (pool->memory_slots != NULL && pool->instance_ids != NULL && pool_list_new(&pool->free_memories, config->total_memories) &&
               pool_list_new(&pool->free_tables, config->total_tables) && pool_list_new(&pool->free_instances, config->total_core_instances)) ||
              wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for the lists of a pool");
@@ -109,6 +115,7 @@ void wr_pool_release(WrPool *pool)
     wr_os_release(pool->memories, config->total_memories * pool->memory_bytes);
     wr_os_release(pool->tables, config->total_tables * pool->table_bytes);
     wr_os_release(pool->instances, config->total_core_instances * pool->instance_bytes);
+    wr_os_release(pool->small_instances, wr_os_round_to_pages(config->total_core_instances * POOL_SMALL_BYTES));
     free(pool->memory_slots);
     free(pool->instance_ids);
     free(pool->free_memories.free);
@@ -237,9 +244,16 @@ bool vm_pool_take_table(WrPool *pool, uint64_t min_elements, void ***out_element
     if (found) *out_slot = pool_take_at(&pool->free_tables, pool->free_tables.num_free - 1);
     vm_unlock();
     if (!found) return pool_exhausted(error, "total_tables", pool->config.total_tables);
-    *out_elements = pool->tables == NULL ? NULL : (void **)(void *)(pool->tables + *out_slot * pool->table_bytes);
-    *out_capacity = pool->config.table_elements;
+    *out_elements = vm_pool_table(pool, *out_slot, out_capacity);
     return true;
+}
+
+uint64_t vm_pool_table_capacity(const WrPool *pool) { return pool->config.table_elements; }
+
+void **vm_pool_table(const WrPool *pool, uint32_t slot, uint64_t *out_capacity)
+{
+    *out_capacity = pool->config.table_elements;
+    return pool->tables == NULL ? NULL : (void **)(void *)(pool->tables + slot * pool->table_bytes);
 }
 
 /* A page or less is zeroed in place: that is cheaper than asking the system. */
@@ -254,8 +268,11 @@ void vm_pool_give_table(WrPool *pool, uint32_t slot, uint64_t used_elements)
     vm_unlock();
 }
 
-WrInstance *vm_pool_take_instance(WrPool *pool, const VmPrepared *prepared, uint32_t *out_slot, bool *out_warm, WrError *error)
+static bool pool_is_small(const VmPrepared *prepared) { return prepared->layout.whole_bytes <= POOL_SMALL_BYTES; }
+
+WrInstance *vm_pool_take_instance(WrPool *pool, const VmPrepared *prepared, uint32_t *out_slot, VmBlockState *out_state, bool *out_places, WrError *error)
 {
+    const bool small = pool_is_small(prepared);
     if (prepared->layout.bytes > pool->config.max_core_instance_bytes) {
         wr_error_set(error, WR_ERROR_LIMIT, WR_NO_OFFSET, "an instance of %zu bytes exceeds the pool's limit max_core_instance_size of %llu", prepared->layout.bytes,
                      (unsigned long long)pool->config.max_core_instance_bytes);
@@ -267,24 +284,28 @@ WrInstance *vm_pool_take_instance(WrPool *pool, const VmPrepared *prepared, uint
     if (found) {
         uint32_t best = list->num_free - 1;
         for (uint32_t i = 0; i < POOL_SEARCHED && i < list->num_free; i++) {
-            if (pool->instance_ids[list->free[list->num_free - 1 - i]] != prepared->id) continue;
+            if (pool->instance_ids[2 * list->free[list->num_free - 1 - i] + small] != prepared->id) continue;
             best = list->num_free - 1 - i;
             break;
         }
         *out_slot = pool_take_at(list, best);
-        *out_warm = pool->instance_ids[*out_slot] == prepared->id;
-        pool->instance_ids[*out_slot] = 0;
+        uint64_t *id = &pool->instance_ids[2 * *out_slot + small];
+        *out_state = *id == prepared->id ? VM_BLOCK_WARM : *id == POOL_UNUSED ? VM_BLOCK_ZERO : VM_BLOCK_DIRTY;
+        *id = 0;
     }
     vm_unlock();
-    if (found) return (WrInstance *)(void *)(pool->instances + *out_slot * pool->instance_bytes);
-    pool_exhausted(error, "total_core_instances", pool->config.total_core_instances);
-    return NULL;
+    if (!found) {
+        pool_exhausted(error, "total_core_instances", pool->config.total_core_instances);
+        return NULL;
+    }
+    *out_places = small || prepared->layout.whole_bytes <= pool->instance_bytes;
+    return (WrInstance *)(void *)(small ? pool->small_instances + *out_slot * POOL_SMALL_BYTES : pool->instances + *out_slot * pool->instance_bytes);
 }
 
-void vm_pool_give_instance(WrPool *pool, uint32_t slot, uint64_t prepared_id)
+void vm_pool_give_instance(WrPool *pool, const VmPrepared *prepared, uint32_t slot, bool warm)
 {
     vm_lock();
-    pool->instance_ids[slot] = prepared_id;
+    pool->instance_ids[2 * slot + pool_is_small(prepared)] = warm ? prepared->id : 0;
     pool->free_instances.free[pool->free_instances.num_free++] = slot;
     vm_unlock();
 }

@@ -24,11 +24,16 @@ bool vm_pool_take_memory(WrPool *pool, const VmMemoryImage *image, size_t commit
 void vm_pool_give_memory(WrPool *pool, VmMemorySlot slot);
 
 bool vm_pool_take_table(WrPool *pool, uint64_t min_elements, void ***out_elements, uint32_t *out_slot, uint64_t *out_capacity, WrError *error);
+void **vm_pool_table(const WrPool *pool, uint32_t slot, uint64_t *out_capacity);
+uint64_t vm_pool_table_capacity(const WrPool *pool);
 void vm_pool_give_table(WrPool *pool, uint32_t slot, uint64_t used_elements);
 
-/* A block of prepared->layout.bytes; *out_warm: it was an instance of the same module last and has its func_refs. Else its contents are anything. */
-WrInstance *vm_pool_take_instance(WrPool *pool, const VmPrepared *prepared, uint32_t *out_slot, bool *out_warm, WrError *error);
-void vm_pool_give_instance(WrPool *pool, uint32_t slot, uint64_t prepared_id);
+/* What a block holds behind prepared->layout.kept: zeros, anything, or (VM_BLOCK_WARM) what an instance of the same module left there for the next. */
+typedef enum VmBlockState { VM_BLOCK_ZERO, VM_BLOCK_DIRTY, VM_BLOCK_WARM } VmBlockState;
+/* A block of prepared->layout.bytes, or more where that fits: then *out_places. Before layout.kept it holds anything. */
+WrInstance *vm_pool_take_instance(WrPool *pool, const VmPrepared *prepared, uint32_t *out_slot, VmBlockState *out_state, bool *out_places, WrError *error);
+/* `warm`: it may be VM_BLOCK_WARM for the module's next instance. */
+void vm_pool_give_instance(WrPool *pool, const VmPrepared *prepared, uint32_t slot, bool warm);
 
 /* A component instance of a store; given back when the store is freed. */
 bool vm_pool_take_component(WrPool *pool, WrError *error);

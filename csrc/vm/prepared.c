@@ -30,46 +30,65 @@ static void prepared_layout(const WasmModule *module, VmInstanceLayout *out)
     out->elems = prepared_take(&end, (module->num_elems + 63u) / 64, 8, 8);
     out->datas = prepared_take(&end, (module->num_datas + 63u) / 64, 8, 8);
     out->vmctx = prepared_take(&end, out->offsets.size, 1, 64);
-    out->bytes = (end + 63) & ~(size_t)63;
+    out->kept = out->vmctx + out->offsets.func_refs;
+    out->bytes = out->whole_bytes = (end + 63) & ~(size_t)63;
 }
 
-/* ---- functions and elements ----------------------------------------------------------------------------------------------- */
+/* ---- blocks --------------------------------------------------------------------------------------------------------------- */
 
-bool vm_fill_func_refs(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, VMFuncRef *out_refs)
+#define BLOCK_ALIGNMENT 64
+/* From here on blocks are mapped: what nobody touches of many functions and elements then costs nothing. */
+#define BLOCK_MAPPED_BYTES ((size_t)64 << 10)
+/* Up to here clearing is cheaper than asking the system for zeros. */
+#define BLOCK_CLEARED_BYTES ((size_t)16 << 10)
+
+WrInstance *vm_block_new(size_t bytes)
 {
-    const WasmModule *module = wr_code_module(code, module_index, NULL);
-    if (module == NULL) return false;
-    uint32_t made = 0;
-    for (uint32_t i = module->num_imported_funcs; i < module->num_funcs && made < module->num_escaped_funcs; i++) {
-        uint32_t escape = module->funcs[i].escape_index;
-        if (escape == UINT32_MAX) continue;
-        const void *wasm_call = wr_code_func(code, module_index, i);
-        VMArrayCall array_call = wr_code_array_call(code, module_index, escape);
-        if (escape >= module->num_escaped_funcs || module->funcs[i].type_index >= module->num_types || wasm_call == NULL || array_call == NULL) return false;
-        out_refs[escape] = (VMFuncRef){ array_call, wasm_call, type_ids[module->funcs[i].type_index], 0, NULL };
-        made++;
+    if (bytes >= BLOCK_MAPPED_BYTES) return wr_os_alloc(wr_os_round_to_pages(bytes));
+    WrInstance *block = aligned_alloc(BLOCK_ALIGNMENT, bytes);
+    if (block != NULL) memset(block, 0, bytes);
+    return block;
+}
+
+void vm_block_free(WrInstance *block, size_t bytes)
+{
+    if (bytes >= BLOCK_MAPPED_BYTES) wr_os_release(block, wr_os_round_to_pages(bytes));
+    else free(block);
+}
+
+void vm_block_clear(void *start, size_t bytes)
+{
+    uintptr_t page = wr_os_page_size(), from = (uintptr_t)start, end = from + bytes;
+    uintptr_t first = (from + page - 1) & ~(page - 1), last = end & ~(page - 1);
+    if (bytes <= BLOCK_CLEARED_BYTES || !wr_os_discard((void *)first, last - first)) {
+        memset(start, 0, bytes);
+        return;
     }
-    return true;
+    memset(start, 0, first - from);
+    memset((void *)last, 0, end - last);
 }
 
-static uint32_t prepared_item(const WasmModule *module, const WasmElemItem *item)
-{
-    if (item->kind != WASM_CONST_REF_FUNC || item->index < module->num_imported_funcs || item->index >= module->num_funcs) return VM_ITEM_OTHER;
-    uint32_t escape = module->funcs[item->index].escape_index;
-    return escape < module->num_escaped_funcs ? escape * (uint32_t)sizeof(VMFuncRef) : VM_ITEM_OTHER;
-}
+/* ---- elements ------------------------------------------------------------------------------------------------------------- */
 
-static void prepared_elems(VmPrepared *prepared)
+/* Elements of tables that nobody else would keep for the next instance, or that would have pages of their own for next to nothing. */
+#define PLACE_SMALL_ELEMENTS 64u
+
+static void prepared_places(VmPrepared *prepared)
 {
     const WasmModule *module = prepared->module;
-    for (uint32_t i = 0; i < module->num_elem_items; i++) prepared->item_offsets[i] = prepared_item(module, &module->elem_items[i]);
-    for (uint32_t i = 0; i < module->num_elems; i++) {
-        const WasmElem *elem = &module->elems[i];
-        if (elem->first_item > module->num_elem_items || elem->num_items > module->num_elem_items - elem->first_item) continue;
-        uint32_t flat = 0;
-        while (flat < elem->num_items && prepared->item_offsets[elem->first_item + flat] != VM_ITEM_OTHER) flat++;
-        if (flat == elem->num_items) vm_set_bit(prepared->flat_elems, i);
+    size_t end = prepared->layout.bytes;
+    for (uint32_t i = 0; i < module->num_tables - module->num_imported_tables; i++) {
+        uint64_t min = module->tables[module->num_imported_tables + i].limits.min;
+        bool placed = min <= PLACE_SMALL_ELEMENTS || (prepared->elems.ranges[i].num_items != 0 && min <= WR_LIMIT_TABLE_ELEMENTS);
+        prepared->places[i] = placed ? prepared_take(&end, (size_t)min, sizeof(void *), sizeof(void *)) : VM_NO_PLACE;
     }
+    prepared->layout.whole_bytes = (end + BLOCK_ALIGNMENT - 1) & ~(size_t)(BLOCK_ALIGNMENT - 1);
+}
+
+static void prepared_dropped(VmPrepared *prepared)
+{
+    for (uint32_t i = 0; i < prepared->elems.num_elems; i++)
+        if (prepared->module->elems[i].mode != WASM_SEGMENT_PASSIVE) vm_set_bit(prepared->elems_dropped, i);
 }
 
 /* ---- data ----------------------------------------------------------------------------------------------------------------- */
@@ -170,11 +189,11 @@ static void prepared_free(VmPrepared *prepared)
     while (prepared->warm != NULL) {
         WrInstance *block = prepared->warm;
         prepared->warm = block->next;
-        free(block);
+        vm_block_free(block, prepared->layout.whole_bytes);
     }
-    free(prepared->func_refs);
-    free(prepared->item_offsets);
-    free(prepared->flat_elems);
+    wr_elems_free(&prepared->elems, prepared->module);
+    free(prepared->elems_dropped);
+    free(prepared->places);
     wr_images_free(&prepared->images_of);
     free(prepared->images);
     free(prepared);
@@ -192,22 +211,19 @@ static VmPrepared *prepared_new(CodeMemory *code, uint32_t module_index, const u
     static _Atomic uint64_t next_id = 1;
     const WasmModule *module = wr_code_module(code, module_index, error);
     if (module == NULL) return NULL;
-    uint32_t own = module->num_memories - module->num_imported_memories;
+    uint32_t own = module->num_memories - module->num_imported_memories, own_tables = module->num_tables - module->num_imported_tables;
     VmPrepared *prepared = calloc(1, sizeof *prepared);
     if (prepared == NULL) goto no_memory;
     *prepared = (VmPrepared){ .id = atomic_fetch_add(&next_id, 1), .code = code, .module_index = module_index, .module = module, .type_ids = type_ids };
-    prepared->func_refs = calloc((size_t)module->num_escaped_funcs + 1, sizeof *prepared->func_refs);
-    prepared->item_offsets = calloc((size_t)module->num_elem_items + 1, sizeof *prepared->item_offsets);
-    prepared->flat_elems = calloc(module->num_elems / 64 + 1, sizeof *prepared->flat_elems);
+    prepared->elems_dropped = calloc(module->num_elems / 64 + 1, sizeof *prepared->elems_dropped);
+    prepared->places = calloc((size_t)own_tables + 1, sizeof *prepared->places);
     prepared->images = calloc((size_t)own + 1, sizeof *prepared->images);
-    if (prepared->func_refs == NULL || prepared->item_offsets == NULL || prepared->flat_elems == NULL || prepared->images == NULL) goto no_memory;
-    if (!wr_images_find(module, &prepared->images_of)) goto no_memory;
+    if (prepared->elems_dropped == NULL || prepared->places == NULL || prepared->images == NULL) goto no_memory;
+    if (!wr_images_find(module, &prepared->images_of) || !wr_elems_find(module, &prepared->elems)) goto no_memory;
     prepared_layout(module, &prepared->layout);
-    prepared_elems(prepared);
-    if (vm_fill_func_refs(code, module_index, type_ids, prepared->func_refs)) return prepared;
-    prepared_free(prepared);
-    wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "malformed module: functions");
-    return NULL;
+    prepared_places(prepared);
+    prepared_dropped(prepared);
+    return prepared;
 no_memory:
     prepared_free(prepared);
     wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for what a module's instances share");

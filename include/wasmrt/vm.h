@@ -26,6 +26,7 @@ typedef struct VMContext VMContext; /* any vmctx: starts with VMContextHeader */
 /* Returns false when the guest trapped or a host exception is pending: the reason is in the VMStoreContext. */
 typedef bool (*VMArrayCall)(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);
 
+/* Of an instance's own functions it is all zero until it is wanted: code asks builtin LAZY when `vmctx` is NULL. */
 typedef struct VMFuncRef {
     VMArrayCall array_call;
     const void *wasm_call; /* SysV registers, see ARCHITECTURE 4; NULL where nothing compiled can call it */
@@ -107,8 +108,10 @@ typedef struct VMMemoryDef {
 } VMMemoryDef;
 
 typedef struct VMTableDef {
-    void **elements;     /* VMFuncRef * or externref words; may move on growth */
+    void **elements;     /* VMFuncRef * or externref words; may move on growth. A null of a function may be one that was not looked up yet: builtin LAZY */
     uint64_t length;
+    uint32_t is_written; /* set by code that stores elements of a table with such nulls */
+    uint32_t reserved;
 } VMTableDef;
 
 typedef struct VMMemoryImport { /* one per memory of the module, imported or defined */
@@ -144,6 +147,10 @@ _Static_assert(sizeof(VMFuncRef) == 32, "VMFuncRef is read by machine code");
 _Static_assert(sizeof(VMContextHeader) == 48, "memories start at 48");
 _Static_assert(offsetof(VMContextHeader, store) == 8, "every vmctx has its store at 8");
 _Static_assert(offsetof(VMStoreContext, stack_limit) == 0, "the interrupt word comes first");
+
+/* Operands of builtin LAZY. */
+#define WR_LAZY_FUNC UINT32_MAX
+#define WR_LAZY_ALL UINT64_MAX
 
 enum {
 #define BUILTIN(name, ret, params, doc) WR_BUILTIN_##name,

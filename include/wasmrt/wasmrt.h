@@ -160,6 +160,9 @@ WR_API void wr_memory_release(WrMemory *memory);
 WR_API WrTable *wr_table_new(WrStore *store, ValType element, const WasmLimits *limits, void *init, WrError *error);
 WR_API VMTableDef *wr_table_def(WrTable *table);
 WR_API void wr_table_type(const WrTable *table, ValType *out_element, WasmLimits *out_limits);
+/* Elements have to be read and written through these: null in `elements` may stand for one that was not looked up yet. Out of bounds: NULL, false. */
+WR_API void *wr_table_get(WrTable *table, uint64_t index);
+WR_API bool wr_table_set(WrTable *table, uint64_t index, void *value);
 WR_API int64_t wr_table_grow(WrTable *table, uint64_t delta, void *init);
 WR_API WrGlobal *wr_global_new(WrStore *store, ValType type, bool is_mutable, const ValRaw *value, WrError *error);
 WR_API VMGlobalDef *wr_global_def(WrGlobal *global);

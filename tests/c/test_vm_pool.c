@@ -107,7 +107,7 @@ static void kept_pages_are_zeroed(void)
             WrMemory *memory = vm_memory_create(store, &two_pages, &checked, pool, NULL, &error);
             WrTable table;
             WasmLimits type = { .min = round == 1 ? 2000 : 3 };
-            REQUIRE(memory != NULL && vm_table_create(&table, store, pool, WR_VALTYPE_FUNCREF, &type, NULL, &error));
+            REQUIRE(memory != NULL && vm_table_create(&table, store, pool, WR_VALTYPE_FUNCREF, &type, NULL, NULL, &error));
             check_filled(memory->def.base, memory->def.length_bytes, 0);
             memset(memory->def.base, 1, memory->def.length_bytes);
             for (uint64_t i = 0; i < table.def.length; i++) CHECK(table.def.elements[i] == NULL);
@@ -129,45 +129,58 @@ static void running_out(void)
     WrTable tables[3];
     for (int i = 0; i < 2; i++) {
         memories[i] = vm_memory_create(store, &one_page, &checked, pool, NULL, &error);
-        REQUIRE(memories[i] != NULL && vm_table_create(&tables[i], store, pool, WR_VALTYPE_FUNCREF, &(WasmLimits){ .min = 1 }, NULL, &error));
+        REQUIRE(memories[i] != NULL && vm_table_create(&tables[i], store, pool, WR_VALTYPE_FUNCREF, &(WasmLimits){ .min = 1 }, NULL, NULL, &error));
     }
     CHECK(vm_memory_create(store, &one_page, &checked, pool, NULL, &error) == NULL);
     CHECK_EQ(error.kind, WR_ERROR_LIMIT);
     CHECK_CONTAINS(error.message, "total_memories of 2");
     error = (WrError){ 0 };
-    CHECK(!vm_table_create(&tables[2], store, pool, WR_VALTYPE_FUNCREF, &(WasmLimits){ .min = 1 }, NULL, &error));
+    CHECK(!vm_table_create(&tables[2], store, pool, WR_VALTYPE_FUNCREF, &(WasmLimits){ .min = 1 }, NULL, NULL, &error));
     CHECK_CONTAINS(error.message, "total_tables of 2");
     error = (WrError){ 0 };
-    CHECK(!vm_table_create(&tables[2], store, pool, WR_VALTYPE_FUNCREF, &(WasmLimits){ .min = 2001 }, NULL, &error));
+    CHECK(!vm_table_create(&tables[2], store, pool, WR_VALTYPE_FUNCREF, &(WasmLimits){ .min = 2001 }, NULL, NULL, &error));
     CHECK_CONTAINS(error.message, "table_elements of 2000");
     error = (WrError){ 0 };
     CHECK(vm_memory_create(store, &(WasmLimits){ .min = 17, .page_size_log2 = 16 }, &checked, pool, NULL, &error) == NULL);
     CHECK_CONTAINS(error.message, "max_memory_size of 1048576");
     CHECK_EQ(wr_memory_grow(memories[0], 16), -1);
     CHECK_EQ(wr_memory_grow(memories[0], 15), 1);
-    VmPrepared module = { .id = 5, .layout = { .bytes = 5000 } }, other = { .id = 6, .layout = { .bytes = 100 } }, large = { .id = 7, .layout = { .bytes = 5001 } };
+    VmPrepared module = { .id = 5, .layout = { .bytes = 5000, .whole_bytes = 5000 } }, other = { .id = 6, .layout = { .bytes = 100, .whole_bytes = 100 } };
+    VmPrepared large = { .id = 7, .layout = { .bytes = 5001, .whole_bytes = 5001 } }, roomy = { .id = 8, .layout = { .bytes = 5000, .whole_bytes = 9000 } };
     uint32_t slots[4];
-    bool warm;
+    VmBlockState state;
+    bool places;
     for (int i = 0; i < 3; i++) {
-        WrInstance *block = vm_pool_take_instance(pool, &module, &slots[i], &warm, &error);
+        WrInstance *block = vm_pool_take_instance(pool, &module, &slots[i], &state, &places, &error);
         REQUIRE(block != NULL);
-        CHECK(!warm);
+        CHECK(state == VM_BLOCK_ZERO && places);
         CHECK_EQ((uintptr_t)block % 64, 0);
         memset((void *)block, 0xcc, 5000);
     }
     error = (WrError){ 0 };
-    CHECK(vm_pool_take_instance(pool, &other, &slots[3], &warm, &error) == NULL);
+    CHECK(vm_pool_take_instance(pool, &other, &slots[3], &state, &places, &error) == NULL);
     CHECK_CONTAINS(error.message, "total_core_instances of 3");
     error = (WrError){ 0 };
-    CHECK(vm_pool_take_instance(pool, &large, &slots[3], &warm, &error) == NULL);
+    CHECK(vm_pool_take_instance(pool, &large, &slots[3], &state, &places, &error) == NULL);
     CHECK_CONTAINS(error.message, "max_core_instance_size of 5000");
-    vm_pool_give_instance(pool, slots[0], 5);
-    vm_pool_give_instance(pool, slots[1], 0);
-    CHECK(vm_pool_take_instance(pool, &module, &slots[3], &warm, &error) != NULL);
-    CHECK(warm); /* not the newest one, but one of the module's */
+    vm_pool_give_instance(pool, &module, slots[0], true);
+    vm_pool_give_instance(pool, &module, slots[1], false);
+    CHECK(vm_pool_take_instance(pool, &module, &slots[3], &state, &places, &error) != NULL);
+    CHECK(state == VM_BLOCK_WARM); /* not the newest one, but one of the module's */
     CHECK_EQ(slots[3], slots[0]);
-    vm_pool_give_instance(pool, slots[2], 5);
-    vm_pool_give_instance(pool, slots[3], 5);
+    /* without room for places; small blocks lie elsewhere: what was in the slot's large block is not there */
+    CHECK(vm_pool_take_instance(pool, &roomy, &slots[1], &state, &places, &error) != NULL);
+    CHECK(state == VM_BLOCK_DIRTY && !places);
+    vm_pool_give_instance(pool, &roomy, slots[1], true);
+    WrInstance *block = vm_pool_take_instance(pool, &other, &slots[1], &state, &places, &error);
+    CHECK(block != NULL && state == VM_BLOCK_ZERO && places);
+    memset((void *)block, 0xcc, 100);
+    vm_pool_give_instance(pool, &other, slots[1], true);
+    CHECK(vm_pool_take_instance(pool, &other, &slots[1], &state, &places, &error) == block);
+    CHECK(state == VM_BLOCK_WARM);
+    vm_pool_give_instance(pool, &other, slots[1], true);
+    vm_pool_give_instance(pool, &module, slots[2], true);
+    vm_pool_give_instance(pool, &module, slots[3], true);
     error = (WrError){ 0 };
     CHECK(wr_store_add_component(store, &error) && wr_store_add_component(store, &error) && !wr_store_add_component(store, &error));
     CHECK_CONTAINS(error.message, "total_component_instances of 2");

@@ -376,6 +376,8 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     WrTable *wr_table_new(WrStore *store, ValType element, const WasmLimits *limits, void *init, WrError *error)
     VMTableDef *wr_table_def(WrTable *table)
     void wr_table_type(const WrTable *table, ValType *out_element, WasmLimits *out_limits)
+    void *wr_table_get(WrTable *table, uint64_t index)
+    bint wr_table_set(WrTable *table, uint64_t index, void *value)
     int64_t wr_table_grow(WrTable *table, uint64_t delta, void *init)
     WrGlobal *wr_global_new(WrStore *store, ValType type, bint is_mutable, const ValRaw *value, WrError *error)
     VMGlobalDef *wr_global_def(WrGlobal *global_)

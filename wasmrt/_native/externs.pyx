@@ -315,7 +315,7 @@ cdef class Table:
         self.store.ensure_open()
         if not 0 <= index < c.wr_table_def(self.c_table).length:
             return None
-        raw.ref = c.wr_table_def(self.c_table).elements[<uint64_t>index]
+        raw.ref = c.wr_table_get(self.c_table, <uint64_t>index)
         return value_from_raw(self.store, self.element_word(), &raw)
 
     def set(self, *args: object) -> None:
@@ -327,7 +327,7 @@ cdef class Table:
         if not 0 <= index < c.wr_table_def(self.c_table).length:
             raise WasmError("table index is out of bounds")
         value_to_raw(self.store, self.element_word(), value, &raw)
-        c.wr_table_def(self.c_table).elements[<uint64_t>index] = raw.ref
+        c.wr_table_set(self.c_table, <uint64_t>index, raw.ref)
 
 
 cdef class Global:
