@@ -46,6 +46,7 @@ enum { /* AbiNode.flags; wasmrt/abi/plan.py has the same */
     ABI_RESOURCES = 2, /* holds own or borrow */
     ABI_BORROWS = 4,   /* holds borrow */
     ABI_SCALAR = 8,    /* list element that a buffer's items can be, and one memcpy moves */
+    ABI_DOUBLES = 16,  /* record of nothing but f64 */
 };
 
 typedef struct AbiNode {

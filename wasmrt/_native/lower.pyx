@@ -19,9 +19,18 @@ from wasmrt.spec._gen import traps as _traps
 
 cdef extern from "abi_text.h" nogil:
     void abi_text_init()
-    bint abi_small_int(PyObject *value, int64_t *out)
     void abi_store32(uint8_t *at, uint32_t word)
     void abi_text_encode(uint8_t *out, const void *data, int width, uint64_t units, int encoding)
+
+cdef extern from "plain.h":
+    void plain_init(PyTypeObject *record, PyTypeObject *variant) noexcept
+    PyObject *plain_tag(PyObject *variant) noexcept
+    PyObject *plain_payload(PyObject *variant) noexcept
+    bint plain_lower_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw *out) noexcept
+    bint plain_lower_memory(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *out) noexcept
+    bint plain_leaf_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw *out) noexcept
+    bint plain_leaf_memory(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *out) noexcept
+    Py_ssize_t plain_elements(AbiCall *call, const AbiNode *element, PyObject *const *items, Py_ssize_t count, uint8_t *out) noexcept
 
 cdef enum:
     TRAP_UNALIGNED_POINTER = 33
@@ -38,6 +47,11 @@ cdef PyTypeObject *VARIANT_TYPE = <PyTypeObject *><PyObject *>Variant
 cdef PyTypeObject *RESOURCE_TYPE = <PyTypeObject *><PyObject *>Resource
 
 
+plain_init(RECORD_TYPE, VARIANT_TYPE)
+probe = Variant("tag", "payload")
+assert <object>plain_tag(<PyObject *>probe) is probe.tag and <object>plain_payload(<PyObject *>probe) is probe.payload
+
+
 cdef inline bint is_scalar_op(uint8_t op) noexcept nogil:
     return op <= ABI_OP_CHAR or op == ABI_OP_ENUM or op == ABI_OP_FLAGS
 
@@ -46,44 +60,22 @@ cdef inline bint is_scalar_op(uint8_t op) noexcept nogil:
 
 cdef int stage_elements(AbiCall *call, const AbiNode *element, PyObject *items, bint in_list, Py_ssize_t count, uint8_t *out) noexcept:
     """Elements of a list or tuple of `count` into consecutive memory."""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i = 0
     cdef PyObject *item
-    cdef uint32_t size = element.size
-    cdef uint64_t bits
-    cdef double number
-    cdef int64_t integer
     cdef int failed
-    cdef uint8_t op = element.op
-    for i in range(count):
-        if in_list:
-            if list_size(items) != count:
-                return fail(call, ArgumentValueError, "the list changed while it was read")
-            item = list_item(items, i)
-        else:
-            item = tuple_item(items, i)
-        if op == ABI_OP_F64 and is_float_exact(item):
-            number = float_value(item)
-            memcpy(out, &number, 8)
-            out += 8
-            continue
-        if op == ABI_OP_U32 or op == ABI_OP_S32:
-            if is_long_exact(item) and abi_small_int(item, &integer):
-                if integer == (<int64_t><int32_t>integer if op == ABI_OP_S32 else <int64_t><uint32_t>integer):
-                    abi_store32(out, <uint32_t>integer)
-                    out += 4
-                    continue
+    while True:
+        if in_list and list_size(items) != count:
+            return fail(call, ArgumentValueError, "the list changed while it was read")
+        i += plain_elements(call, element, (list_items(items) if in_list else tuple_items(items)) + i, count - i, out + i * element.size)
+        if i == count:
+            return 0
+        item = list_item(items, i) if in_list else tuple_item(items, i)
         incref(item)
-        if is_scalar_op(op):
-            failed = stage_scalar(call, element, item, &bits)
-            if failed == 0:
-                memcpy(out, &bits, size)
-        else:
-            failed = stage_memory(call, element, item, out)
+        failed = stage_memory(call, element, item, out + i * element.size)
         decref(item)
         if failed < 0:
             return add_index(call, i)
-        out += size
-    return 0
+        i += 1
 
 
 cdef int stage_list(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *patch, uint32_t *out_count) noexcept:
@@ -294,32 +286,6 @@ cdef int stage_resource(AbiCall *call, const AbiNode *node, PyObject *value, uin
     return 0
 
 
-cdef inline bint put_plain(const AbiNode *node, PyObject *item, uint8_t *out) noexcept:
-    """Into memory without a call: an exact float for f64, a small int for s32 and u32. False: `stage_memory` has to look at it."""
-    cdef double number
-    cdef int64_t integer
-    if node.op == ABI_OP_F64:
-        if not is_float_exact(item):
-            return False
-        number = float_value(item)
-        memcpy(out, &number, 8)
-        return True
-    if node.op == ABI_OP_S32 or node.op == ABI_OP_U32:
-        if not is_long_exact(item) or not abi_small_int(item, &integer):
-            return False
-        if integer != (<int64_t><int32_t>integer if node.op == ABI_OP_S32 else <int64_t><uint32_t>integer):
-            return False
-        abi_store32(out, <uint32_t>integer)
-        return True
-    return False
-
-
-cdef inline bint pass_plain(const AbiNode *node, PyObject *item, ValRaw *out) noexcept:
-    """The same as a core value."""
-    out.i64 = 0
-    return put_plain(node, item, <uint8_t *>out)
-
-
 # ---- compounds: core values and memory --------------------------------------------------------------------------------------------------------------
 
 cdef int stage_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw *out) noexcept:
@@ -351,7 +317,7 @@ cdef int stage_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw 
             field = &call.fields[node.first + i]
             if access == BY_SLOT:
                 item = member(value, field.place)[0]
-                if item != NULL and pass_plain(&call.nodes[field.node], item, out + field.slot):
+                if item != NULL and plain_leaf_flat(call, &call.nodes[field.node], item, out + field.slot):
                     continue
             item = record_field(call, node, value, access, i)
             if item == NULL:
@@ -366,7 +332,7 @@ cdef int stage_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw 
             return -1
         for i in range(node.count):
             field = &call.fields[node.first + i]
-            if is_tuple(value) and pass_plain(&call.nodes[field.node], tuple_item(value, i), out + field.slot):
+            if is_tuple(value) and plain_leaf_flat(call, &call.nodes[field.node], tuple_item(value, i), out + field.slot):
                 continue
             item = tuple_item_of(call, node, value, i)
             if item == NULL:
@@ -386,7 +352,7 @@ cdef int stage_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw 
         field = &call.fields[node.first + index]
         if field.node == ABI_NO_NODE:
             return 0
-        if pass_plain(&call.nodes[field.node], item, out + 1):
+        if plain_leaf_flat(call, &call.nodes[field.node], item, out + 1):
             return 0
         incref(item)
         failed = stage_flat(call, &call.nodes[field.node], item, out + 1)
@@ -449,13 +415,13 @@ cdef int stage_memory(AbiCall *call, const AbiNode *node, PyObject *value, uint8
             field = &call.fields[node.first + i]
             if access == BY_SLOT:
                 item = member(value, field.place)[0]
-                if item != NULL and put_plain(&call.nodes[field.node], item, out + field.offset):
+                if item != NULL and plain_leaf_memory(call, &call.nodes[field.node], item, out + field.offset):
                     continue
             item = record_field(call, node, value, access, i)
             if item == NULL:
                 return -1
             failed = 0
-            if not put_plain(&call.nodes[field.node], item, out + field.offset):
+            if not plain_leaf_memory(call, &call.nodes[field.node], item, out + field.offset):
                 failed = stage_memory(call, &call.nodes[field.node], item, out + field.offset)
             decref(item)
             if failed < 0:
@@ -466,7 +432,7 @@ cdef int stage_memory(AbiCall *call, const AbiNode *node, PyObject *value, uint8
             return -1
         for i in range(node.count):
             field = &call.fields[node.first + i]
-            if is_tuple(value) and put_plain(&call.nodes[field.node], tuple_item(value, i), out + field.offset):
+            if is_tuple(value) and plain_leaf_memory(call, &call.nodes[field.node], tuple_item(value, i), out + field.offset):
                 continue
             item = tuple_item_of(call, node, value, i)
             if item == NULL:
@@ -537,8 +503,6 @@ cdef int stage_params(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *v
     cdef const AbiField *field = &plan.fields[plan.first_param]
     cdef const AbiNode *node
     cdef uint8_t *block
-    cdef int64_t number
-    cdef double real
     if plan.params_spill:
         block = stage_bytes(call, plan.params_size)
         if block == NULL:
@@ -548,25 +512,14 @@ cdef int stage_params(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *v
         if add_copy(call, <uint8_t>plan.params_align, block, plan.params_size, <uint8_t *>&values[0], NULL) < 0:
             return -1
         for i in range(plan.num_params):
-            if stage_memory(call, &plan.nodes[field.node], args[i], block + field.offset) < 0:
+            node = &plan.nodes[field.node]
+            if not plain_lower_memory(call, node, args[i], block + field.offset) and stage_memory(call, node, args[i], block + field.offset) < 0:
                 return raise_with_path(call, f"argument '{plan.param_names[i]}'")
             field += 1
         return 0
     for i in range(plan.num_params):
         node = &plan.nodes[field.node]
-        # what most arguments are, without a call
-        if node.op == ABI_OP_S32 or node.op == ABI_OP_U32:
-            if is_long_exact(args[i]) and abi_small_int(args[i], &number):
-                if number == (<int64_t><int32_t>number if node.op == ABI_OP_S32 else <int64_t><uint32_t>number):
-                    values[field.slot].i64 = <int64_t><uint32_t>number
-                    field += 1
-                    continue
-        elif node.op == ABI_OP_F64 and is_float_exact(args[i]):
-            real = float_value(args[i])
-            memcpy(&values[field.slot], &real, 8)
-            field += 1
-            continue
-        if stage_flat(call, node, args[i], values + field.slot) < 0:
+        if not plain_lower_flat(call, node, args[i], values + field.slot) and stage_flat(call, node, args[i], values + field.slot) < 0:
             return raise_with_path(call, f"argument '{plan.param_names[i]}'")
         field += 1
     return 0
@@ -587,7 +540,7 @@ cdef int stage_result(Plan plan, AbiCall *call, PyObject *value, ValRaw *values,
         return 0
     node = &plan.nodes[plan.result]
     if not plan.result_spills:
-        if stage_flat(call, node, value, values) < 0:
+        if not plain_lower_flat(call, node, value, values) and stage_flat(call, node, value, values) < 0:
             return raise_with_path(call, place_of_result(name))
         return 0
     block = stage_bytes(call, node.size)
@@ -602,7 +555,7 @@ cdef int stage_result(Plan plan, AbiCall *call, PyObject *value, ValRaw *values,
     step.source = block
     step.size = node.size
     step.guest = return_pointer
-    if stage_memory(call, node, value, block) < 0:
+    if not plain_lower_memory(call, node, value, block) and stage_memory(call, node, value, block) < 0:
         return raise_with_path(call, place_of_result(name))
     return 0
 

@@ -27,6 +27,7 @@ ALLOCATES = 1
 RESOURCES = 2
 BORROWS = 4
 SCALAR = 8
+DOUBLES = 16
 _INHERITED = ALLOCATES | RESOURCES | BORROWS
 
 _KIND_BITS = {row.name: 1 << index for index, row in enumerate(ops.ABI_KIND)}
@@ -200,6 +201,8 @@ class _Compiler:
             case t.RecordType():
                 names = tuple(name for name, _ in ty.fields)
                 first, flat, flags = self._record_fields(tuple(field for _, field in ty.fields))
+                if all(isinstance(field, t.F64) for _, field in ty.fields):
+                    flags |= DOUBLES
                 spellings = self._object(names + tuple(map(snake, names)))
                 return NodeRow(ops.ABI_OP_RECORD, flags, flat=flat, first=first, num_fields=len(names), names=spellings)
             case t.TupleType():
