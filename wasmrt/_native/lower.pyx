@@ -6,7 +6,7 @@ it is read is an error. Memory that elements are staged in is zeroed unless ever
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memmove, memset
 
 from wasmrt._native.abi cimport *
