@@ -70,13 +70,14 @@ static void edge_plan(FuncCompiler *fc, Control *c, Edge *edge)
             covered |= REG_BIT(from);
         }
     }
+    for (uint32_t set = backward ? c->pins & ~c->state.locals : 0; set; set &= set - 1) {
+        Reg from = fc->local_reg[c->state.local[__builtin_ctz(set)]];
+        if (from != REG_NONE) covered |= REG_BIT(from);
+    }
     edge->stores = fc->rs.dirty & ~covered;
-    if (!backward) {
-        uint32_t depth = (uint32_t)(c - fc->ctl);
-        for (uint32_t set = edge->stores; set; set &= set - 1) {
-            uint32_t reg = (uint32_t)__builtin_ctz(set);
-            if (cg_is_dead(fc, fc->rs.local[reg], depth)) edge->stores &= ~REG_BIT(reg);
-        }
+    for (uint32_t set = edge->stores; set; set &= set - 1) {
+        uint32_t reg = (uint32_t)__builtin_ctz(set), local = fc->rs.local[reg];
+        if ((!backward || local >= fc->num_locals) && cg_is_dead(fc, local, (uint32_t)(c - fc->ctl))) edge->stores &= ~REG_BIT(reg);
     }
     edge->arity = control_arity(c);
     edge->first = fc->sp - edge->arity;
@@ -195,20 +196,20 @@ static void control_params_restore(FuncCompiler *fc, const Control *c)
     }
 }
 
-static void control_pins_set(FuncCompiler *fc, const RegState *state, uint32_t pins)
+static void control_pins_set(FuncCompiler *fc, const Control *loop)
 {
-    for (uint32_t set = pins; set; set &= set - 1) {
+    for (uint32_t set = loop->pins; set; set &= set - 1) {
         Reg reg = (Reg)__builtin_ctz(set);
-        fc->local_pref[state->local[reg]] = reg;
+        fc->local_pref[loop->state.local[reg]] = reg;
     }
-    fc->pins = pins;
+    fc->pins = loop->pins;
 }
 
 static void control_pins_clear(FuncCompiler *fc)
 {
     if (fc->loop == UINT32_MAX) return;
-    const RegState *state = &fc->ctl[fc->loop].state;
-    for (uint32_t set = state->locals; set; set &= set - 1) fc->local_pref[state->local[__builtin_ctz(set)]] = REG_NONE;
+    const Control *loop = &fc->ctl[fc->loop];
+    for (uint32_t set = loop->pins; set; set &= set - 1) fc->local_pref[loop->state.local[__builtin_ctz(set)]] = REG_NONE;
     fc->pins = 0;
 }
 
@@ -216,12 +217,12 @@ typedef struct LoopChoice {
     RegState state;
     uint32_t left;    /* registers that may still be given out */
     uint32_t num_gpr; /* integer registers given out */
+    uint32_t killed;  /* registers of locals that the loop sets before it reads them */
 } LoopChoice;
 
-enum { LOOP_MAX_GPR = 8 };
-
-static void loop_give(FuncCompiler *fc, LoopChoice *choice, uint32_t local, Reg reg)
+static void loop_give(FuncCompiler *fc, LoopChoice *choice, uint32_t local, Reg reg, bool killed)
 {
+    if (killed) choice->killed |= REG_BIT(reg);
     choice->state.locals |= REG_BIT(reg);
     choice->state.local[reg] = (uint16_t)local;
     choice->left &= ~REG_BIT(reg);
@@ -231,11 +232,10 @@ static void loop_give(FuncCompiler *fc, LoopChoice *choice, uint32_t local, Reg 
 
 /* Which locals the loop holds in which registers. Two rounds over the locals by weight: who can stay where it is, then the others.
  * Across calls only callee-saved registers last; others are worth it where uses outweigh calls. */
-static void loop_choose(FuncCompiler *fc, const WasmBlockInfo *block, LoopChoice *choice)
+static void loop_choose(FuncCompiler *fc, const WasmBlockInfo *block, const WasmLocalWeight *weights, uint32_t count, LoopChoice *choice)
 {
-    const WasmLocalWeight *weights = fc->info->weights + block->first_weight;
-    uint32_t count = fc->mc->careful ? 0 : block->num_weights, wanted = 0, num_wanted_gpr = 0, num_wanted_xmm = 0;
-    choice->state.locals = choice->state.dirty = 0;
+    uint32_t wanted = 0, num_wanted_gpr = 0, num_wanted_xmm = 0;
+    choice->state.locals = choice->state.dirty = choice->killed = 0;
     choice->left = REGS_PINNABLE_GPR | REGS_PINNABLE_XMM;
     choice->num_gpr = 0;
     uint32_t saved_left = block->call_weight ? 3 : 0;
@@ -252,7 +252,7 @@ static void loop_choose(FuncCompiler *fc, const WasmBlockInfo *block, LoopChoice
                 continue;
             }
         }
-        if (is_float ? num_wanted_xmm == 11 : num_wanted_gpr == LOOP_MAX_GPR) continue;
+        if (is_float ? num_wanted_xmm == 11 : num_wanted_gpr == CG_LOOP_GPRS) continue;
         if (is_float) num_wanted_xmm++;
         else num_wanted_gpr++;
         wanted |= (uint32_t)1 << i;
@@ -263,7 +263,7 @@ static void loop_choose(FuncCompiler *fc, const WasmBlockInfo *block, LoopChoice
         Reg reg = fc->local_reg[weights[i].local];
         if (reg == REG_NONE || !(choice->left & REG_BIT(reg))) continue;
         if ((in_saved >> i & 1) != ((REGS_CALLEE_SAVED >> reg & 1) && block->call_weight)) continue;
-        loop_give(fc, choice, weights[i].local, reg);
+        loop_give(fc, choice, weights[i].local, reg, weights[i].killed);
         done |= (uint32_t)1 << i;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -274,7 +274,7 @@ static void loop_choose(FuncCompiler *fc, const WasmBlockInfo *block, LoopChoice
         uint32_t unowned = set & ~fc->rs.locals;
         if (unowned) set = unowned;
         if (set & ~REGS_CALLEE_SAVED) set &= ~REGS_CALLEE_SAVED;
-        if (set) loop_give(fc, choice, weights[i].local, (Reg)__builtin_ctz(set));
+        if (set) loop_give(fc, choice, weights[i].local, (Reg)__builtin_ctz(set), weights[i].killed);
     }
     /* what else is in registers stays there if nobody wants them */
     for (uint32_t set = fc->rs.locals & choice->left; set; set &= set - 1) {
@@ -282,17 +282,19 @@ static void loop_choose(FuncCompiler *fc, const WasmBlockInfo *block, LoopChoice
         uint32_t local = fc->rs.local[reg];
         bool placed = false;
         for (uint32_t rest = choice->state.locals; rest && !placed; rest &= rest - 1) placed = choice->state.local[__builtin_ctz(rest)] == local;
-        if (placed || (reg < 16 && choice->num_gpr == LOOP_MAX_GPR)) continue;
+        if (placed || (reg < 16 && choice->num_gpr == CG_LOOP_GPRS)) continue;
         if (block->call_weight && !(REGS_CALLEE_SAVED >> reg & 1)) continue;
-        loop_give(fc, choice, local, reg);
+        loop_give(fc, choice, local, reg, false);
     }
 }
 
 static void control_loop(FuncCompiler *fc, Control *c, const WasmBlockInfo *block)
 {
     control_params_to_slots(fc, c);
+    WasmLocalWeight weights[CG_LOOP_LOCALS];
+    uint32_t count = cg_hoist(fc, block, weights);
     LoopChoice choice;
-    loop_choose(fc, block, &choice);
+    loop_choose(fc, block, weights, fc->mc->careful ? 0 : count, &choice);
     control_pins_clear(fc);
     c->outer_loop = fc->loop;
 
@@ -306,6 +308,9 @@ static void control_loop(FuncCompiler *fc, Control *c, const WasmBlockInfo *bloc
         if (block->assigned >> (local & 63u) & 1 || (dirty && lasting)) choice.state.dirty |= REG_BIT(reg);
     }
     c->state = choice.state;
+    c->pins = choice.state.locals;
+    if (!fc->catches) c->state.locals &= ~choice.killed;
+    c->state.dirty &= c->state.locals;
     c->fixed = true;
     uint32_t arity = c->num_params;
     c->num_params = 0; /* they are in their slots already */
@@ -316,7 +321,7 @@ static void control_loop(FuncCompiler *fc, Control *c, const WasmBlockInfo *bloc
     cg_state_load(fc, &c->state);
     fc->loop = fc->depth - 1;
     if (fc->outer_loop == UINT32_MAX) fc->outer_loop = fc->loop;
-    control_pins_set(fc, &c->state, c->state.locals);
+    control_pins_set(fc, c);
     x64_align(fc->as, 16);
     x64_label_bind(fc->as, c->label);
     c->fuel_site = fc->fuel_site;
@@ -457,11 +462,12 @@ void cg_end(FuncCompiler *fc)
     switch (c->kind) {
     case CONTROL_LOOP:
         control_pins_clear(fc);
+        cg_hoist_end(fc);
         fc->loop = c->outer_loop;
         cg_fuel_end(fc);
         fc->fuel_site = c->fuel_site;
         fc->fuel_ops = c->fuel_ops;
-        if (fc->loop != UINT32_MAX) control_pins_set(fc, &fc->ctl[fc->loop].state, fc->ctl[fc->loop].state.locals);
+        if (fc->loop != UINT32_MAX) control_pins_set(fc, &fc->ctl[fc->loop]);
         else fc->outer_loop = UINT32_MAX;
         break;
     case CONTROL_IF: control_end_if(fc, c); break;

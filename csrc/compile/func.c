@@ -371,7 +371,7 @@ static void func_skip_dead(FuncCompiler *fc)
     }
 }
 
-static void func_op(FuncCompiler *fc, WasmOp op)
+void cg_op(FuncCompiler *fc, WasmOp op)
 {
     switch (op) {
     case WASM_OP_UNREACHABLE:
@@ -533,7 +533,7 @@ static void func_alone(FuncCompiler *fc, WasmOp op)
         copy[length] = 0x01; /* nop */
         fc->ip = copy;
     }
-    func_op(fc, op);
+    cg_op(fc, op);
     fc->ip = next;
     if (!fc->dead && !fc->failed) func_settle(fc);
 }
@@ -548,10 +548,14 @@ static void func_body(FuncCompiler *fc)
         if (fc->dead) func_skip_dead(fc);
         fc->op_start = fc->ip;
         fc->lock = 0;
+        if (fc->ip >= fc->site_at) {
+            cg_hoist_site(fc);
+            if (fc->ip != fc->op_start) continue;
+        }
         WasmOp op = wr_read_op(&fc->ip);
         fc->fuel_ops++;
         if (fc->mc->careful) func_alone(fc, op);
-        else func_op(fc, op);
+        else cg_op(fc, op);
         if (fc->mc->tunables.debug_checks && !fc->dead && !fc->failed) cg_state_verify(fc);
     }
 }
@@ -593,7 +597,7 @@ static bool func_reserve(FuncCompiler *fc, const WasmFuncInfo *info)
     if (!cg_room(fc, (void **)&fc->wide_home, &fc->cap_wide, slots, sizeof *fc->wide_home)) return false;
     if (!cg_room(fc, (void **)&fc->ctl, &fc->cap_ctl, info->max_depth + 2, sizeof *fc->ctl)) return false;
     (void)cap;
-    uint32_t locals = info->num_locals;
+    uint32_t locals = info->num_locals + WASM_SPARE_LOCALS;
     if (locals > fc->cap_locals) {
         uint32_t caps[5] = {0};
         bool ok = cg_room(fc, (void **)&fc->local_type, (caps[0] = fc->cap_locals, &caps[0]), locals, sizeof *fc->local_type);
@@ -605,14 +609,12 @@ static bool func_reserve(FuncCompiler *fc, const WasmFuncInfo *info)
         fc->cap_locals = caps[0];
     }
     if (slots != 0) memset(fc->slot_home, 0, slots * sizeof *fc->slot_home);
-    if (locals != 0) { /* the arrays may be NULL without any */
-        memset(fc->local_reg, REG_NONE, locals);
-        memset(fc->local_pref, REG_NONE, locals);
-        memset(fc->local_aliases, 0, locals * sizeof *fc->local_aliases);
-        memset(fc->local_home, 0, locals * sizeof *fc->local_home);
-    }
+    memset(fc->local_reg, REG_NONE, locals);
+    memset(fc->local_pref, REG_NONE, locals);
+    memset(fc->local_aliases, 0, locals * sizeof *fc->local_aliases);
+    memset(fc->local_home, 0, locals * sizeof *fc->local_home);
     fc->virgin = 0;
-    for (uint32_t i = 0; i < locals; i++) {
+    for (uint32_t i = 0; i < info->num_locals; i++) {
         fc->local_type[i] = (uint8_t)wr_vt_kind(info->local_types[i]);
         if (i >= info->num_params && info->locals[i].needs_zero) fc->virgin |= (uint64_t)1 << (i & 63u);
     }
@@ -633,7 +635,9 @@ bool cg_func(FuncCompiler *fc, uint32_t func_index, const WasmFuncInfo *info, Co
     fc->num_locals = info->num_locals;
     fc->dead = fc->uses_memory_base = fc->uses_vmctx = fc->makes_calls = fc->unwind_used = fc->thrown_used = fc->flags_live = fc->wide_slots = false;
     fc->sp = fc->stable = fc->next_block = fc->table_stamp = 0;
-    fc->loop = fc->outer_loop = fc->hint = fc->zero_at = UINT32_MAX;
+    fc->loop = fc->outer_loop = fc->hint = fc->zero_at = fc->hoist_loop = UINT32_MAX;
+    fc->num_sites = fc->next_site = fc->num_hoisted = 0;
+    fc->site_at = CG_NO_SITE;
     fc->rs.locals = fc->rs.dirty = 0;
     fc->stk = fc->lock = fc->pins = fc->upper = fc->ever = fc->victim = 0;
     fc->frame_bytes = FRAME_SAVE_BYTES;

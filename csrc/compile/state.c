@@ -140,6 +140,12 @@ void cg_evict_local(FuncCompiler *fc, Reg reg)
     fc->upper &= ~REG_BIT(reg);
 }
 
+void cg_forget_local(FuncCompiler *fc, uint32_t local)
+{
+    fc->upper &= ~REG_BIT(fc->local_reg[local]);
+    state_unbind_local(fc, fc->local_reg[local]);
+}
+
 void cg_spill_stack(FuncCompiler *fc, Reg reg)
 {
     uint32_t position = fc->reg_stack[reg];
@@ -348,6 +354,9 @@ void cg_push_val(FuncCompiler *fc, Val v)
 
 /* ---- locals -------------------------------------------------------------------------------------------------------------------------- */
 
+/* The loop around wants the local of this pinned register there at its header. */
+static inline bool state_is_wanted(const FuncCompiler *fc, Reg reg) { return (fc->ctl[fc->loop].state.locals & REG_BIT(reg)) != 0; }
+
 void cg_unalias(FuncCompiler *fc, uint32_t local)
 {
     uint32_t held = fc->lock;
@@ -356,8 +365,8 @@ void cg_unalias(FuncCompiler *fc, uint32_t local)
         if (v->kind != VAL_LOCAL || v->index != local) continue;
         fc->local_aliases[local]--;
         Reg src = fc->local_reg[local];
-        if (src != REG_NONE && fc->local_pref[local] != src && fc->local_aliases[local] == 0) {
-            /* the local is about to get another register anyway: the entry inherits this one */
+        if (src != REG_NONE && fc->local_aliases[local] == 0 && (fc->local_pref[local] != src || !state_is_wanted(fc, src))) {
+            /* the local gets another register: the entry inherits this one */
             uint32_t upper = fc->upper & REG_BIT(src);
             state_unbind_local(fc, src);
             fc->upper |= upper;
@@ -396,7 +405,7 @@ void cg_local_assign(FuncCompiler *fc, uint32_t local, Reg reg)
         state_bind_local(fc, local, reg);
     }
     fc->rs.dirty |= REG_BIT(reg);
-    if (fc->virgin >> (local & 63u) & 1) cg_unvirgin(fc, (uint64_t)1 << (local & 63u), local);
+    if (fc->virgin >> (local & 63u) & 1 && local < fc->num_locals) cg_unvirgin(fc, (uint64_t)1 << (local & 63u), local);
 }
 
 void cg_local_set(FuncCompiler *fc, uint32_t local, Val v)
@@ -521,7 +530,7 @@ void cg_state_verify(FuncCompiler *fc)
         assert(fc->local_reg[fc->rs.local[reg]] == reg && (cg_class(fc->local_type[fc->rs.local[reg]]) & REG_BIT(reg)));
     }
     uint32_t in_regs = 0;
-    for (uint32_t local = 0; local < fc->num_locals; local++) in_regs += fc->local_reg[local] != REG_NONE;
+    for (uint32_t local = 0; local < fc->num_locals + WASM_SPARE_LOCALS; local++) in_regs += fc->local_reg[local] != REG_NONE;
     assert(in_regs == (uint32_t)__builtin_popcount(fc->rs.locals));
     uint32_t seen = 0;
     for (uint32_t i = 0; i < fc->sp; i++) {

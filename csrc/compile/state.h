@@ -13,7 +13,9 @@
  *
  * Constant, compare and address folding looks ahead at the next opcode instead of keeping pending values in the state: what an instruction
  * leaves behind is always a plain Val. An i32 in a register is zero-extended unless its bit in `upper` is set (parameters and results of calls);
- * those are cleaned at control flow and before use as an address. */
+ * those are cleaned at control flow and before use as an address.
+ *
+ * Integer expressions that an innermost loop does not change are computed before it (hoist.c), into locals of the compiler's own. */
 #ifndef WR_COMPILE_STATE_H
 #define WR_COMPILE_STATE_H
 
@@ -85,8 +87,15 @@ typedef struct Control {
     uint32_t fuel_site, fuel_ops; /* loops: those of what is around it */
     uint32_t num_catches, outer_handler; /* try_tables: the handler of what is around it */
     uint32_t table_stamp; X64Label table_label; bool table_edge; /* where the br_table with this stamp goes */
+    uint32_t pins;    /* loops: registers given to locals; those not in state.locals are to locals whose value at the header nobody reads */
     RegState state, else_state;
 } Control;
+
+/* Bytes of an innermost loop whose work was done before it: their value is in `local`. */
+typedef enum HoistSiteKind { HOIST_SITE_VALUE, HOIST_SITE_SET, HOIST_SITE_TEE } HoistSiteKind;
+typedef struct HoistSite { const uint8_t *start, *end; uint32_t local; uint8_t kind; } HoistSite;
+enum { HOIST_SITES = 64, CG_LOOP_LOCALS = 32, CG_LOOP_GPRS = 8 /* of the pinnable ones */ };
+#define CG_NO_SITE ((const uint8_t *)UINTPTR_MAX)
 
 /* Code after the function's end, reached by a jump. */
 /* LATE_LAZY: a null in r11 that may be none is looked up; LATE_NULL: then traps if it is; LATE_SETTLE: all of a table is, and r11 is its VMTableDef again. */
@@ -168,6 +177,13 @@ typedef struct FuncCompiler {
     int32_t call_area;       /* result area of calls made here: lowest address; 0: none */
     int32_t call_area_bytes;
 
+    /* hoist.c: of the open innermost loop */
+    const uint8_t *site_at;  /* the next site's start, or CG_NO_SITE */
+    uint32_t num_sites, next_site;
+    uint32_t num_hoisted;    /* locals of the compiler's own in use: from num_locals on */
+    uint32_t hoist_loop;     /* the loop's index in ctl, UINT32_MAX: none */
+    HoistSite sites[HOIST_SITES];
+
     Late *late; uint32_t num_late, cap_late;
     TrapRow *traps; uint32_t num_traps, cap_traps; /* of all functions of this worker; offsets into the Asm's code */
     AddrRow *addrs; uint32_t num_addrs, cap_addrs;
@@ -205,6 +221,7 @@ static inline uint32_t cg_offset(const FuncCompiler *fc) { return (uint32_t)(fc-
 /* Nothing behind the instruction at hand reads the local; said outside of loops, and of labels outside of them (`depth` in ctl). */
 static inline bool cg_is_dead(const FuncCompiler *fc, uint32_t local, uint32_t depth)
 {
+    if (local >= fc->num_locals) return depth < fc->hoist_loop; /* labels outside of their loop */
     return fc->outer_loop >= depth && fc->info->locals[local].last_get <= cg_offset(fc) && fc->local_aliases[local] == 0;
 }
 
@@ -224,6 +241,7 @@ void cg_store_const(FuncCompiler *fc, uint8_t type, X64Mem dst, uint64_t bits);
 Reg cg_alloc(FuncCompiler *fc, uint32_t candidates); /* locked */
 Reg cg_take(FuncCompiler *fc, Reg reg);   /* this register: its owner moves away; locked */
 void cg_evict_local(FuncCompiler *fc, Reg reg);
+void cg_forget_local(FuncCompiler *fc, uint32_t local); /* nobody wants its value: its register is free */
 void cg_spill_stack(FuncCompiler *fc, Reg reg);
 void cg_spill_at(FuncCompiler *fc, uint32_t position); /* whatever it is: into its slot */
 void cg_unalias(FuncCompiler *fc, uint32_t local); /* stack entries get their own copy: the local is about to change */
@@ -323,6 +341,14 @@ void cg_op_br_if(FuncCompiler *fc);
 void cg_op_br_on_null(FuncCompiler *fc, WasmOp op); /* and br_on_non_null */
 void cg_op_if(FuncCompiler *fc);
 
+/* ---- hoist.c ------------------------------------------------------------------------------------------------------------------- */
+
+/* At the header of a loop, whose control is pushed: computes what is invariant in it. The locals that the loop uses with their weights, the compiler's
+ * own included, heaviest first, go to `weights` (room for CG_LOOP_LOCALS); returns how many. */
+uint32_t cg_hoist(FuncCompiler *fc, const WasmBlockInfo *block, WasmLocalWeight *weights);
+void cg_hoist_site(FuncCompiler *fc); /* ip has come to site_at, or past it */
+void cg_hoist_end(FuncCompiler *fc);  /* at the end of a loop */
+
 /* ---- late code and tables (func.c) -------------------------------------------------------------------------------------------- */
 
 void cg_trap_if(FuncCompiler *fc, X64Cond cc, uint8_t trap_code);
@@ -397,6 +423,7 @@ void cg_emit_pads(FuncCompiler *fc); /* after the body */
 /* ---- func.c, stubs.c ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct CompiledFunc { uint32_t start, length; } CompiledFunc; /* in the Asm's code */
+void cg_op(FuncCompiler *fc, WasmOp op); /* one instruction; ip is behind its opcode */
 void cg_init(FuncCompiler *fc, Asm *as, const ModuleCompiler *mc);
 void cg_free(FuncCompiler *fc);
 /* The body was validated and `info` is what that pass gathered. */

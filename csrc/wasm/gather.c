@@ -37,7 +37,7 @@ void wr_gather_begin(WasmFuncInfo *info)
 {
     info->oom = false;
     uint32_t old_cap = info->cap_locals;
-    if (GATHER_ROOM(info, locals, info->num_locals) && info->cap_locals > old_cap)
+    if (GATHER_ROOM(info, locals, info->num_locals + WASM_SPARE_LOCALS) && info->cap_locals > old_cap)
         memset(info->locals + old_cap, 0, (size_t)(info->cap_locals - old_cap) * sizeof *info->locals);
     if (!info->oom) {
         for (uint32_t i = 0; i < info->num_locals; i++) {
@@ -45,12 +45,17 @@ void wr_gather_begin(WasmFuncInfo *info)
             info->locals[i].is_set = i < info->num_params;
             info->locals[i].needs_zero = 0;
         }
+        for (uint32_t i = 0; i < WASM_SPARE_LOCALS; i++) { /* never the last */
+            info->locals[info->num_locals + i].last_get = UINT32_MAX;
+            info->locals[info->num_locals + i].needs_zero = 0;
+        }
     }
     if (info->next_stamp > UINT32_MAX / 2) { /* stamps tell loops apart across functions: start over before they wrap */
         if (info->locals) memset(info->locals, 0, (size_t)info->cap_locals * sizeof *info->locals);
         info->next_stamp = 0;
     }
     info->stamp = 0;
+    info->head = false;
     info->num_blocks = info->num_weights = info->num_undo = info->num_open = info->num_init = 0;
     info->assigned = 0;
     info->call_weight = 0;
@@ -60,9 +65,14 @@ void wr_gather_begin(WasmFuncInfo *info)
 void wr_gather_block(WasmFuncInfo *info, uint32_t kind)
 {
     if (info->oom || !GATHER_ROOM(info, blocks, info->num_blocks + 1) || !GATHER_ROOM(info, open, info->num_open + 1)) return;
-    info->open[info->num_open++] = (WasmGatherOpen){info->num_blocks, info->stamp, info->num_undo, info->num_init};
+    info->open[info->num_open++] = (WasmGatherOpen){info->num_blocks, info->stamp, info->num_undo, info->num_init, info->head};
     info->blocks[info->num_blocks++] = (WasmBlockInfo){.kind = (uint8_t)kind};
-    if (kind == WASM_GATHER_LOOP) info->stamp = ++info->next_stamp;
+    if (kind == WASM_GATHER_LOOP) {
+        info->stamp = ++info->next_stamp;
+        info->head = true;
+    } else if (kind == WASM_GATHER_IF) {
+        info->head = false;
+    }
 }
 
 void wr_gather_first_set(WasmFuncInfo *info, uint32_t local)
@@ -86,9 +96,11 @@ void wr_gather_touch(WasmFuncInfo *info, uint32_t local)
 {
     WasmGatherLocal *l = &info->locals[local];
     if (!info->oom && GATHER_ROOM(info, undo, info->num_undo + 1))
-        info->undo[info->num_undo++] = (WasmGatherUndo){local, l->stamp, l->weight};
+        info->undo[info->num_undo++] = (WasmGatherUndo){local, l->stamp, l->weight, l->sets, l->killed};
     l->stamp = info->stamp;
     l->weight = 0;
+    l->sets = 0;
+    l->killed = false;
 }
 
 /* Keeps the WASM_LOOP_WEIGHTS heaviest, heaviest first; equal weights by local index, so that the order is the same everywhere. */
@@ -116,12 +128,16 @@ static void gather_end_loop(WasmFuncInfo *info, WasmBlockInfo *block, WasmGather
     for (uint32_t i = info->num_undo; i-- > open.first_undo;) {
         WasmGatherUndo undo = info->undo[i];
         WasmGatherLocal *l = &info->locals[undo.local];
-        count = gather_insert(top, count, (WasmLocalWeight){undo.local, l->weight > WASM_WEIGHT_MAX ? WASM_WEIGHT_MAX : l->weight});
+        count = gather_insert(top, count, (WasmLocalWeight){.local = undo.local, .weight = l->weight > WASM_WEIGHT_MAX ? WASM_WEIGHT_MAX : l->weight,
+                                                            .sets = l->sets, .killed = l->killed});
         l->stamp = undo.stamp;
         l->weight = undo.weight;
+        l->sets = undo.sets;
+        l->killed = undo.killed;
     }
     info->num_undo = open.first_undo;
     info->stamp = open.stamp;
+    info->head = false;
     block->first_weight = info->num_weights;
     block->num_weights = (uint8_t)count;
     if (count == 0 || !GATHER_ROOM(info, weights, info->num_weights + count)) return;
@@ -130,18 +146,22 @@ static void gather_end_loop(WasmFuncInfo *info, WasmBlockInfo *block, WasmGather
     if (info->stamp == 0) return;
     for (uint32_t i = 0; i < count; i++) { /* the loop around this one uses them too */
         WasmGatherLocal *l = &info->locals[top[i].local];
-        if (l->stamp != info->stamp) wr_gather_touch(info, top[i].local);
+        if (l->stamp != info->stamp) {
+            wr_gather_touch(info, top[i].local);
+            l->killed = top[i].killed && open.head; /* whoever enters that head enters this one */
+        }
         uint32_t weight = l->weight + 8 * top[i].weight;
         l->weight = weight > WASM_WEIGHT_MAX ? WASM_WEIGHT_MAX : weight;
     }
 }
 
-void wr_gather_end(WasmFuncInfo *info)
+void wr_gather_end(WasmFuncInfo *info, uint32_t offset)
 {
     if (info->oom || info->num_open == 0) return;
     WasmGatherOpen open = info->open[--info->num_open];
     gather_forget_sets(info, open.first_init);
     WasmBlockInfo *block = &info->blocks[open.block];
+    block->end = offset;
     uint32_t call_weight = block->call_weight;
     if (block->kind == WASM_GATHER_LOOP) {
         gather_end_loop(info, block, open);
@@ -150,6 +170,7 @@ void wr_gather_end(WasmFuncInfo *info)
     if (info->num_open) {
         WasmBlockInfo *outer = &info->blocks[info->open[info->num_open - 1].block];
         outer->assigned |= block->assigned;
+        outer->has_loop |= block->has_loop || block->kind == WASM_GATHER_LOOP;
         outer->call_weight += call_weight;
         if (outer->call_weight > WASM_WEIGHT_MAX) outer->call_weight = WASM_WEIGHT_MAX;
     }

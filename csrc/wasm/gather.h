@@ -7,7 +7,9 @@
  * Blocks are numbered in order of appearance, so the second pass needs no map from positions to rows. `assigned` is a set of local indices
  * modulo 64: it may name locals that are not assigned, never the other way round. Weights are uses, times 8 a loop level.
  * A local needs its zero only if some get is not dominated by a set in the same or an enclosing block (the rule of non-nullable locals): the
- * others start undefined. */
+ * others start undefined.
+ * A loop's head is its code up to the first place that control leaves or joins. A local that is set there before it is read is `killed`: every way from
+ * the header goes by that set, so nobody reads what the local holds at the header. */
 #ifndef WR_WASM_GATHER_H
 #define WR_WASM_GATHER_H
 
@@ -17,24 +19,31 @@
 
 #include "wasm/types.h"
 
-enum { WASM_LOOP_WEIGHTS = 32, WASM_WEIGHT_MAX = 1 << 26 };
+enum { WASM_LOOP_WEIGHTS = 32, WASM_WEIGHT_MAX = 1 << 26, WASM_SPARE_LOCALS = 8 /* rows behind the locals', for values of the compiler's own */ };
 enum { WASM_GATHER_BLOCK, WASM_GATHER_LOOP, WASM_GATHER_IF };
 
-typedef struct WasmLocalWeight { uint32_t local, weight; } WasmLocalWeight;
+typedef struct WasmLocalWeight {
+    uint32_t local, weight;
+    uint8_t sets;   /* 0, 1, or more: sets and tees in the loop (of loops in it: not counted, so use it in innermost ones) */
+    bool killed;
+    uint16_t reserved;
+} WasmLocalWeight;
 
 typedef struct WasmBlockInfo { /* one per block, loop, if (and try_table), in order of appearance */
     uint64_t assigned;      /* locals set or teed inside, modulo 64 */
     uint32_t first_weight;  /* loops: into WasmFuncInfo.weights, heaviest first */
     uint8_t num_weights;
     uint8_t kind;           /* WASM_GATHER_* */
-    uint16_t reserved;
+    bool has_loop;          /* loops: there is one inside */
+    uint8_t reserved;
     uint32_t call_weight;   /* calls inside, times 8 a loop level; 0: none */
     uint32_t num_branches;  /* to its label */
+    uint32_t end;           /* offset of its end instruction */
 } WasmBlockInfo;
 
-typedef struct WasmGatherLocal { uint32_t stamp, weight, last_get; uint8_t is_set, needs_zero; uint16_t reserved; } WasmGatherLocal;
-typedef struct WasmGatherUndo { uint32_t local, stamp, weight; } WasmGatherUndo;
-typedef struct WasmGatherOpen { uint32_t block, stamp, first_undo, first_init; } WasmGatherOpen;
+typedef struct WasmGatherLocal { uint32_t stamp, weight, last_get; uint8_t is_set, needs_zero, sets; bool killed; } WasmGatherLocal;
+typedef struct WasmGatherUndo { uint32_t local, stamp, weight; uint8_t sets; bool killed; } WasmGatherUndo;
+typedef struct WasmGatherOpen { uint32_t block, stamp, first_undo, first_init; bool head; } WasmGatherOpen;
 
 typedef struct WasmFuncInfo {
     ValType *local_types; uint32_t num_locals, cap_local_types; /* parameters first */
@@ -54,6 +63,7 @@ typedef struct WasmFuncInfo {
     WasmGatherOpen *open; uint32_t num_open, cap_open;
     uint32_t *init; uint32_t num_init, cap_init; /* locals first set in the open blocks */
     uint32_t stamp, next_stamp; /* stamp of the innermost open loop, 0 outside of loops */
+    bool head;                  /* in that loop's head */
 } WasmFuncInfo;
 
 void wr_func_info_init(WasmFuncInfo *info);
@@ -65,7 +75,7 @@ bool wr_func_info_reserve_locals(WasmFuncInfo *info, uint32_t num_locals);
 void wr_gather_begin(WasmFuncInfo *info);
 void wr_gather_block(WasmFuncInfo *info, uint32_t kind);
 void wr_gather_else(WasmFuncInfo *info);
-void wr_gather_end(WasmFuncInfo *info); /* of a block, not of the function */
+void wr_gather_end(WasmFuncInfo *info, uint32_t offset); /* of a block, not of the function */
 void wr_gather_first_set(WasmFuncInfo *info, uint32_t local);
 void wr_gather_touch(WasmFuncInfo *info, uint32_t local); /* first use in the open loop */
 
@@ -74,6 +84,18 @@ static inline void wr_gather_use(WasmFuncInfo *info, uint32_t local)
     if (info->stamp == 0) return;
     if (info->locals[local].stamp != info->stamp) wr_gather_touch(info, local);
     info->locals[local].weight++;
+}
+
+static inline void wr_gather_define(WasmFuncInfo *info, uint32_t local)
+{
+    if (info->stamp == 0) return;
+    WasmGatherLocal *l = &info->locals[local];
+    if (l->stamp != info->stamp) {
+        wr_gather_touch(info, local);
+        l->killed = info->head;
+    }
+    l->weight++;
+    l->sets = (uint8_t)(l->sets << 1 | 1);
 }
 
 static inline void wr_gather_local_get(WasmFuncInfo *info, uint32_t local, uint32_t offset)
@@ -87,7 +109,7 @@ static inline void wr_gather_local_get(WasmFuncInfo *info, uint32_t local, uint3
 static inline void wr_gather_local_set(WasmFuncInfo *info, uint32_t local) /* and local.tee */
 {
     if (__builtin_expect(info->oom, 0)) return;
-    wr_gather_use(info, local);
+    wr_gather_define(info, local);
     if (!info->locals[local].is_set) wr_gather_first_set(info, local);
     uint64_t bit = (uint64_t)1 << (local & 63u);
     if (info->num_open) info->blocks[info->open[info->num_open - 1].block].assigned |= bit;
@@ -97,6 +119,7 @@ static inline void wr_gather_local_set(WasmFuncInfo *info, uint32_t local) /* an
 /* br, br_if, each target of br_table: `depth` is the label's; the function's own label counts nothing. */
 static inline void wr_gather_branch(WasmFuncInfo *info, uint32_t depth)
 {
+    info->head = false;
     if (depth < info->num_open) info->blocks[info->open[info->num_open - 1 - depth].block].num_branches++;
 }
 

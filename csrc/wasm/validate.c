@@ -111,6 +111,7 @@ bool validate_push_list(WasmValidator *v, const ValType *types, uint32_t count)
 
 void validate_unreachable(WasmValidator *v)
 {
+    if (v->info) v->info->head = false; /* what follows is not reached */
     v->top = v->base;
     validate_frame(v)->unreachable = true;
 }
@@ -228,7 +229,7 @@ static bool validate_end(WasmValidator *v)
         v->num_frames--;
         return true;
     }
-    if (v->info) wr_gather_end(v->info);
+    if (v->info) wr_gather_end(v->info, (uint32_t)(v->at - v->reader.bytes));
     WasmTypeList results = frame->results;
     v->num_frames--;
     v->base = v->scratch->operands + validate_frame(v)->height;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from . import seeds
+from .loops import LoopProgram
 from .oracle import VECTOR_WAYS, WAYS, difference
 from .throwing import ThrowingProgram
 from .vectors import VectorProgram
@@ -19,6 +20,14 @@ def test_same_as_wasmtime(first: int) -> None:
     wasmtime = pytest.importorskip("wasmtime")
     engine = wasmtime.Engine()
     found = [difference(wasmtime, engine, seed, way) for seed in range(first, first + BLOCK) for way in WAYS]
+    assert not any(found), "\n".join(filter(None, found))
+
+
+@pytest.mark.parametrize("first", BLOCKS)
+def test_loops_same_as_wasmtime(first: int) -> None:
+    wasmtime = pytest.importorskip("wasmtime")
+    engine = wasmtime.Engine()
+    found = [difference(wasmtime, engine, seed, way, LoopProgram) for seed in range(first, first + BLOCK) for way in WAYS]
     assert not any(found), "\n".join(filter(None, found))
 
 

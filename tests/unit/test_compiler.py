@@ -91,6 +91,14 @@ SHAPES: dict[str, Callable[[], bytes]] = {
         repeat(b"\x03\x40" + b"".join(get(i) + b"\x41\x01\x6a" + put(i) for i in range(0, 49_000, 97)) + END),
         locals_=I32_50000,
     ),
+    "loops of invariant expressions": lambda: module(
+        repeat(b"\x03\x40" + b"".join(get(i) * 20 + b"\x6c" * 19 + b"\x22" + uleb(i + 20) + b"\x1a" for i in range(15)) + END),
+        locals_=((40, I32),),
+    ),
+    "small loops of tees": lambda: module(
+        repeat(b"\x03\x40" + get(0) + b"".join(get(1) + b"\x6c\x22" + uleb(i) for i in range(2, 8)) + b"\x1a" + END),
+        locals_=((8, I32),),
+    ),
     "nested loops": lambda: module(
         b"".join(b"\x03\x40" + get(i) + b"\x41\x01\x6a" + put(i) for i in range(DEEP)) + END * DEEP, locals_=I32_50000
     ),
