@@ -1,14 +1,18 @@
 """Run time of compiled code: the programs of polybench, libsodium, mibench and ostrich, whole WASI commands whose `_start` is timed.
 
 A program's module is compiled once an engine; each round makes a fresh store and instance (not timed) and runs `_start`
-(timed). The programs set up their data inside `_start`; the clock that they read is made up, so timing from outside is
-the finest there is. Before anything is timed, each engine runs the program once, and what it
-printed and its whole memory at the end are compared with the other engines'.
+(timed), with each engine's own WASI 0.1, so that calls of the host cost what they cost programs. Before anything is timed,
+each engine runs the program once on `wasi_stub`, whose clock and random numbers are the same everywhere: what was printed
+and the whole memory at the end are compared with the other engines', and with what the suite expects.
+
+A program that is left out is listed with the reason: it fails, or one run takes longer than LONGEST_SECONDS.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from typing import Any
 
 import pytest
@@ -16,18 +20,24 @@ import pytest
 from bench.engines import Contender, contenders
 from bench.interleave import Candidate, Clock, Comparison, geometric_mean, interleave
 from bench.programs import SUITES, Command, commands
-from bench.tables import Row, Table
+from bench.tables import Row, Table, duration
 from bench.wasi_stub import Exit, Wasi, define
 
 QUICK = ("trisolv", "jacobi-1d", "durbin")
-# a program that takes longer is left out of the report
-LONGEST_SECONDS = 3.0
+# a program that takes longer is left out of the report, unless it is named
+LONGEST_SECONDS = 5.0
+# of a run, from which on it needs no warming up but that of the comparison of outputs
+WARM_SECONDS = 0.3
 # short programs run as often as makes a round this long
 ROUND_SECONDS = 0.03
 
 
 class OutputDiffers(Exception):
     """What an engine printed, or left in memory, is not what it should be: it computes wrongly."""
+
+
+class TooLong(Exception):
+    """A run takes longer than the report has time for."""
 
 
 class Program:
@@ -38,42 +48,67 @@ class Program:
         self._command = command
         self._engine = contender.engine()
         self._module = contender.package.Module(self._engine, command.path.read_bytes())
-        self._stdin = command.stdin.read_bytes() if command.stdin else b""
+        self._arguments = [command.path.stem, *command.arguments]
 
-    def run(self, clock: Clock) -> tuple[Wasi, Any, Any]:
-        """`_start` in a fresh instance, timed; what it printed, its store and its instance."""
+    def run(self, clock: Clock, limit_seconds: float | None = None) -> None:
+        """`_start` in a fresh instance, timed; what it prints is thrown away. `limit_seconds`, of wall time, is for engines that have timeouts."""
         package = self._contender.package
         store = self._contender.store(self._engine)
-        command = self._command
-        wasi = Wasi([command.path.stem, *command.arguments], self._stdin, command.folder)
+        if limit_seconds is not None and hasattr(store, "set_timeout"):
+            store.set_timeout(limit_seconds)
+        config = package.WasiConfig()
+        config.argv = self._arguments
+        if self._command.stdin:
+            config.stdin_file = str(self._command.stdin)
+        config.stdout_file = config.stderr_file = os.devnull
+        if self._command.folder:
+            config.preopen_dir(str(self._command.folder), "/")
+        store.set_wasi(config)
         linker = package.Linker(self._engine)
-        define(package, linker, wasi)
-        instance = linker.instantiate(store, self._module)
-        start = instance.exports(store)["_start"]
+        linker.define_wasi()
+        start = linker.instantiate(store, self._module).exports(store)["_start"]
         clock.start()
         try:
             start(store)
-        except Exit as exit_:
+        except package.ExitTrap as exit_:
             if exit_.code != 0:
                 raise
         finally:
             clock.stop()
-        return wasi, store, instance
 
     def outcome(self) -> tuple[str, str]:
         """What was printed, and a digest of the memory, which holds the arrays that were computed."""
-        wasi, store, instance = self.run(Clock())
+        package = self._contender.package
+        store = self._contender.store(self._engine)
+        stdin = self._command.stdin.read_bytes() if self._command.stdin else b""
+        wasi = Wasi(self._arguments, stdin, self._command.folder)
+        linker = package.Linker(self._engine)
+        define(package, linker, wasi)
+        instance = linker.instantiate(store, self._module)
+        try:
+            instance.exports(store)["_start"](store)
+        except Exit as exit_:
+            if exit_.code != 0:
+                raise
         memory = bytes(instance.exports(store)["memory"].read(store))
         printed = bytes(wasi.output[1] + wasi.output[2]).decode("latin-1")
         if self._command.expected not in printed:
             raise OutputDiffers(f"expected {self._command.expected!r} in what it prints, got {printed[-200:]!r}")
         return printed, hashlib.sha256(memory).hexdigest()
 
-    def seconds(self) -> float:
-        """Wall time of one run."""
+    def seconds(self, longest: float) -> float:
+        """CPU time of one run; TooLong when it is more than `longest`, as far as that can be told without waiting for the end."""
         clock = Clock()
-        self.run(clock)
-        return clock.wall
+        try:
+            # the machine is others' too
+            self.run(clock, None if longest == float("inf") else 3 * longest)
+        except self._contender.package.Trap:
+            if clock.wall < 3 * longest:
+                raise
+            raise TooLong(f"one run takes more than {longest:g} s") from None
+        if clock.cpu > longest:
+            raise TooLong(f"one run takes {clock.cpu:.1f} s, more than {longest:g} s")
+        return clock.cpu
 
 
 def candidate(program: Program, repeats: int) -> Candidate:
@@ -84,28 +119,31 @@ def candidate(program: Program, repeats: int) -> Candidate:
     return run
 
 
-def compare_one(command: Command, rounds: int, seconds: float) -> Comparison:
+def compare_one(command: Command, rounds: int, seconds: float, longest: float = LONGEST_SECONDS) -> Comparison:
     programs = {name: Program(contender, command) for name, contender in contenders().items()}
+    once = next(iter(programs.values())).seconds(longest)
     outcomes = {name: program.outcome() for name, program in programs.items()}
     if len(set(outcomes.values())) > 1:
         raise OutputDiffers({name: (printed[-80:], memory[:8]) for name, (printed, memory) in outcomes.items()})
-    repeats = max(1, min(50, round(ROUND_SECONDS / max(next(iter(programs.values())).seconds(), 1e-6))))
+    repeats = max(1, min(50, round(ROUND_SECONDS / max(once, 1e-6))))
     candidates = {name: candidate(program, repeats) for name, program in programs.items()}
-    return interleave(candidates, rounds, 1, seconds).each(repeats)
+    return interleave(candidates, rounds, 1 if once < WARM_SECONDS else 0, seconds).each(repeats)
 
 
 def compare(suite: str, names: list[str], rounds: int, seconds: float) -> dict[str, Comparison | str]:
-    """Program -> times, or why it could not be run. `names`: none are all but long ones. `seconds` bounds the rounds of each program."""
+    """Program -> times, or why there are none. `names`: none are all but long ones. `seconds` bounds the rounds of each program."""
     result: dict[str, Comparison | str] = {}
     for name, command in commands(suite).items():
         if names and name not in names:
             continue
         try:
-            if not names and Program(contenders()["wasmrt"], command).seconds() > LONGEST_SECONDS:
-                continue
-            result[name] = compare_one(command, rounds, seconds)
+            found = compare_one(command, rounds, seconds, float("inf") if names else LONGEST_SECONDS)
+            times = ", ".join(f"{duration(samples.median())} {other}" for other, samples in found.samples.items())
+            print(f"{suite} {name}: {times}", file=sys.stderr, flush=True)
+            result[name] = found
         except Exception as error:  # one program that fails must not lose the others' results
             result[name] = f"{type(error).__name__}: {error}"
+            print(f"{suite} {name}: {result[name]}", file=sys.stderr, flush=True)
     return result
 
 
@@ -115,6 +153,7 @@ def tables(rounds: int, seconds: float, suites: tuple[str, ...] = SUITES, names:
     for suite in suites:
         results = compare(suite, list(names), rounds, seconds)
         means = []
+        compared = sum(isinstance(result, Comparison) for result in results.values())
         for other in columns:
             ratios = [
                 1 / result.ratio(other, "wasmrt").median
@@ -125,7 +164,7 @@ def tables(rounds: int, seconds: float, suites: tuple[str, ...] = SUITES, names:
                 means.append(f"{geometric_mean(ratios):.3f} of {other}'s")
         intro = "CPU time of `_start`."
         if means:
-            intro += f" Geometric mean of wasmrt's run times over {len(results)} programs: {', '.join(means)}."
+            intro += f" Geometric mean of wasmrt's run times over {compared} of {len(results)} programs: {', '.join(means)}."
         rows = [Row(name, comparison) for name, comparison in results.items()]
         faster = {"cranelift": "times faster than Cranelift", "winch": "than Winch"}
         found.append(Table(f"Running {suite}", intro, rows, columns, faster))

@@ -71,7 +71,7 @@ class Table:
                 found = row.times_faster(name)
                 cells.append(_ratio(*found) if found else "")
             lines.append(_line([*cells, *[row.cells.get(name, "") for name in extra]]))
-        failed = [f"* {row.title} failed: {row.comparison}" for row in self.rows if isinstance(row.comparison, str)]
+        failed = [f"* {row.title} is left out: {row.comparison}" for row in self.rows if isinstance(row.comparison, str)]
         return [*lines, "", *failed, *([""] if failed else [])]
 
     def as_json(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Owns the little of wasi_snapshot_preview1 that benchmark programs need, on the core `Linker.define_func` alone.
+"""Owns the little of wasi_snapshot_preview1 that benchmark programs need to be run for their outcome, on the core `Linker.define_func` alone.
 
-Any engine with wasmtime's Python names can run it. There is no environment; files of one folder can be read; clock and random numbers are the
-same in every run; what is written to the standard streams is kept: so outputs, and memories at the end, of engines can be compared.
+It is there for one reason: its clock and random numbers are the same in every run of every engine, so what programs print, and their memories at the
+end, can be compared byte by byte. There is no environment; files of one folder can be read; what is written to the standard streams is kept. Timed runs
+use the engines' own `define_wasi`.
 """
 
 from __future__ import annotations

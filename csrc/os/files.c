@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "os/pages.h"
@@ -58,3 +59,13 @@ void wr_os_file_close(int file)
 }
 
 bool wr_os_is_noexec(void) { return errno == EACCES || errno == EPERM; }
+
+_Static_assert(sizeof(WrOsVector) == sizeof(struct iovec) && offsetof(WrOsVector, base) == offsetof(struct iovec, iov_base) &&
+                   offsetof(WrOsVector, num_bytes) == offsetof(struct iovec, iov_len),
+               "vectors are passed on as they are");
+
+int64_t wr_os_file_readv(int file, const WrOsVector *vectors, int count) { return readv(file, (const struct iovec *)(const void *)vectors, count); }
+
+int64_t wr_os_file_writev(int file, const WrOsVector *vectors, int count) { return writev(file, (const struct iovec *)(const void *)vectors, count); }
+
+int64_t wr_os_file_seek(int file, int64_t offset, int whence) { return lseek(file, offset, whence); }

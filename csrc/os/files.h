@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A regular file, open to read (not inherited by programs that are executed), and its size; -1 with errno set. Never blocks on what is no regular file. */
 int wr_os_file_open(const char *path, size_t *out_num_bytes);
@@ -13,6 +14,12 @@ int wr_os_file_again(int file, size_t *out_num_bytes);
 size_t wr_os_file_read(int file, void *out, size_t num_bytes);
 /* Its first bytes, private and read-only; NULL with errno set. They become SIGBUS where the file is cut off later. */
 void *wr_os_file_map(int file, size_t num_bytes);
+/* Reads or writes at the file's position, in order, whatever is there or fits at once; -1 with errno set. The vectors are the system's `struct iovec`. */
+typedef struct WrOsVector { void *base; size_t num_bytes; } WrOsVector;
+int64_t wr_os_file_readv(int file, const WrOsVector *vectors, int count);
+int64_t wr_os_file_writev(int file, const WrOsVector *vectors, int count);
+/* Whence as lseek's. */
+int64_t wr_os_file_seek(int file, int64_t offset, int whence);
 /* -1 is fine; errno stays. */
 void wr_os_file_close(int file);
 /* Whether the last failure of wr_os_protect says that this mapping may never be executed: its file system is mounted noexec. */

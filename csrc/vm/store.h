@@ -70,6 +70,8 @@ struct WrStore {
     VmHostFunc *host_funcs;
     VmExternRefs externrefs;
     VmExceptions exceptions;
+    WrWasiFile *wasi_files;      /* by a guest's descriptor; what has no file here is Python's business (wasi.c) */
+    uint32_t num_wasi_files;
     char trap_text[160];         /* of a host function's trap (wr_store_trap_because) */
     uint32_t num_trap_frames;
     uintptr_t trap_frames[VM_MAX_TRAP_FRAMES]; /* pcs, innermost first; of callers: return address - 1 */

@@ -185,7 +185,16 @@ typedef struct WrNativeFunc { void *function; uint32_t num_params; uint8_t resul
 WR_API bool wr_native_init(WrNativeFunc *native); /* fills in `shape`; false: too many parameters */
 WR_API VMArrayCall wr_native_call(const WrNativeFunc *native); /* after wr_native_init */
 
-/* Calls of WASI 0.1 without an embedder (csrc/vm/wasi.c): `call` of a host function of the type that wasi_snapshot_preview1 gives it. */
+/* Calls of WASI 0.1 without an embedder (csrc/vm/wasi.c): `call` of a host function of the type that wasi_snapshot_preview1 gives it. Those of descriptors
+ * work on what wr_wasi_set_file named, and hand everything else, errors included, to `slow`, which is called with the same arguments. */
+typedef struct WrWasiFile { int32_t file; uint32_t rights; } WrWasiFile; /* a descriptor of this process, never closed here */
+enum { WR_WASI_READ = 1, WR_WASI_WRITE = 2, WR_WASI_SEEK = 4 };
+WR_API bool wr_wasi_set_file(WrStore *store, uint32_t descriptor, int32_t file, uint32_t rights); /* rights 0: none any more. False: no memory */
+WR_API void wr_wasi_forget(WrStore *store);                                                        /* all of them */
+WR_API void wr_wasi_set_slow(VMArrayCall slow);
+WR_API bool wr_wasi_fd_read(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);
+WR_API bool wr_wasi_fd_write(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);
+WR_API bool wr_wasi_fd_seek(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);
 WR_API bool wr_wasi_clock_time_get(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);
 WR_API bool wr_wasi_random_get(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);
 WR_API bool wr_wasi_sched_yield(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);

@@ -96,6 +96,19 @@ def c_command() -> Path:
     return cached("wc-c", ["wc.c"], JCO, build)
 
 
+def c_files_command() -> Path:
+    """`files.c` with wasi-libc, a command of WASI 0.1 as clang makes it."""
+
+    def build(folder: Path, out: Path) -> None:
+        tool("wasm-ld", "lld")
+        clang = tool("clang", "clang")
+        if not list(Path("/usr/include").glob("wasm32-wasi/stdio.h")):
+            raise Missing("wasi-libc is not installed (Debian: apt-get install wasi-libc libclang-rt-dev-wasm32)")
+        run(clang, "--target=wasm32-wasi", "-O2", "-Wall", "-Wextra", "-Werror", "-o", out, "files.c", cwd=folder)
+
+    return cached("files-c", ["files.c"], [], build)
+
+
 def python_component() -> Path:
     """`text_app.py` by componentize-py, with a CPython inside that has no WASI."""
 

@@ -265,7 +265,7 @@ def test_rights_are_what_a_file_was_opened_for(inside: Path) -> None:
     writes = given.open("file", 0, 0, RIGHT["fd_write"])
     assert given.write(writes, b"x") == 1 and given.read(writes, 1) == "badf" == given.read(writes, 1, 0)
     assert given.call("fd_fdstat_set_rights", writes, 0, 0) == "notsup"
-    assert given.call("fd_readdir", reads, 1024, 10, 0, OUT) == "notdir" and given.open("x", fd=reads) == "notdir" and given.open("x", fd=1) == "badf"
+    assert given.call("fd_readdir", reads, 1024, 10, 0, OUT) == "badf" and given.open("x", fd=reads) == "notdir" and given.open("x", fd=1) == "badf"
     folder = given.open("sub", DIRECTORY, 0, READ)
     assert given.read(folder, 1) == "badf" == given.write(folder, b"x") == given.seek(folder, 0, 0)
     assert given.call("fd_filestat_set_size", folder, 0) == "badf" and given.call("fd_sync", folder) == "success"
@@ -320,6 +320,41 @@ def test_a_new_config_is_a_new_world(inside: Path) -> None:
     fd = given.open("file", 0, 0, READ)
     given.store.set_wasi(wasmrt.WasiConfig())
     assert given.read(fd, 1) == "badf"
+
+
+def test_another_thread_cannot_take_the_files_of_a_running_guest_away(inside: Path) -> None:
+    engine = wasmrt.Engine()
+    store = wasmrt.Store(engine)
+    config = wasmrt.WasiConfig()
+    config.stdout_file = inside / "out"
+    store.set_wasi(config)
+    linker = wasmrt.Linker(engine)
+    linker.define_wasi()
+    module = wasmrt.Module(engine, """(module (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1) (data (i32.const 4) "\\01")
+        (func (export "go") (loop $l (br_if $l (i32.eqz (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))))))""")
+    go = linker.instantiate(store, module).exports(store)["go"].with_options(timeout=0.5)
+    refused = []
+
+    def meddle() -> None:
+        for change in (lambda: store.set_wasi(wasmrt.WasiConfig()), store.close):
+            try:
+                change()
+            except wasmrt.WasmError as error:
+                refused.append(str(error))
+
+    thread = threading.Timer(0.1, meddle)
+    thread.start()
+    with pytest.raises(wasmrt.Trap, match="timeout"):
+        go()
+    thread.join()
+    assert len(refused) == 2 and "in use by another thread" in refused[0]
+    assert os.stat(inside / "out").st_size > 10
+    # a number that is given out again is what it is now
+    given = guest(inside)
+    fd = given.open("file", 0, 0, READ)
+    given.call("fd_close", fd)
+    assert given.open("sub", DIRECTORY, 0, READ) == fd and given.read(fd, 1) == "badf" == given.seek(fd, 0, 0)
 
 
 def test_a_fifo(inside: Path) -> None:

@@ -413,6 +413,15 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
         uint8_t *params
     bint wr_native_init(WrNativeFunc *native)
     VMArrayCall wr_native_call(const WrNativeFunc *native)
+    const uint32_t WR_WASI_READ
+    const uint32_t WR_WASI_WRITE
+    const uint32_t WR_WASI_SEEK
+    bint wr_wasi_set_file(WrStore *store, uint32_t descriptor, int32_t file, uint32_t rights)
+    void wr_wasi_forget(WrStore *store)
+    void wr_wasi_set_slow(VMArrayCall slow)
+    c_bool wr_wasi_fd_read(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
+    c_bool wr_wasi_fd_write(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
+    c_bool wr_wasi_fd_seek(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
     c_bool wr_wasi_clock_time_get(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
     c_bool wr_wasi_random_get(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
     c_bool wr_wasi_sched_yield(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)

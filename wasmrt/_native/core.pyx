@@ -623,6 +623,20 @@ cdef class Store:
         self.ensure_open()
         self.host.deadline_ns = 0 if seconds is None else monotonic_ns() + <int64_t>(seconds * 1e9)
 
+    def set_wasi_file(self, descriptor: int, file: int, readable: bool, writable: bool, seekable: bool) -> None:
+        """WASI 0.1: a guest's descriptor is that plain file of this process, which has to stay open until the descriptor is said to be none
+        (no rights) or all are forgotten."""
+        cdef uint32_t rights = (c.WR_WASI_READ if readable else 0) | (c.WR_WASI_WRITE if writable else 0) | (c.WR_WASI_SEEK if seekable else 0)
+        self.ensure_mine()
+        if not c.wr_wasi_set_file(self.c_store, descriptor, file, rights):
+            raise MemoryError
+
+    def forget_wasi_files(self) -> None:
+        """No descriptor is a plain file any more. Raises WasmError while another thread runs guest code, which may be using them."""
+        if self.c_store != NULL:
+            self.ensure_mine()
+            c.wr_wasi_forget(self.c_store)
+
     def wait_limit_ns(self) -> int | None:
         """For host functions that wait: nanoseconds until they have to look with `check_interrupt` whether the guest is to go on; None: never."""
         cdef object limit = None

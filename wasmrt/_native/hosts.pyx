@@ -102,9 +102,10 @@ cdef int find_trampoline(HostFunc host, TypeRegistry registry) except -1:
     return 0
 
 
-def make_memory_func(registry: TypeRegistry, ty: object, func: object, on_error: object) -> HostFunc:
+def make_memory_func(registry: TypeRegistry, ty: object, func: object, on_error: object, fast: str | None = None) -> HostFunc:
     """A function of integers that works on the memory which its caller exports as `memory`: `func(store, memory, *args)`, integers unsigned. It returns
-    an int, or None for 0; `on_error(exception)` says what is returned for an exception, or raises it. A caller without that memory traps."""
+    an int, or None for 0; `on_error(exception)` says what is returned for an exception, or raises it. A caller without that memory traps.
+    `fast` names a call of csrc/vm/wasi.c that comes first, and comes here with what is not plain."""
     cdef HostFunc host = HostFunc.__new__(HostFunc)
     host.type_id = registry.register_func(ty.param_words, ty.result_words)
     host.function = func
@@ -112,9 +113,20 @@ def make_memory_func(registry: TypeRegistry, ty: object, func: object, on_error:
     c.wr_types_func(registry.c_registry, host.type_id, &host.params, &host.num_params, &host.results, &host.num_results)
     assert host.num_params + 2 <= INLINE_VALUES and host.num_results <= 1
     host.call = host_call
+    if fast == "fd_read":
+        host.call = c.wr_wasi_fd_read
+    elif fast == "fd_write":
+        host.call = c.wr_wasi_fd_write
+    elif fast == "fd_seek":
+        host.call = c.wr_wasi_fd_seek
+    else:
+        assert fast is None, fast
     host.data = <void *>host
     find_trampoline(host, registry)
     return host
+
+
+c.wr_wasi_set_slow(host_call)
 
 
 def make_wasi_func(registry: TypeRegistry, ty: object, name: str) -> HostFunc:

@@ -7,6 +7,8 @@ after a trap, whose message and frames go to stderr; 130 after Ctrl-C; 1 for a f
 from __future__ import annotations
 
 import re
+import sys
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from wasmrt.runtime.values import Variant
 from wasmrt.spec import types as t
 from wasmrt.text import encode
 from wasmrt.wasi import WasiConfig
+from wasmrt.wasi.config import DescriptorSink
+from wasmrt.wasi.waiting import descriptor_of
 
 from .wave import WaveError, parse, parse_call, render
 
@@ -62,6 +66,12 @@ def guest_config(args: list[str], env: tuple[str, ...], inherit_env: bool, dirs:
     config.inherit_stdin()
     config.inherit_stdout()
     config.inherit_stderr()
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        fd = descriptor_of(stream)
+        if fd is not None:  # nobody else writes while the guest runs, so its output needs no buffer of ours to keep it in order
+            stream.flush()
+            setattr(config, name, DescriptorSink(FileIO(fd, "wb", closefd=False)))
     pairs = dict(os.environ) if inherit_env else {}
     for item in env:
         name, given, value = item.partition("=")

@@ -39,9 +39,11 @@ class HostDefinition:
         return cls(lambda types: hosts.make_host_func(types, ty, func, access_caller))
 
     @classmethod
-    def with_memory(cls, ty: FuncType, func: Callable[..., int | None], on_error: Callable[[Exception], int]) -> HostDefinition:
+    def with_memory(
+        cls, ty: FuncType, func: Callable[..., int | None], on_error: Callable[[Exception], int], fast: str | None = None
+    ) -> HostDefinition:
         """`func(store, memory, *args)` on the memory of whoever calls; see `make_memory_func`."""
-        return cls(lambda types: hosts.make_memory_func(types, ty, func, on_error))
+        return cls(lambda types: hosts.make_memory_func(types, ty, func, on_error, fast))
 
     @classmethod
     def of_wasi(cls, ty: FuncType, name: str) -> HostDefinition:

@@ -30,8 +30,8 @@ class Store(core.Store):
 
     def set_wasi(self, wasi: Any) -> None:
         """What WASI imports of this store see: a WasiConfig. Guests of WASI 0.1 that ran before have none of their descriptors any more."""
-        self.wasi = wasi
         self._forget_wasi()
+        self.wasi = wasi
 
     def close(self) -> None:
         """Frees everything in the store now. Not while it runs guest code. Idempotent."""
@@ -39,8 +39,9 @@ class Store(core.Store):
         self._forget_wasi()
 
     def _forget_wasi(self) -> None:
-        state, self.wasi_state = self.wasi_state, None
-        if state is not None:
+        if self.wasi_state is not None:
+            self.forget_wasi_files()  # before what they name is closed
+            state, self.wasi_state = self.wasi_state, None
             state.close()
 
     def __enter__(self) -> Store:

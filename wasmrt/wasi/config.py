@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -96,13 +97,13 @@ class WasiConfig:
         self.terminals["stderr"] = sys.stderr.isatty()
 
     def _set_stdin_file(self, path: str | os.PathLike[str]) -> None:
-        self.stdin = open(path, "rb")
+        self.stdin = OwnInput(path, "rb")
 
     def _set_stdout_file(self, path: str | os.PathLike[str]) -> None:
-        self.stdout = _file_sink(open(path, "wb"))
+        self.stdout = DescriptorSink(open(path, "wb", buffering=0))
 
     def _set_stderr_file(self, path: str | os.PathLike[str]) -> None:
-        self.stderr = _file_sink(open(path, "wb"))
+        self.stderr = DescriptorSink(open(path, "wb", buffering=0))
 
     def _set_stdout_custom(self, sink: Any) -> None:
         self.stdout = _sink(sink)
@@ -115,6 +116,25 @@ class WasiConfig:
     stderr_file = property(None, _set_stderr_file, doc="A file that standard error is written to.")
     stdout_custom = property(None, _set_stdout_custom, doc="A callable or file-like object for standard output.")
     stderr_custom = property(None, _set_stderr_custom, doc="A callable or file-like object for standard error.")
+
+
+class OwnInput(io.FileIO):
+    """A file that only the guest reads."""
+
+    read1 = io.FileIO.read
+
+
+class DescriptorSink:
+    """Writes to a file without a buffer, of which only the guest's output goes to `fd`."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self.fd = file.fileno()
+
+    def __call__(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self.fd, left) :]
 
 
 def _text(value: Any) -> str:

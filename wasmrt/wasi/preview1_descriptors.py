@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import waiting
-from .config import Sink, WasiConfig
+from .config import DescriptorSink, OwnInput, Sink, WasiConfig
 from .filesystem import Descriptor, DirectoryEntryStream, get_directories, kind_of
 from .io import MAX_CHUNK
 from .preview1_abi import ALL_RIGHTS, APPEND, DSYNC, FILETYPE, NONBLOCK, RSYNC, SYNC, Errno, rights
@@ -31,7 +31,6 @@ _INHERITED_RIGHTS = _DIRECTORY_RIGHTS | rights(
 )
 _SYNC_FLAGS = DSYNC | RSYNC | SYNC
 MAX_OFFSET = (1 << 63) - 1
-CURRENT, END = 1, 2
 
 
 class Entry:
@@ -65,6 +64,10 @@ class Entry:
     def seek(self, offset: int, whence: int) -> int:
         raise Errno("badf")
 
+    def plain_file(self) -> tuple[int, bool, bool, bool] | None:
+        """For what csrc/vm/wasi.c does without us: a descriptor of this process that stays open, and whether it may be read, written and positioned."""
+        return None
+
     def file(self) -> Descriptor:
         """Of what is a file and no directory."""
         raise Errno("badf")
@@ -90,9 +93,23 @@ class InputEntry(Entry):
     def __init__(self, file: Any, is_terminal: bool) -> None:
         self._file = file
         self._filetype = FILETYPE["character-device" if is_terminal else "unknown"]
+        self._fd: int | None = None
+        # what does not block, and what nobody else has read into a buffer
+        if isinstance(file, OwnInput) and kind_of(os.fstat(file.fileno()).st_mode) == "regular-file":
+            self._fd = os.dup(file.fileno())
 
     def facts(self) -> tuple[int, int, int, int]:
         return self._filetype, self.flags, rights("fd_read"), rights("fd_read")
+
+    def plain_file(self) -> tuple[int, bool, bool, bool] | None:
+        return None if self._fd is None else (self._fd, True, False, False)
+
+    def close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    __del__ = close
 
     def set_flags(self, flags: int) -> None:
         if flags & ~NONBLOCK:
@@ -137,6 +154,9 @@ class OutputEntry(Entry):
     def facts(self) -> tuple[int, int, int, int]:
         return self._filetype, 0, rights("fd_write"), rights("fd_write")
 
+    def plain_file(self) -> tuple[int, bool, bool, bool] | None:
+        return (self._sink.fd, False, True, False) if isinstance(self._sink, DescriptorSink) else None
+
     def write(self, store: Any, views: Views) -> int:
         if self._sink is None:
             return sum(map(len, views)) & 0xFFFFFFFF
@@ -163,17 +183,19 @@ class OutputEntry(Entry):
 
 
 class FileEntry(Entry):
-    """An open file. Its position is kept here, which spares system calls; what cannot be positioned (fifos, terminals) has none."""
+    """An open file; its position is that of the system's open file, which nobody else has."""
 
     def __init__(self, descriptor: Descriptor, flags: int) -> None:
         self._descriptor = descriptor
         self._fd = descriptor.fd
         self._readable = "read" in descriptor.get_flags()
         self._writable = "write" in descriptor.get_flags()
-        self._position: int | None = 0 if kind_of(descriptor.status().st_mode) in ("regular-file", "block-device") else None
         if flags & (APPEND | NONBLOCK):
             self.set_flags(flags & (APPEND | NONBLOCK))
         self.flags = flags
+
+    def plain_file(self) -> tuple[int, bool, bool, bool]:
+        return self._fd, self._readable, self._writable, True
 
     def facts(self) -> tuple[int, int, int, int]:
         kind = kind_of(self._descriptor.status().st_mode)
@@ -195,26 +217,15 @@ class FileEntry(Entry):
     def read(self, store: Any, views: Views) -> int:
         if not self._readable:
             raise Errno("badf")
-        position = self._position
-        if position is None:
-            return self._waiting(store, select.POLLIN, os.readv, views)
-        got = os.preadv(self._fd, views, position) if views else 0
-        self._position = position + got
-        return got
+        return self._waiting(store, select.POLLIN, os.readv, views)
 
     def write(self, store: Any, views: Views) -> int:
         if not self._writable:
             raise Errno("badf")
-        position = self._position
-        if position is None:
-            return self._waiting(store, select.POLLOUT, os.writev, views)
-        done = os.pwritev(self._fd, views, position) if views else 0
-        # the system puts it at the end of a file that is open to append, wherever it was told to
-        self._position = os.fstat(self._fd).st_size if self.flags & APPEND else position + done
-        return done
+        return self._waiting(store, select.POLLOUT, os.writev, views)
 
     def _waiting(self, store: Any, events: int, call: Callable[[int, Views], int], views: Views) -> int:
-        """Such files were opened so that they never block, and are waited for here: a fifo's other end may take its time."""
+        """Files were opened so that they never block, and are waited for here: a fifo's other end may take its time."""
         while views:
             try:
                 return call(self._fd, views)
@@ -239,16 +250,7 @@ class FileEntry(Entry):
         return os.pwritev(self._fd, views, offset) if views else 0
 
     def seek(self, offset: int, whence: int) -> int:
-        if self._position is None:
-            raise Errno("spipe")
-        if whence == CURRENT:
-            offset += self._position
-        elif whence == END:
-            offset += os.fstat(self._fd).st_size
-        if not 0 <= offset <= MAX_OFFSET:
-            raise Errno("inval")
-        self._position = offset
-        return offset
+        return os.lseek(self._fd, offset, whence)
 
     def file(self) -> Descriptor:
         return self._descriptor
@@ -339,14 +341,13 @@ class Descriptors:
         terminals = config.terminals
         self.arguments = [_bytes(item) for item in config.argv]
         self.environment = [_bytes(f"{key}={value}") for key, value in config.env]
-        self.table: dict[int, Entry] = {
-            0: InputEntry(config.stdin, terminals["stdin"]),
-            1: OutputEntry(config.stdout, terminals["stdout"]),
-            2: OutputEntry(config.stderr, terminals["stderr"]),
-        }
+        self.table: dict[int, Entry] = {}
         self._free: set[int] = set()
+        self.add(store, InputEntry(config.stdin, terminals["stdin"]))
+        self.add(store, OutputEntry(config.stdout, terminals["stdout"]))
+        self.add(store, OutputEntry(config.stderr, terminals["stderr"]))
         for descriptor, name in get_directories(store):
-            self.add(DirectoryEntry(descriptor, _bytes(name)))
+            self.add(store, DirectoryEntry(descriptor, _bytes(name)))
 
     def get(self, number: int) -> Entry:
         entry = self.table.get(number)
@@ -354,28 +355,36 @@ class Descriptors:
             raise Errno("badf")
         return entry
 
-    def add(self, entry: Entry) -> int:
-        number = min(self._free, default=len(self.table))
-        self._free.discard(number)
+    def _put(self, store: Any, number: int, entry: Entry) -> None:
+        """C must know of a plain file, and of no other one that had the number."""
+        plain = entry.plain_file()
+        store.set_wasi_file(number, *(plain or (-1, False, False, False)))
         self.table[number] = entry
+
+    def add(self, store: Any, entry: Entry) -> int:
+        number = min(self._free, default=len(self.table))
+        self._put(store, number, entry)
+        self._free.discard(number)
         return number
 
-    def take(self, number: int) -> Entry:
-        """Out of the table."""
+    def take(self, store: Any, number: int) -> Entry:
+        """Out of the table; whoever takes it closes it."""
         entry = self.get(number)
+        store.set_wasi_file(number, -1, False, False, False)
         del self.table[number]
         self._free.add(number)
         return entry
 
-    def renumber(self, number: int, to: int) -> None:
+    def renumber(self, store: Any, number: int, to: int) -> None:
         """In place of another one, which is closed."""
         entry, other = self.get(number), self.get(to)
         if entry is not other:
-            self.take(number)
-            self.table[to] = entry
+            self.take(store, number)
+            self._put(store, to, entry)
             other.close()
 
     def close(self) -> None:
+        """The store knows of no files any more (`Store.forget_wasi_files`)."""
         for entry in self.table.values():
             entry.close()
         self.table.clear()
