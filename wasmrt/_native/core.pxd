@@ -101,6 +101,9 @@ cdef inline Store store_of_context(c.VMStoreContext *context):
 cdef void gil_restore(StoreHost *host) noexcept nogil
 
 
+cdef Store NO_STORE  # closed: the store of objects whose `__init__` did not run
+
+
 cdef inline int enter_store(Store store, c.WrEntry *entry) except -1:
     """Claims the store for this thread; `leave_store` undoes it. With the GIL. Raises WasmError when another thread runs it, Trap without stack."""
     cdef c.WrEnterResult result

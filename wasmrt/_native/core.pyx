@@ -15,7 +15,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 cimport wasmrt._native.capi as c
-from wasmrt._native.pyapi cimport error_set, error_unraisable
+from wasmrt._native.pyapi cimport error_set, error_unraisable, refuse_new
 
 import threading
 import warnings
@@ -447,7 +447,7 @@ cdef class Store:
     def __init__(self, engine: object = None, data: object = None) -> None:
         cdef c.WrError error
         cdef StoreSettings settings
-        if self.context != NULL:
+        if self.context != NULL or self.engine is not None:
             raise WasmError("a store is made once")
         if engine is None:
             engine = engine_class()
@@ -685,6 +685,9 @@ _os.register_at_fork(after_in_child=_after_fork)
 
 # ---- VMFuncRef --------------------------------------------------------------------------------------------------------------------------------------
 
+NO_STORE = Store.__new__(Store)
+
+
 cdef class VMFuncRef:
     """The function reference that calls use: both entry points, the type and the context, as addresses."""
 
@@ -709,6 +712,9 @@ cdef class VMFuncRef:
 
     def __repr__(self) -> str:
         return f"<VMFuncRef array_call={self.array_call:#x} wasm_call={self.wasm_call:#x} type={self.type_index}>"
+
+
+refuse_new(<PyTypeObject *>VMFuncRef)
 
 
 cdef VMFuncRef wrap_func_ref(c.VMFuncRef *func, object owner):

@@ -25,6 +25,8 @@ cdef class Memory:
     cdef c.VMMemoryDef *definition
     cdef readonly Store store
 
+    cdef const c.WasmLimits *limits(self) except NULL
+
 
 cdef class Table:
     cdef c.WrTable *c_table

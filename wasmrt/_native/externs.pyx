@@ -8,16 +8,23 @@ Python's.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 cimport wasmrt._native.capi as c
-from wasmrt._native.core cimport Store, Tunables, TypeRegistry, error_from, gil_acquire, trap_from
+from wasmrt._native.core cimport NO_STORE, Store, Tunables, TypeRegistry, error_from, gil_acquire, trap_from
 from wasmrt._native.funcs cimport Func, check_store, func_type_of, is_store, shown, store_of, value_from_raw, value_to_raw, wrap_func
+
+import operator
 
 from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, ArgumentValueError, WasmError
 
 cdef extern from "Python.h":
     int PyBuffer_FillInfo(Py_buffer *view, object exporter, void *buf, Py_ssize_t len, int readonly, int flags) except -1
+
+
+# what a memory whose `__init__` did not run points at
+cdef c.VMMemoryDef NO_MEMORY
+memset(&NO_MEMORY, 0, sizeof(NO_MEMORY))
 
 
 # ---- factories of public types, registered by the runtime -------------------------------------------------------------------------------------------
@@ -46,6 +53,9 @@ cdef class Caller:
     ...     print(caller["memory"].read(at, at + length).decode())
     >>> linker.define_func("host", "log", FuncType([ValType.i32(), ValType.i32()], []), log, access_caller=True)
     """
+
+    def __cinit__(self) -> None:
+        self.store = NO_STORE
 
     def __init__(self) -> None:
         raise WasmError("a Caller is given to host functions made with access_caller=True")
@@ -96,14 +106,21 @@ cdef class Memory:
     (1, 2)
     """
 
+    def __cinit__(self) -> None:
+        self.store = NO_STORE
+        self.definition = &NO_MEMORY
+
     def __init__(self, store: object, ty: object) -> None:
         cdef Store c_store = store_of(store)
         cdef c.WrError error
         cdef c.WasmLimits limits
-        cdef Tunables tunables = c_store.engine.tunables
-        c_store.ensure_mine()
+        cdef Tunables tunables
+        if self.c_memory != NULL:
+            raise WasmError("a memory is made once")
         memset(&error, 0, sizeof(error))
         fill_limits(&limits, ty.limits, ty.is_64, ty.is_shared, ty.page_size_log2)
+        c_store.ensure_mine()  # after all that could run Python code
+        tunables = c_store.engine.tunables
         self.c_memory = c.wr_memory_new(c_store.c_store, &limits, &tunables.c_tunables, &error)
         if self.c_memory == NULL:
             raise error_from(&error)
@@ -116,14 +133,20 @@ cdef class Memory:
             c.wr_memory_release(self.c_memory)
 
     def __getbuffer__(self, Py_buffer *view, int flags) -> None:
+        self.limits()
         PyBuffer_FillInfo(view, self, self.definition.base, <Py_ssize_t>self.definition.length_bytes, 0, flags)
+
+    cdef const c.WasmLimits *limits(self) except NULL:
+        if self.c_memory == NULL:
+            raise ArgumentValueError("the memory was not made: its __init__ did not run")
+        return c.wr_memory_type(self.c_memory)
 
     def __repr__(self) -> str:
         return shown("Memory", self)
 
     def type(self, store: object = None) -> object:
         """The MemoryType."""
-        cdef const c.WasmLimits *limits = c.wr_memory_type(self.c_memory)
+        cdef const c.WasmLimits *limits = self.limits()
         return make_memory_type(
             limits.min,
             limits.max if limits.flags & c.WASM_LIMITS_HAS_MAX else None,
@@ -135,12 +158,13 @@ cdef class Memory:
     def size(self, store: object = None) -> int:
         """Current size in pages."""
         check_store(self.store, store)
-        return self.definition.length_bytes >> c.wr_memory_type(self.c_memory).page_size_log2
+        return self.definition.length_bytes >> self.limits().page_size_log2
 
     def grow(self, *args: object) -> int:
         """`grow([store,] delta_pages)`: adds pages, returns the size before; WasmError when a limit forbids it."""
         cdef int64_t old
-        (delta,) = self.without_store(args, 1)
+        (given,) = self.without_store(args, 1)
+        delta = index_of(given)
         if delta < 0:
             raise ArgumentOverflowError("a memory cannot shrink")
         self.store.ensure_mine()
@@ -182,11 +206,11 @@ cdef class Memory:
 
     @property
     def page_size(self) -> int:
-        return 1 << c.wr_memory_type(self.c_memory).page_size_log2
+        return 1 << self.limits().page_size_log2
 
     @property
     def page_size_log2(self) -> int:
-        return c.wr_memory_type(self.c_memory).page_size_log2
+        return self.limits().page_size_log2
 
     def read(self, *args: object, **kwargs: object) -> bytearray:
         """`read([store,] start=0, stop=None)`: a copy of the bytes, with the rules of slices."""
@@ -209,18 +233,27 @@ def read_slice(Memory memory, start: int | None = 0, stop: int | None = None) ->
     return bytearray((<char *>memory.definition.base + <size_t>first)[:<Py_ssize_t>(last - first)])
 
 
+cdef object index_of(object value):
+    """A plain int, whose comparisons and conversions are int's own."""
+    return int.__add__(operator.index(value), 0)
+
+
 def write_slice(Memory memory, value: object, start: int | None = None) -> int:
-    cdef const uint8_t[::1] view = memoryview(value).cast("B")
-    cdef size_t first, length = view.shape[0], size = memory.definition.length_bytes
-    if start is None:
-        start = 0
-    if start < 0:
-        start += size
-    if start < 0 or start > size or length > size - <size_t>start:
-        raise IndexError("out of bounds of the memory")
-    first = start
+    cdef const uint8_t[::1] view
+    cdef size_t first, length, size
+    try:
+        view = memoryview(value).cast("B")
+    except TypeError as error:
+        raise ArgumentTypeError(f"expected a C-contiguous buffer of bytes, got {type(value).__name__} ({error})") from None
+    place = 0 if start is None else index_of(start)
+    length, size = view.shape[0], memory.definition.length_bytes
+    if place < 0:
+        place += size
+    if place < 0 or place > size or length > size - <size_t>place:
+        raise IndexError(f"{length} bytes at {place} are out of bounds of a memory of {size} bytes")
+    first = place
     if length:
-        memcpy(memory.definition.base + first, &view[0], length)
+        memmove(memory.definition.base + first, &view[0], length)
     return length
 
 
@@ -258,16 +291,20 @@ cdef class Table:
     ('anything', 2)
     """
 
+    def __cinit__(self) -> None:
+        self.store = NO_STORE
+
     def __init__(self, store: object, ty: object, init: object) -> None:
         cdef Store c_store = store_of(store)
         cdef c.WrError error
         cdef c.WasmLimits limits
         cdef c.ValRaw raw
-        c_store.ensure_mine()
+        cdef uint32_t word = ty.element.word
         memset(&error, 0, sizeof(error))
         fill_limits(&limits, ty.limits, False, False, 0)
-        value_to_raw(c_store, ty.element.word, init, &raw)
-        self.c_table = c.wr_table_new(c_store.c_store, ty.element.word, &limits, raw.ref, &error)
+        value_to_raw(c_store, word, init, &raw)
+        c_store.ensure_mine()  # after all that could run Python code
+        self.c_table = c.wr_table_new(c_store.c_store, word, &limits, raw.ref, &error)
         if self.c_table == NULL:
             raise error_from(&error)
         self.store = c_store
@@ -299,9 +336,11 @@ cdef class Table:
         cdef c.ValRaw raw
         cdef int64_t old
         args = args[1:] if args and is_store(args[0]) else args
-        amount, init = args
-        self.store.ensure_mine()
+        given, init = args
+        amount = index_of(given)
+        self.store.ensure_open()
         value_to_raw(self.store, self.element_word(), init, &raw)
+        self.store.ensure_mine()  # again: what converts values may have closed it
         old = c.wr_table_grow(self.c_table, amount, raw.ref)
         if old < 0:
             raise WasmError(f"failed to grow table by {amount}")
@@ -311,7 +350,8 @@ cdef class Table:
         """`get([store,] index)`: the element; None when it is null or the index is out of bounds."""
         cdef c.ValRaw raw
         args = args[1:] if args and is_store(args[0]) else args
-        (index,) = args
+        (given,) = args
+        index = index_of(given)
         self.store.ensure_open()
         if not 0 <= index < c.wr_table_def(self.c_table).length:
             return None
@@ -322,11 +362,13 @@ cdef class Table:
         """`set([store,] index, value)`: WasmError when the index is out of bounds."""
         cdef c.ValRaw raw
         args = args[1:] if args and is_store(args[0]) else args
-        index, value = args
-        self.store.ensure_mine()
-        if not 0 <= index < c.wr_table_def(self.c_table).length:
-            raise WasmError("table index is out of bounds")
+        given, value = args
+        index = index_of(given)
+        self.store.ensure_open()
         value_to_raw(self.store, self.element_word(), value, &raw)
+        self.store.ensure_mine()  # again: what converts values may have closed it
+        if not 0 <= index < c.wr_table_def(self.c_table).length:
+            raise WasmError(f"table index {index} is out of bounds of {c.wr_table_def(self.c_table).length} elements")
         c.wr_table_set(self.c_table, <uint64_t>index, raw.ref)
 
 
@@ -339,14 +381,19 @@ cdef class Global:
     6
     """
 
+    def __cinit__(self) -> None:
+        self.store = NO_STORE
+
     def __init__(self, store: object, ty: object, val: object) -> None:
         cdef Store c_store = store_of(store)
         cdef c.WrError error
         cdef c.ValRaw raw
-        c_store.ensure_mine()
+        cdef uint32_t word = ty.content.word
+        cdef bint mutable = ty.mutable
         memset(&error, 0, sizeof(error))
-        value_to_raw(c_store, ty.content.word, val, &raw)
-        self.c_global = c.wr_global_new(c_store.c_store, ty.content.word, ty.mutable, &raw, &error)
+        value_to_raw(c_store, word, val, &raw)
+        c_store.ensure_mine()  # after all that could run Python code
+        self.c_global = c.wr_global_new(c_store.c_store, word, mutable, &raw, &error)
         if self.c_global == NULL:
             raise error_from(&error)
         self.store = c_store
@@ -383,6 +430,7 @@ cdef class Global:
         if not mutable:
             raise WasmError("the global is immutable")
         value_to_raw(self.store, word, value, &raw)
+        self.store.ensure_mine()  # again: what converts values may have closed it
         c.wr_global_def(self.c_global).value = raw
 
 
@@ -396,13 +444,17 @@ cdef class Tag:
         instance = Instance(store, module, [tag])
     """
 
+    def __cinit__(self) -> None:
+        self.store = NO_STORE
+
     def __init__(self, store: object, ty: object) -> None:
         cdef Store c_store = store_of(store)
         cdef c.WrError error
-        c_store.ensure_mine()
         memset(&error, 0, sizeof(error))
         signature = ty.functype
+        c_store.ensure_open()
         type_id = c_store.registry.register_func(signature.param_words, signature.result_words)
+        c_store.ensure_mine()  # after all that could run Python code
         self.c_tag = c.wr_tag_new(c_store.c_store, type_id, &error)
         if self.c_tag == NULL:
             raise error_from(&error)
@@ -481,6 +533,9 @@ cdef int unwrap_extern(Store store, object item, c.WrExtern *out) except -1:
 cdef class InstanceHandle:
     """A core instance: exports by name. The runtime's Instance and component instances are made on it."""
 
+    def __cinit__(self) -> None:
+        self.store = NO_STORE
+
     def __init__(self) -> None:
         raise WasmError("instances are made by instantiating a module")
 
@@ -495,13 +550,15 @@ cdef class InstanceHandle:
 
     def export_by_index(self, index: int) -> object:
         cdef c.WrExtern item
+        cdef uint32_t place = index
         self.store.ensure_open()
-        if not c.wr_instance_export_by_index(self.c_instance, index, &item):
+        if not c.wr_instance_export_by_index(self.c_instance, place, &item):
             raise IndexError(f"export {index}")
         return wrap_extern(self.store, &item)
 
     @property
     def vmctx(self) -> int:
+        self.store.ensure_open()
         return <uintptr_t>c.wr_instance_vmctx(self.c_instance)
 
 

@@ -15,6 +15,7 @@ from libc.string cimport memcpy
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport (
+    NO_STORE,
     PyEval_SaveThread,
     PyTypeObject,
     Store,
@@ -94,7 +95,7 @@ cdef bytes v128_bytes(object value):
     """The 16 bytes of a vector: given as an int (little-endian, either sign) or as anything that holds 16 bytes in a row."""
     if isinstance(value, int):
         try:
-            return value.to_bytes(16, "little", signed=value < 0)
+            return int.to_bytes(value, 16, "little", signed=value < 0)
         except OverflowError:
             raise ArgumentOverflowError(f"{value} is out of range for v128") from None
     try:
@@ -217,6 +218,7 @@ cdef class Func:
 
     def __cinit__(self) -> None:
         self.vectorcall = func_vectorcall
+        self.store = NO_STORE
 
     def __init__(self, store: object, ty: object, func: object, access_caller: bool = False) -> None:
         from wasmrt._native.hosts import define_func
@@ -243,8 +245,11 @@ cdef class Func:
             if values == NULL:
                 raise MemoryError
         try:
-            for i in range(self.num_params):
-                value_to_raw(self.store, self.params[i], <object>args[i], &values[i])
+            try:
+                for i in range(self.num_params):
+                    value_to_raw(self.store, self.params[i], <object>args[i], &values[i])
+            except (ArgumentTypeError, ArgumentValueError, ArgumentOverflowError) as error:
+                raise type(error)(f"argument {i}: {error}") from None
             if self.options is None:
                 self.store.call(self.c_func, values, capacity)
             else:
@@ -271,6 +276,7 @@ cdef class Func:
         >>> slow.with_options(gil="release", timeout=0.5)(data)
         """
         cdef Func other = Func.__new__(Func)
+        self.store.ensure_open()
         bind_func(other, self.store, self.c_func)
         other.options = changed_options(self.options, gil, results, copy, timeout)
         return other
@@ -278,6 +284,7 @@ cdef class Func:
     @property
     def func_ref(self) -> VMFuncRef:
         """The VMFuncRef that calls use."""
+        self.store.ensure_open()
         return wrap_func_ref(self.c_func, self)
 
     def __eq__(self, other: object) -> bool:

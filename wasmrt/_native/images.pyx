@@ -11,6 +11,7 @@ from libc.string cimport memcpy, memset
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport Tunables, error_from
+from wasmrt._native.pyapi cimport PyTypeObject, refuse_new
 
 import errno
 import mmap
@@ -322,6 +323,9 @@ cdef class CodeMemory:
         if not c.wr_code_trampoline(self.c_code, index, &wasm_call, &array_call):
             raise IndexError(f"trampoline {index}")
         return <uintptr_t>wasm_call, <uintptr_t><void *>array_call
+
+
+refuse_new(<PyTypeObject *>CodeMemory)
 
 
 def version_fits(found: tuple[int, int], running: tuple[int, int]) -> bool:
