@@ -8,7 +8,7 @@ Python's.
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memmove, memset
+from libc.string cimport memmove, memset
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport NO_STORE, Store, Tunables, TypeRegistry, error_from, gil_acquire, trap_from
