@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <stdatomic.h>
 
+#include <string.h>
+
 #include "os/pages.h"
+#include "os/random.h"
 #include "os/thread.h"
 
 static void pages(void)
@@ -87,9 +90,32 @@ static void threads(void)
     CHECK(wr_os_monotonic_ns() - before >= 2000000);
 }
 
+static void random_bytes(void)
+{
+    uint8_t seen[64][16], large[1000] = { 0 }, zeroes = 0;
+    for (size_t i = 0; i < 64; i++) {
+        REQUIRE(wr_os_random(seen[i], sizeof seen[i]));
+        for (size_t j = 0; j < i; j++) CHECK(memcmp(seen[i], seen[j], sizeof seen[i]) != 0);
+    }
+    CHECK(wr_os_random(large, 65) && wr_os_random(large, 64) && wr_os_random(large, sizeof large) && wr_os_random(large, 0));
+    for (size_t i = 0; i < sizeof large; i++) zeroes = (uint8_t)(zeroes + (large[i] == 0));
+    CHECK(zeroes < 50);
+}
+
+static void clocks(void)
+{
+    for (WrOsClock clock = WR_OS_CLOCK_REALTIME; clock < WR_OS_NUM_CLOCKS; clock++) {
+        uint64_t before = 0, after = 0;
+        CHECK(wr_os_clock_ns(clock, &before) && wr_os_clock_ns(clock, &after));
+        CHECK(before != 0 && before <= after);
+    }
+}
+
 int main(void)
 {
     RUN(pages);
+    RUN(random_bytes);
+    RUN(clocks);
     RUN(injection);
     RUN(stack_is_inside_its_bounds);
     RUN(threads);

@@ -15,6 +15,7 @@ import pytest
 
 import wasmrt
 from wasmrt.wasi import filesystem
+from wasmrt.wasi.config import DescriptorSink
 from wasmrt.wasi.preview1 import IN_C, SIGNATURES
 from wasmrt.wasi.preview1_abi import APPEND, ERRNO, NONBLOCK, RIGHT
 
@@ -167,6 +168,20 @@ def test_a_pipe_whose_reader_is_gone() -> None:
     os.close(out)
     with open(into, "wb", buffering=0) as file:
         assert guest(stdout_custom=file).write(1, b"x") == "pipe"
+
+
+def test_a_timeout_ends_a_write_that_nobody_reads() -> None:
+    out, into = os.pipe()
+    with open(out, "rb", buffering=0) as reader, open(into, "wb", buffering=0) as file:
+        config = wasmrt.WasiConfig()
+        config.stdout = DescriptorSink(file)
+        given = Guest(wasmrt, config)
+        assert given.write(1, b"hello") == 5 and reader.read(5) == b"hello"
+        given.store.set_timeout(0.2)
+        with pytest.raises(wasmrt.Trap, match="interrupt"):
+            while True:
+                assert given.write(1, b"x" * 20_000) == 20_000
+        assert len(reader.read(1 << 20)) > 20_000
 
 
 def with_stdin(file: Any) -> Guest:

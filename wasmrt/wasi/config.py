@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -125,11 +126,13 @@ class OwnInput(io.FileIO):
 
 
 class DescriptorSink:
-    """Writes to a file without a buffer, of which only the guest's output goes to `fd`."""
+    """Writes to `fd`, the descriptor of a file without a buffer. `waits`: for a reader (pipes, sockets), so that a write can take any time."""
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file
         self.fd = file.fileno()
+        mode = os.fstat(self.fd).st_mode
+        self.waits = not (stat.S_ISREG(mode) or stat.S_ISCHR(mode))
 
     def __call__(self, data: bytes) -> None:
         left = memoryview(data)

@@ -155,19 +155,25 @@ class OutputEntry(Entry):
         return self._filetype, 0, rights("fd_write"), rights("fd_write")
 
     def plain_file(self) -> tuple[int, bool, bool, bool] | None:
-        return (self._sink.fd, False, True, False) if isinstance(self._sink, DescriptorSink) else None
+        sink = self._sink
+        return (sink.fd, False, True, False) if isinstance(sink, DescriptorSink) and not sink.waits else None
 
     def write(self, store: Any, views: Views) -> int:
         if self._sink is None:
             return sum(map(len, views)) & 0xFFFFFFFF
-        total = 0
+        total, chunk = 0, MAX_CHUNK
+        pipe = self._sink.fd if isinstance(self._sink, DescriptorSink) and self._sink.waits and store.wait_limit_ns() is not None else None
+        if pipe is not None:
+            chunk = select.PIPE_BUF  # what a pipe that is ready takes at once
         for view in views:
-            for start in range(0, len(view), MAX_CHUNK):
-                if total:
+            for start in range(0, len(view), chunk):
+                if pipe is not None:
+                    waiting.wait(store, None, {pipe: select.POLLOUT})
+                elif total:
                     # vectors may overlap: a guest can ask for more than there is memory
                     store.check_interrupt()
-                self._sink(bytes(view[start : start + MAX_CHUNK]))
-                total += min(len(view) - start, MAX_CHUNK)
+                self._sink(bytes(view[start : start + chunk]))
+                total += min(len(view) - start, chunk)
         return total & 0xFFFFFFFF
 
     def write_at(self, views: Views, offset: int) -> int:
