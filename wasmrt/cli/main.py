@@ -56,6 +56,8 @@ def _each(files: tuple[Path, ...], work: Callable[[Path], None]) -> None:
     for path in files:
         try:
             work(path)
+        except BrokenPipeError:
+            raise  # nobody reads on: click ends quietly
         except (WasmError, OSError) as error:
             failed = True
             click.echo(f"{path}: {error}", err=True)

@@ -172,16 +172,18 @@ def _offer(functions: Any) -> str:
     return f"there is {', '.join(functions)}" if functions else "it exports no function"
 
 
-def _values(args: list[str], params: tuple[tuple[str, t.AnyValType], ...]) -> list[Any]:
+def _values(args: list[str], params: tuple[tuple[str, t.AnyValType], ...], places: list[str] | None = None) -> list[Any]:
+    """The arguments by type; `places` are what messages call the parameters."""
+    if places is None:
+        places = [f"{name}: {ty}" for name, ty in params]
     if len(args) != len(params):
-        wanted = ", ".join(f"{name}: {ty}" for name, ty in params)
-        raise WasmError(f"{len(params)} arguments are wanted ({wanted}), {len(args)} given")
+        raise WasmError(f"{len(params)} arguments are wanted ({', '.join(places)}), {len(args)} given")
     values = []
-    for text, (name, ty) in zip(args, params, strict=True):
+    for text, (_, ty), place in zip(args, params, places, strict=True):
         try:
             values.append(parse(text, ty))
         except WaveError as error:
-            raise WaveError(f"argument {name} ({ty}): {error}") from None
+            raise WaveError(f"argument {place}: {error}") from None
     return values
 
 
@@ -211,7 +213,7 @@ def _run_module(store: Store, module: Module, name: str | None, args: list[str],
     params = tuple((str(index), _CORE[str(item)]) for index, item in enumerate(ty.params))
     if name is not None and "_initialize" in functions and called != "_initialize":
         functions["_initialize"](store)  # a library of WASI 0.1 wants it before all else
-    values = [] if name is None else parse_call(arguments, params) if arguments is not None else _values(args, params)
+    values = [] if name is None else parse_call(arguments, params) if arguments is not None else _values(args, params, [f"{i}: {item}" for i, item in enumerate(ty.params)])
     result = function(store, *values)
     results = result if len(ty.results) > 1 else [result][: len(ty.results)]
     for value, item in zip(results, ty.results, strict=True):
