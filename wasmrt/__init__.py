@@ -11,6 +11,7 @@ import sys as _sys
 from wasmrt._native.externs import Caller, Global, Memory, Table, Tag
 from wasmrt._native.funcs import Func
 from wasmrt._native.images import ArtifactMemory
+from wasmrt._native.refs import AnyRef, ArrayRef, StructRef
 from wasmrt._version import __version__
 from wasmrt.errors import (
     ArgumentOverflowError,
@@ -77,9 +78,11 @@ def install_as(name: str = "wasmtime") -> None:
 
 
 __all__ = [
+    "AnyRef",
     "ArgumentOverflowError",
     "ArgumentTypeError",
     "ArgumentValueError",
+    "ArrayRef",
     "ArtifactError",
     "ArtifactMemory",
     "CacheConfig",
@@ -109,6 +112,7 @@ __all__ = [
     "Module",
     "PoolingAllocationConfig",
     "Store",
+    "StructRef",
     "Table",
     "TableType",
     "Tag",

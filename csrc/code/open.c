@@ -64,6 +64,8 @@ uint64_t wr_code_abi_fingerprint(void)
         offsetof(VMMemoryImport, def), offsetof(VMFuncImport, vmctx), offsetof(VMStoreContext, last_entry), offsetof(VMStoreContext, exit_fp),
         offsetof(VMStoreContext, fuel), offsetof(VMStoreContext, real_stack_limit), offsetof(VMStoreContext, trap_code),
         offsetof(VMStoreContext, exception), offsetof(VMStoreContext, landing), offsetof(VMException, values), (uint16_t)-WR_FRAME_VMCTX,
+        offsetof(VMContextHeader, supertypes), offsetof(VMStoreContext, allocs), sizeof(VMAlloc), offsetof(VMAlloc, limit), sizeof(VMObject),
+        offsetof(VMObject, length), VM_ALLOC_MIN_BYTES, VM_ALLOC_MAX_BYTES,
     };
     known = wr_hash_bytes(wr_hash_bytes(0, (const uint8_t *)rows, sizeof rows), (const uint8_t *)layout, sizeof layout);
     atomic_store_explicit(&cached, known, memory_order_relaxed);

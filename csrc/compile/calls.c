@@ -254,7 +254,7 @@ static void call_indirect(FuncCompiler *fc, uint32_t type_index, uint32_t table,
     x64_movq_rm(fc->as, RAX, x64_mem_b(REG_VMCTX, VMCTX_TYPE_IDS));
     x64_movl_rm(fc->as, RAX, x64_mem_b(RAX, (int32_t)(type_index * sizeof(uint32_t))));
     x64_cmpl_rm(fc->as, RAX, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMFuncRef, type_index)));
-    cg_trap_if(fc, X64_CC_NE, TRAP_BAD_SIGNATURE);
+    cg_trap_unless_subtype(fc, fc->mc->module->types[type_index].is_final != 0);
     call_ref(fc, abi, args, is_tail);
 }
 
@@ -303,6 +303,11 @@ void cg_call_builtin(FuncCompiler *fc, uint32_t builtin, const uint32_t *leading
     for (uint32_t i = 0; i < num_leading; i++)
         cg_moves_add(fc, &moves, arg_regs[1 + i], (Val){.kind = VAL_CONST, .type = WR_KIND_I32, .bits = leading[i]});
     cg_moves_emit(fc, &moves);
+    cg_call_builtin_placed(fc, builtin, args);
+}
+
+void cg_call_builtin_placed(FuncCompiler *fc, uint32_t builtin, uint32_t args)
+{
     fc->uses_vmctx = true;
     x64_movq_rr(fc->as, RDI, REG_VMCTX);
     x64_movq_rm(fc->as, RAX, x64_mem_b(REG_VMCTX, VMCTX_BUILTINS));

@@ -128,6 +128,36 @@ void cg_lazy_func(FuncCompiler *fc, uint32_t func, X64Mem vmctx)
     lazy_late(fc, LATE_LAZY, X64_CC_E, WR_LAZY_FUNC, func, REG_NONE);
 }
 
+X64Label cg_trap_label(FuncCompiler *fc, uint8_t trap_code)
+{
+    trap_uses(fc);
+    Late *late = late_add(fc, LATE_TRAP, trap_code);
+    return late ? late->label : fc->epilogue; /* failed: whatever */
+}
+
+Late *cg_late_alloc(FuncCompiler *fc, Reg object, uint32_t bytes)
+{
+    fc->makes_calls = true;
+    Late *late = late_add(fc, LATE_ALLOC, 0);
+    if (!late) return NULL;
+    late->reg = object;
+    late->bytes = bytes;
+    return late;
+}
+
+void cg_trap_unless_subtype(FuncCompiler *fc, bool is_final)
+{
+    if (is_final) {
+        cg_trap_if(fc, X64_CC_NE, TRAP_BAD_SIGNATURE);
+        return;
+    }
+    trap_uses(fc);
+    Late *late = late_add(fc, LATE_SUBTYPE, TRAP_BAD_SIGNATURE);
+    if (!late) return;
+    x64_jcc(fc->as, X64_CC_NE, late->label);
+    late->back = x64_label_here(fc->as);
+}
+
 void cg_trap(FuncCompiler *fc, uint8_t trap_code)
 {
     trap_uses(fc);
@@ -239,6 +269,29 @@ static void emit_tail(FuncCompiler *fc, const Late *late)
     else x64_jmp_reloc(as, CODE_RELOC_CALL_FUNC, late->func, 0);
 }
 
+static void emit_alloc(FuncCompiler *fc, const Late *late)
+{
+    x64_movl_ri(fc->as, REG_SCRATCH, (int32_t)late->bytes);
+    x64_call_reloc(fc->as, CODE_RELOC_CALL_STUB, STUB_ALLOC, 0);
+    x64_movq_rr(fc->as, REG_GPR(late->reg), REG_SCRATCH);
+    x64_jmp(fc->as, late->back);
+}
+
+/* Up from the type of the function at r11; r10 holds no argument. */
+static void emit_subtype(FuncCompiler *fc, const Late *late)
+{
+    x64_movl_rm(fc->as, R10, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMFuncRef, type_index)));
+    X64Label loop = x64_label_here(fc->as);
+    x64_shlq_ri(fc->as, R10, 2);
+    x64_addq_rm(fc->as, R10, x64_mem_b(REG_VMCTX, WR_OFFSET(VMContextHeader, supertypes)));
+    x64_movl_rm(fc->as, R10, x64_mem_b(R10, 0));
+    x64_cmpl_rr(fc->as, R10, RAX);
+    x64_jcc(fc->as, X64_CC_E, late->back);
+    x64_testl_rr(fc->as, R10, R10);
+    x64_jcc(fc->as, X64_CC_NE, loop);
+    emit_trap(fc, late->trap_code);
+}
+
 /* ---- after the body --------------------------------------------------------------------------------------------------------------------------- */
 
 static void emit_lazy(FuncCompiler *fc, const Late *late)
@@ -267,6 +320,10 @@ static void emit_late(FuncCompiler *fc)
             emit_trap(fc, late->trap_code);
         } else if (late->kind == LATE_TAIL) {
             emit_tail(fc, late);
+        } else if (late->kind == LATE_ALLOC) {
+            emit_alloc(fc, late);
+        } else if (late->kind == LATE_SUBTYPE) {
+            emit_subtype(fc, late);
         } else if (late->kind >= LATE_LAZY) {
             emit_lazy(fc, late);
         } else {
@@ -501,6 +558,10 @@ void cg_op(FuncCompiler *fc, WasmOp op)
     default: {
         if (op >= WASM_OP_V128_LOAD && op <= WASM_OP_I32X4_RELAXED_DOT_I8X16_I7X16_ADD_S) {
             cg_op_simd(fc, op);
+            break;
+        }
+        if (op == WASM_OP_REF_EQ || (op >= WASM_OP_STRUCT_NEW && op <= WASM_OP_I31_GET_U)) {
+            cg_op_gc(fc, op);
             break;
         }
         char message[96];

@@ -10,6 +10,7 @@
 #include "os/thread.h"
 #include "tramp/tramp.h"
 #include "wasm/elems.h"
+#include "wasm/fields.h"
 #include "wasm/validate.h"
 
 enum { MODULE_THREAD_BYTES = 64 * 1024, MODULE_MAX_THREADS = 64, MODULE_CHUNK = 16, MODULE_MAX_TEXT = 1 << 30 };
@@ -48,6 +49,26 @@ static WrSignature module_signature(const WasmModule *module, const WasmFuncType
     return (WrSignature){module->valtypes + func->params, func->num_params, module->valtypes + func->results, func->num_results};
 }
 
+/* Where fields lie, so that an instruction need not add up those before. */
+static bool module_structs(ModuleCompiler *mc, WrError *error)
+{
+    const WasmModule *module = mc->module;
+    uint32_t first = 0;
+    while (first < module->num_types && module->types[first].kind != WASM_TYPE_STRUCT) first++;
+    if (first == module->num_types) return true;
+    mc->field_offsets = calloc(module->num_valtypes + 1, sizeof *mc->field_offsets);
+    mc->object_bytes = calloc(module->num_types, sizeof *mc->object_bytes);
+    if (!mc->field_offsets || !mc->object_bytes) return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory while compiling");
+    for (uint32_t i = first; i < module->num_types; i++) {
+        if (module->types[i].kind != WASM_TYPE_STRUCT) continue;
+        const WasmFuncType *fields = &module->types[i].func;
+        uint32_t at = 0;
+        for (uint32_t k = fields->params; k < fields->params + fields->num_params; k++) mc->field_offsets[k] = wr_field_place(&at, module->valtypes[k]);
+        mc->object_bytes[i] = wr_object_bytes(at);
+    }
+    return true;
+}
+
 static bool module_compiler_init(ModuleCompiler *mc, const WasmModule *module, const WrTunables *tunables, WrError *error)
 {
     mc->module = module;
@@ -82,7 +103,7 @@ static bool module_compiler_init(ModuleCompiler *mc, const WasmModule *module, c
         slot += func->num_params + func->num_results;
         wr_abi_layout(&signature, &abi->layout);
     }
-    return true;
+    return module_structs(mc, error);
 }
 
 /* ---- workers ------------------------------------------------------------------------------------------------------------------------------- */
@@ -387,6 +408,8 @@ bool wr_compile_module_watched(const WasmModule *module, const WrTunables *tunab
     free(job.mc.abis);
     free(job.mc.abi_slots);
     free(job.mc.lazy_tables);
+    free(job.mc.field_offsets);
+    free(job.mc.object_bytes);
     if (!ok) {
         wr_compiled_module_free(out);
         return false;

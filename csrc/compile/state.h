@@ -99,8 +99,8 @@ enum { HOIST_SITES = 64, CG_LOOP_LOCALS = 32, CG_LOOP_GPRS = 8 /* of the pinnabl
 
 /* Code after the function's end, reached by a jump. */
 /* LATE_LAZY: a null in r11 that may be none is looked up; LATE_NULL: then traps if it is; LATE_SETTLE: all of a table is, and r11 is its VMTableDef again. */
-typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT, LATE_TAIL, LATE_LAZY, LATE_NULL, LATE_SETTLE } LateKind;
-typedef struct Late { uint8_t kind; uint8_t trap_code; uint32_t wasm_offset; X64Label label, back; uint32_t func, arg_bytes; /* of a tail call */ uint32_t table; Reg index; /* of builtin LAZY; no register: the function itself */ } Late;
+typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT, LATE_TAIL, LATE_ALLOC, LATE_SUBTYPE, LATE_LAZY, LATE_NULL, LATE_SETTLE } LateKind;
+typedef struct Late { uint8_t kind; uint8_t trap_code; uint32_t wasm_offset; X64Label label, back; uint32_t func, arg_bytes; /* of a tail call */ uint32_t table; Reg index; /* of builtin LAZY; no register: the function itself */ uint32_t bytes; Reg reg; /* of an object */ } Late;
 #define CG_TAIL_RAX UINT32_MAX
 
 /* The way from the landing pad of a catch to its label, emitted after the body: loads of the locals that the label wants in registers. */
@@ -125,11 +125,13 @@ typedef struct ModuleCompiler {
     CgAbi *abis;      /* by type index */
     AbiSlot *abi_slots;
     bool *lazy_tables; /* by table index: wr_elems_may_be_lazy */
+    uint32_t *field_offsets; /* by index into valtypes: of fields of structs in their objects; NULL: the module has none */
+    uint32_t *object_bytes;  /* by type index: of structs */
     bool careful;     /* for careful functions: see func_alone in func.c */
     bool avx, avx2, fma, bmi1, bmi2, lzcnt, popcnt;
 } ModuleCompiler;
 
-enum { STUB_INTERRUPT_ENTRY, STUB_INTERRUPT_LOOP, STUB_LAZY, STUB_COUNT }; /* shared code of a module, see stubs.c */
+enum { STUB_INTERRUPT_ENTRY, STUB_INTERRUPT_LOOP, STUB_LAZY, STUB_ALLOC, STUB_COUNT }; /* shared code of a module, see stubs.c */
 
 typedef struct FuncCompiler {
     Asm *as; /* owned by the worker */
@@ -358,6 +360,7 @@ void cg_lazy_element(FuncCompiler *fc, LateKind kind, uint32_t table, Reg index)
 void cg_lazy_settle(FuncCompiler *fc, uint32_t table, Reg value);
 /* Before the address of a VMFuncRef is taken, whose `vmctx` is at that place; r11 is used. */
 void cg_lazy_func(FuncCompiler *fc, uint32_t func, X64Mem vmctx);
+X64Label cg_trap_label(FuncCompiler *fc, uint8_t trap_code); /* late code that traps */
 void cg_trap(FuncCompiler *fc, uint8_t trap_code); /* here and now */
 void cg_trap_row(FuncCompiler *fc, uint8_t trap_code); /* the next instruction may fault */
 void cg_addr_row(FuncCompiler *fc);               /* the next instruction belongs to this place */
@@ -367,6 +370,10 @@ void cg_fuel_end(FuncCompiler *fc);
 /* The arguments of a tail call are in place, those on the stack at rsp: gives this frame up and goes to a function of this module, or to the one in rax. */
 void cg_tail(FuncCompiler *fc, uint32_t func, uint32_t arg_bytes);
 void cg_unwind_if_nonzero(FuncCompiler *fc); /* eax is a status */
+/* Late code that makes an object of that size class: jumped to at its label, goes on at `back`. NULL: failed. */
+Late *cg_late_alloc(FuncCompiler *fc, Reg object, uint32_t bytes);
+/* call_indirect: the flags tell whether eax is the type id of the function at r11; traps unless it is, or (is_final: no matter) that of a supertype. */
+void cg_trap_unless_subtype(FuncCompiler *fc, bool is_final);
 int32_t cg_frame_size(const FuncCompiler *fc); /* what the prologue takes, so far */
 
 /* ---- instructions --------------------------------------------------------------------------------------------------------------- */
@@ -401,6 +408,7 @@ void cg_op_table(FuncCompiler *fc, WasmOp op);
 void cg_op_global(FuncCompiler *fc, WasmOp op);
 void cg_op_ref(FuncCompiler *fc, WasmOp op);
 void cg_op_call(FuncCompiler *fc, WasmOp op);
+void cg_op_gc(FuncCompiler *fc, WasmOp op);   /* ref.eq, all with prefix 0xFB */
 void cg_op_simd(FuncCompiler *fc, WasmOp op); /* all with prefix 0xFD */
 
 /* calls.c: nothing above stays only in registers that a callee may change; `args` is the stack position of its first argument */
@@ -409,6 +417,8 @@ void cg_call_save(FuncCompiler *fc, uint32_t args);
 int32_t cg_call_area(FuncCompiler *fc, int32_t bytes);
 /* calls.c: a builtin's integer arguments are the topmost stack entries, after `num_leading` constants. Pops them, leaves the result in rax. */
 void cg_call_builtin(FuncCompiler *fc, uint32_t builtin, const uint32_t *leading, uint32_t num_leading, uint32_t num_args);
+/* calls.c: its arguments but the VMContext are in place, operands from `args` on were saved; leaves the result in rax. */
+void cg_call_builtin_placed(FuncCompiler *fc, uint32_t builtin, uint32_t args);
 void cg_func_entry(FuncCompiler *fc); /* parameters become locals */
 void cg_return_moves(FuncCompiler *fc);
 bool cg_return_is_plain(FuncCompiler *fc); /* no move is needed */

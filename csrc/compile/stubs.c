@@ -5,7 +5,8 @@
  * means the builtin recorded a trap (or a pending exception): the code unwinds to the last entry's landing pad.
  *
  * The stub of lazy elements keeps the same registers, since arguments are in place when a call finds one: index in r11 and table on the stack, which it pops;
- * the result is in r11, the zero flag says whether it is null. */
+ * the result is in r11, the zero flag says whether it is null. So does the stub that makes an object: its size comes in r11, the object goes back in r11,
+ * null is a trap; a collection finds the registers in its frame. */
 #include "compile/state.h"
 
 static const uint8_t stub_saved[] = {RAX, RCX, RDX, RSI, RDI, R8, R9, R10}; /* r11 is scratch at every check */
@@ -50,15 +51,20 @@ void cg_emit_stub(Asm *as, uint32_t stub)
         return;
     }
     X64Gpr vmctx = stub == STUB_INTERRUPT_ENTRY ? RDI : REG_VMCTX;
+    bool is_alloc = stub == STUB_ALLOC;
+    uint32_t builtin = is_alloc ? WR_BUILTIN_ALLOC : WR_BUILTIN_INTERRUPT;
     stub_save(as);
     x64_movq_mr(as, x64_mem_b(RSP, GPRS * 8 + XMMS * 16), vmctx);
     if (vmctx != RDI) x64_movq_rr(as, RDI, vmctx);
+    if (is_alloc) x64_movl_rr(as, RSI, REG_SCRATCH);
     x64_movq_rm(as, RAX, x64_mem_b(RDI, WR_OFFSET(VMContextHeader, builtins)));
-    x64_call_m(as, x64_mem_b(RAX, (int32_t)(WR_BUILTIN_INTERRUPT * sizeof(void *))));
+    x64_call_m(as, x64_mem_b(RAX, (int32_t)(builtin * sizeof(void *))));
     x64_movq_rm(as, REG_SCRATCH, x64_mem_b(RSP, GPRS * 8 + XMMS * 16));
-    x64_testl_rr(as, RAX, RAX);
     X64Label unwind = x64_label_new(as);
-    x64_jcc(as, X64_CC_NE, unwind);
+    if (is_alloc) x64_testq_rr(as, RAX, RAX);
+    else x64_testl_rr(as, RAX, RAX);
+    x64_jcc(as, is_alloc ? X64_CC_E : X64_CC_NE, unwind);
+    if (is_alloc) x64_movq_rr(as, REG_SCRATCH, RAX);
     stub_restore(as);
     x64_ret(as);
     x64_label_bind(as, unwind);

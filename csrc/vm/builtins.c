@@ -111,6 +111,74 @@ static VMResume builtin_THROW_REF(VMContext *vmctx, VMException *exception)
     return vm_throw_ref(vmctx, exception, (uintptr_t)__builtin_return_address(0), *(const uintptr_t *)__builtin_frame_address(0));
 }
 
+static VMObject *builtin_ALLOC(VMContext *vmctx, uint32_t bytes)
+{
+    VMObject *object = vm_object_alloc(vm_store_of(vm_header(vmctx)->store), bytes);
+    if (object == NULL) BUILTIN_TRAP(TRAP_ALLOCATION_TOO_LARGE);
+    return object;
+}
+
+static VMObject *builtin_OBJECT_NEW(VMContext *vmctx, uint32_t type, uint32_t length)
+{
+    WrInstance *instance = vm_instance_of(vmctx);
+    VMObject *object = instance->module->types[type].kind == WASM_TYPE_STRUCT ? vm_struct_new(instance, type) : vm_array_new(instance, type, length);
+    if (object == NULL) BUILTIN_TRAP(TRAP_ALLOCATION_TOO_LARGE);
+    return object;
+}
+
+static VMObject *builtin_ARRAY_NEW(VMContext *vmctx, uint32_t type, const ValRaw *value, uint32_t length)
+{
+    WrInstance *instance = vm_instance_of(vmctx);
+    VMObject *array = vm_array_new(instance, type, length);
+    if (array == NULL)
+        BUILTIN_TRAP(TRAP_ALLOCATION_TOO_LARGE);
+    else
+        vm_array_set_all(array, vm_type_layout(instance->store->registry, array->type_id)->item_bytes, 0, length, value);
+    return array;
+}
+
+static VMObject *builtin_ARRAY_NEW_DATA(VMContext *vmctx, uint32_t type, uint32_t segment, uint32_t src, uint32_t len)
+{
+    VMObject *array = NULL;
+    uint32_t trap = vm_array_new_data(vm_instance_of(vmctx), type, segment, src, len, &array);
+    if (trap == VM_NO_TRAP) return array;
+    BUILTIN_TRAP(trap);
+    return NULL;
+}
+
+static VMObject *builtin_ARRAY_NEW_ELEM(VMContext *vmctx, uint32_t type, uint32_t segment, uint32_t src, uint32_t len)
+{
+    VMObject *array = NULL;
+    uint32_t trap = vm_array_new_elem(vm_instance_of(vmctx), type, segment, src, len, &array);
+    if (trap == VM_NO_TRAP) return array;
+    BUILTIN_TRAP(trap);
+    return NULL;
+}
+
+static int builtin_ARRAY_FILL(VMContext *vmctx, VMObject *array, uint32_t dst, const ValRaw *value, uint32_t len)
+{
+    uint32_t trap = vm_array_fill(vm_instance_of(vmctx), array, dst, value, len);
+    return BUILTIN_STATUS(trap == VM_NO_TRAP, trap);
+}
+
+static int builtin_ARRAY_COPY(VMContext *vmctx, VMObject *dst_array, uint32_t dst, VMObject *src_array, uint32_t src, uint32_t len)
+{
+    uint32_t trap = vm_array_copy(vm_instance_of(vmctx), dst_array, dst, src_array, src, len);
+    return BUILTIN_STATUS(trap == VM_NO_TRAP, trap);
+}
+
+static int builtin_ARRAY_INIT_DATA(VMContext *vmctx, uint32_t segment, VMObject *array, uint32_t dst, uint32_t src, uint32_t len)
+{
+    uint32_t trap = vm_array_init_data(vm_instance_of(vmctx), segment, array, dst, src, len);
+    return BUILTIN_STATUS(trap == VM_NO_TRAP, trap);
+}
+
+static int builtin_ARRAY_INIT_ELEM(VMContext *vmctx, uint32_t segment, VMObject *array, uint32_t dst, uint32_t src, uint32_t len)
+{
+    uint32_t trap = vm_array_init_elem(vm_instance_of(vmctx), segment, array, dst, src, len);
+    return BUILTIN_STATUS(trap == VM_NO_TRAP, trap);
+}
+
 /* The entry is not linked yet: what is under it was left by a host call. */
 static void builtin_ENTRY_OVERFLOW(VMContext *vmctx)
 {

@@ -1,10 +1,8 @@
 /* Exceptions: the objects that exnrefs point at, and the way from a throw to its handler.
  *
- * Machine code copies exnrefs without telling anybody, so the objects are collected: when as many live as the last collection left twice over,
- * everything that can hold an exnref is looked at, which is the stack from here to the outermost entry (every word that happens to be the address of
- * an object keeps it), tables and globals of that type, and the values of objects that are kept. The host never holds one, so that nothing on a stack
- * counts when the outermost entry is left: what stale words in frames kept too long goes then. When stacks were switched
- * (an entry lies outside of this thread's stack), nothing is collected. The limit EXCEPTION_BYTES bounds what a guest can keep; beyond it a throw traps.
+ * Machine code copies exnrefs without telling anybody, so the objects are collected (gc.c): when as many live as the last collection left twice over.
+ * The host never holds one, so that nothing on a stack counts when the outermost entry is left: what stale words in frames kept too long goes then.
+ * The limit EXCEPTION_BYTES bounds what a guest can keep; beyond it a throw traps.
  *
  * A throw walks up the frames of compiled functions by rbp (csrc/compile/exceptions.c argues what it finds there). It ends at the entry trampoline
  * under which they lie and at functions of a boundary module (calls between components): nobody caught it, which is a trap. So frames of C and Python
@@ -30,8 +28,6 @@ _Static_assert(sizeof(VmException) == 64 && offsetof(VmException, base) == 0, "o
 
 /* ---- collecting ----------------------------------------------------------------------------------------------------------- */
 
-static bool exceptions_is_ref(ValType type) { return wr_vt_is_ref(type) && !wr_vt_concrete(type) && wr_vt_heap(type) == WR_HEAP_EXN; }
-
 static size_t exceptions_values_bytes(const WrTag *tag) { return tag->num_params > EXCEPTION_INLINE_VALUES ? tag->num_params * sizeof(ValRaw) : 0; }
 
 /* The object at this address, if there is one. */
@@ -52,50 +48,32 @@ static VmException *exceptions_at(const VmExceptions *exceptions, uintptr_t word
     return exception->base.tag != NULL ? exception : NULL;
 }
 
-static void exceptions_mark(const VmExceptions *exceptions, uintptr_t word, VmException **work)
+void vm_exceptions_begin(WrStore *store)
 {
-    VmException *exception = word != 0 ? exceptions_at(exceptions, word) : NULL;
+    VmExceptions *exceptions = &store->exceptions;
+    exceptions->threshold = exceptions->num_live > UINT32_MAX / 2 ? UINT32_MAX : exceptions->num_live * 2;
+}
+
+void vm_exception_mark(WrStore *store, uintptr_t word)
+{
+    VmException *exception = word != 0 ? exceptions_at(&store->exceptions, word) : NULL;
     if (exception == NULL || exception->is_marked) return;
     exception->is_marked = true;
-    exception->next = *work;
-    *work = exception;
+    exception->next = store->exceptions.work;
+    store->exceptions.work = exception;
 }
 
-/* Reads frames of others, word by word. */
-__attribute__((noinline, no_sanitize("address"))) static void exceptions_mark_stack(const VmExceptions *exceptions, uintptr_t end, VmException **work)
+bool vm_exceptions_scan(WrStore *store)
 {
-    for (const uintptr_t *word = __builtin_frame_address(0); (uintptr_t)word < end; word++) exceptions_mark(exceptions, *word, work);
-}
-
-/* All entries lie on this thread's stack, each above the one before: out_end is where the outermost begins. */
-static bool exceptions_stack_end(const WrStore *store, uintptr_t *out_end)
-{
-    uintptr_t below = (uintptr_t)__builtin_frame_address(0);
-    for (const VMEntryRecord *record = store->context.last_entry; record != NULL; record = record->prev) {
-        uintptr_t fp = (uintptr_t)record->entry_fp;
-        if (fp <= below || fp >= vm_thread->stack_high) return false;
-        below = fp;
+    VmExceptions *exceptions = &store->exceptions;
+    bool any = exceptions->work != NULL;
+    while (exceptions->work != NULL) {
+        const VmException *exception = exceptions->work;
+        const WrTag *tag = exception->base.tag;
+        exceptions->work = exception->next;
+        for (uint32_t i = 0; i < tag->num_params; i++) vm_object_mark_value(store, tag->params[i], (uintptr_t)exception->base.values[i].ref);
     }
-    *out_end = below;
-    return below >= vm_thread->stack_low && (uintptr_t)__builtin_frame_address(0) >= vm_thread->stack_low;
-}
-
-static void exceptions_mark_table(const VmExceptions *exceptions, const WrTable *table, VmException **work)
-{
-    if (!exceptions_is_ref(table->element)) return;
-    for (uint64_t i = 0; i < table->def.length; i++) exceptions_mark(exceptions, (uintptr_t)table->def.elements[i], work);
-}
-
-static void exceptions_mark_global(const VmExceptions *exceptions, const WrGlobal *global, VmException **work)
-{
-    if (global->def != NULL && exceptions_is_ref(global->type)) exceptions_mark(exceptions, (uintptr_t)global->def->value.ref, work);
-}
-
-static void exceptions_mark_values(const VmExceptions *exceptions, const VmException *exception, VmException **work)
-{
-    const WrTag *tag = exception->base.tag;
-    for (uint32_t i = 0; i < tag->num_params; i++)
-        if (exceptions_is_ref(tag->params[i])) exceptions_mark(exceptions, (uintptr_t)exception->base.values[i].ref, work);
+    return any;
 }
 
 /* Frees what is not marked in a chunk; how many are left. The free list is made anew. */
@@ -122,30 +100,9 @@ static uint32_t exceptions_sweep(VmExceptions *exceptions, VmException *chunk)
     return left;
 }
 
-/* noinline: registers that callers keep values in are pushed in this frame, above that of exceptions_mark_stack. */
-__attribute__((noinline)) static void exceptions_collect(WrStore *store)
+void vm_exceptions_sweep(WrStore *store)
 {
     VmExceptions *exceptions = &store->exceptions;
-    VmException *work = NULL;
-    uintptr_t end;
-    __builtin_unwind_init(); /* pushes them all */
-    exceptions->threshold = exceptions->num_live > UINT32_MAX / 2 ? UINT32_MAX : exceptions->num_live * 2;
-    if (store->context.last_entry != NULL) {
-        if (!exceptions_stack_end(store, &end)) return;
-        exceptions_mark_stack(exceptions, end, &work);
-    }
-    for (const WrTable *table = store->tables; table != NULL; table = table->next) exceptions_mark_table(exceptions, table, &work);
-    for (const WrGlobal *global = store->globals; global != NULL; global = global->next) exceptions_mark_global(exceptions, global, &work);
-    for (const WrInstance *instance = store->instances; instance != NULL; instance = instance->next) {
-        for (uint32_t i = 0; i < instance->num_own_tables; i++) exceptions_mark_table(exceptions, &instance->own_tables[i], &work);
-        uint32_t own_globals = instance->module->num_globals - instance->module->num_imported_globals;
-        for (uint32_t i = 0; i < own_globals; i++) exceptions_mark_global(exceptions, &instance->own_globals[i], &work);
-    }
-    while (work != NULL) {
-        const VmException *exception = work;
-        work = exception->next;
-        exceptions_mark_values(exceptions, exception, &work);
-    }
     const uint32_t num_chunks = exceptions->num_chunks;
     exceptions->num_live = exceptions->num_chunks = 0;
     exceptions->free = NULL;
@@ -161,6 +118,13 @@ __attribute__((noinline)) static void exceptions_collect(WrStore *store)
         }
     }
     exceptions->threshold = exceptions->num_live * 2;
+}
+
+void vm_exceptions_abandon(WrStore *store)
+{
+    VmExceptions *exceptions = &store->exceptions;
+    for (uint32_t i = 0; i < exceptions->num_chunks; i++)
+        for (uint32_t k = 0; k < EXCEPTIONS_PER_CHUNK; k++) exceptions->chunks[i][k].is_marked = false;
 }
 
 /* ---- making --------------------------------------------------------------------------------------------------------------- */
@@ -197,7 +161,7 @@ static VmException *exceptions_new(WrStore *store, WrTag *tag, const ValRaw *val
     if (exceptions->threshold < EXCEPTIONS_PER_CHUNK) exceptions->threshold = EXCEPTIONS_PER_CHUNK;
     bool is_full = exceptions->bytes + bytes > WR_LIMIT_EXCEPTION_BYTES;
     if (is_full || exceptions->num_live >= exceptions->threshold) {
-        exceptions_collect(store);
+        (void)vm_collect(store, true);
         if (exceptions->threshold < EXCEPTIONS_PER_CHUNK) exceptions->threshold = EXCEPTIONS_PER_CHUNK;
         if (exceptions->bytes + bytes > WR_LIMIT_EXCEPTION_BYTES) return NULL;
     }
@@ -215,7 +179,7 @@ static VmException *exceptions_new(WrStore *store, WrTag *tag, const ValRaw *val
 
 void vm_exceptions_leave(WrStore *store)
 {
-    exceptions_collect(store);
+    if (store->heap.base == NULL) (void)vm_collect(store, false); /* else results on their way out may refer to objects, and these to exceptions */
     store->exceptions.kept = store->exceptions.num_live;
 }
 

@@ -141,9 +141,11 @@ static bool externref_grow(VmExternRefs *refs)
     refs->slots = slots;
     refs->num_slots = 2 * capacity;
     refs->capacity = capacity;
-    for (uint32_t word = 1; word <= refs->count; word++) refs->slots[externref_slot(refs, refs->objects[word - 1])] = word;
+    for (uint32_t number = 1; number <= refs->count; number++) refs->slots[externref_slot(refs, refs->objects[number - 1])] = number;
     return true;
 }
+
+static uint64_t externref_word(uint32_t number) { return (uint64_t)number << 2 | VM_REF_HOST_BITS; } /* an anyref too: see VMObject */
 
 uint64_t wr_externref_new(WrStore *store, void *object, bool *out_is_new)
 {
@@ -151,19 +153,20 @@ uint64_t wr_externref_new(WrStore *store, void *object, bool *out_is_new)
     *out_is_new = false;
     if (object == NULL) return 0;
     if (refs->num_slots != 0) {
-        uint32_t word = refs->slots[externref_slot(refs, object)];
-        if (word != 0) return word;
+        uint32_t number = refs->slots[externref_slot(refs, object)];
+        if (number != 0) return externref_word(number);
     }
     if (refs->count == refs->capacity && !externref_grow(refs)) return 0;
     refs->objects[refs->count++] = object;
     refs->slots[externref_slot(refs, object)] = refs->count;
     *out_is_new = true;
-    return refs->count;
+    return externref_word(refs->count);
 }
 
 void *wr_externref_get(WrStore *store, uint64_t word)
 {
-    return word == 0 || word > store->externrefs.count ? NULL : store->externrefs.objects[word - 1];
+    uint64_t number = word >> 2;
+    return number == 0 || number > store->externrefs.count || (word & VM_REF_TAG_MASK) != VM_REF_HOST_BITS ? NULL : store->externrefs.objects[number - 1];
 }
 
 void vm_externrefs_free(WrStore *store)

@@ -16,6 +16,14 @@ static bool instance_malformed(WrError *error, const char *what)
 
 static void instance_free(WrInstance *instance);
 
+static bool instance_evaluate(WrInstance *instance, const WasmConst *constant, ValRaw *out_value, const char *what, WrError *error)
+{
+    bool is_full;
+    if (vm_const_eval(instance, constant, out_value, &is_full)) return true;
+    if (is_full) return wr_error_set(error, WR_ERROR_LIMIT, WR_NO_OFFSET, "no room for the objects of a constant expression (%s): the limit OBJECT_HEAP_BYTES, or the store's limit memory_size", what);
+    return instance_malformed(error, what);
+}
+
 /* ---- allocation ----------------------------------------------------------------------------------------------------------- */
 
 /* Blocks of freed instances that a module keeps, with the func_refs that were made and the elements that were looked up. One always, unless it is enormous. */
@@ -110,6 +118,7 @@ static void instance_free(WrInstance *instance)
 {
     CodeMemory *code = instance->code;
     if (instance->is_own_types) instance_clear_places(instance);
+    free(instance->elem_values);
     for (uint32_t i = 0; i < instance->num_own_tables; i++) vm_table_destroy(&instance->own_tables[i]);
     if (instance->pool != NULL)
         vm_pool_give_instance(instance->pool, instance->prepared, instance->slot, instance->is_own_types);
@@ -201,7 +210,7 @@ static bool instance_make_globals(WrInstance *instance, WrError *error)
         /* `def` stays NULL until it has its value: an initial value may only read globals before it */
         instance->globals[i] = global;
         VMGlobalDef *value = &values[i - module->num_imported_globals];
-        if (!vm_const_eval(instance, &declared->init, &value->value)) return instance_malformed(error, "initial value of a global");
+        if (!instance_evaluate(instance, &declared->init, &value->value, "initial value of a global", error)) return false;
         *global = (WrGlobal){ .def = value, .type = vm_engine_type(declared->type, instance->type_ids), .is_mutable = declared->is_mutable != 0, .store = instance->store };
     }
     for (uint32_t i = module->num_imported_tags; i < module->num_tags; i++) {
@@ -222,7 +231,7 @@ static bool instance_make_tables(WrInstance *instance, WrError *error)
         if (i >= module->num_imported_tables) {
             ValRaw init = { 0 };
             WrTable *table = &instance->own_tables[i - module->num_imported_tables];
-            if (declared->has_init && !vm_const_eval(instance, &declared->init, &init)) return instance_malformed(error, "initial value of a table");
+            if (declared->has_init && !instance_evaluate(instance, &declared->init, &init, "initial value of a table", error)) return false;
             const VmPrepared *prepared = instance->prepared;
             const uint32_t own = i - module->num_imported_tables;
             void **place = instance->has_places && prepared->places[own] != VM_NO_PLACE ? (void **)(void *)((uint8_t *)instance + prepared->places[own]) : NULL;
@@ -266,15 +275,28 @@ VMFuncRef *vm_instance_func(WrInstance *instance, uint32_t func_index)
     return __atomic_load_n(&ref->vmctx, __ATOMIC_ACQUIRE) != NULL || instance_make_func_ref(instance, func_index, ref) ? ref : NULL;
 }
 
-/* A malformed item, which the decoder lets nobody have, is null. */
-static void *instance_elem_item(WrInstance *instance, const WasmElemItem *item)
+/* What segments hold beyond functions, globals and null: evaluated once, since each evaluation would make other objects. */
+static bool instance_make_elem_values(WrInstance *instance, WrError *error)
 {
     const WasmModule *module = instance->module;
-    ValRaw value = { 0 };
+    if (module->num_elem_exprs == 0) return true;
+    instance->elem_values = calloc(module->num_elem_exprs, sizeof *instance->elem_values);
+    if (instance->elem_values == NULL) return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for element segments");
+    for (uint32_t i = 0; i < module->num_elem_exprs; i++) {
+        ValRaw value;
+        if (!instance_evaluate(instance, &module->elem_exprs[i], &value, "element segment", error)) return false;
+        instance->elem_values[i] = value.ref;
+    }
+    return true;
+}
+
+void *vm_elem_item(WrInstance *instance, const WasmElemItem *item)
+{
+    const WasmModule *module = instance->module;
     switch (item->kind) {
     case WASM_CONST_REF_FUNC: return item->index < module->num_funcs ? vm_instance_func(instance, item->index) : NULL;
     case WASM_CONST_GLOBAL: return item->index < module->num_globals ? instance->globals[item->index]->def->value.ref : NULL;
-    case WASM_CONST_EXPR: return item->index < module->num_elem_exprs && vm_const_eval(instance, &module->elem_exprs[item->index], &value) ? value.ref : NULL;
+    case WASM_CONST_EXPR: return item->index < module->num_elem_exprs ? instance->elem_values[item->index] : NULL;
     default: return NULL;
     }
 }
@@ -288,7 +310,7 @@ bool vm_table_init(WrInstance *instance, WrTable *table, uint32_t segment, uint6
     if (src > available || length > available - src || dst > table->def.length || length > table->def.length - dst) return false;
     const WasmElemItem *items = module->elem_items + elem->first_item + src;
     for (uint64_t i = 0; i < length; i++) {
-        void *item = instance_elem_item(instance, &items[i]);
+        void *item = vm_elem_item(instance, &items[i]);
         if (item == NULL || i == 0) vm_table_before_write(table, dst + i, 1, &item);
         table->def.elements[dst + i] = item;
     }
@@ -307,7 +329,7 @@ bool vm_data_init(WrInstance *instance, WrMemory *memory, uint32_t segment, uint
 static bool instance_segment_offset(WrInstance *instance, const WasmConst *offset, bool is_64, uint64_t *out_offset, WrError *error)
 {
     ValRaw value;
-    if (!vm_const_eval(instance, offset, &value)) return instance_malformed(error, "offset of a segment");
+    if (!instance_evaluate(instance, offset, &value, "offset of a segment", error)) return false;
     *out_offset = is_64 ? (uint64_t)value.i64 : (uint32_t)value.i32;
     return true;
 }
@@ -373,7 +395,7 @@ static void instance_forget_images(WrInstance *instance)
 static bool instance_define(WrInstance *instance, const WrExtern *imports, WrError *error)
 {
     return instance_take_imports(instance, imports, error) && instance_make_globals(instance, error) &&
-           instance_make_tables(instance, error) && instance_make_memories(instance, error);
+           instance_make_tables(instance, error) && instance_make_elem_values(instance, error) && instance_make_memories(instance, error);
 }
 
 bool wr_instance_new(WrStore *store, CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, const WrExtern *imports, size_t num_imports, WrInstance **out_instance, WrError *error)
@@ -385,7 +407,8 @@ bool wr_instance_new(WrStore *store, CodeMemory *code, uint32_t module_index, co
     WrInstance *instance = instance_allocate(store, prepared, type_ids, error);
     if (instance == NULL) return false;
     *vm_header(instance->vmctx) =
-        (VMContextHeader){ .magic = WR_VMCTX_MAGIC_CORE, .store = &store->context, .builtins = vm_builtins, .type_ids = type_ids, .instance = instance };
+        (VMContextHeader){ .magic = WR_VMCTX_MAGIC_CORE, .store = &store->context, .builtins = vm_builtins, .type_ids = type_ids, .instance = instance,
+                           .supertypes = vm_type_supertypes(store->registry) };
     WrMemory *newest = store->memories;
     if (!instance_define(instance, imports, error)) {
         while (store->memories != newest) vm_memory_remove(store->memories);

@@ -80,6 +80,7 @@ struct WrInstance {
     uint32_t slot;
     bool is_own_types;          /* type_ids are those of `prepared`, not another engine's: the block may be kept for the next instance */
     bool has_places;            /* behind the VMContext, for elements of tables */
+    void **elem_values;         /* by elem_expr of the module: objects are made once; NULL: it has none */
     uint64_t *dropped_elems;    /* bitmaps: these segments count as empty */
     uint64_t *dropped_datas;
 };
@@ -127,11 +128,39 @@ void vm_externrefs_free(WrStore *store);
 VMResume vm_throw(VMContext *vmctx, uint32_t tag, const ValRaw *values, uintptr_t return_address, uintptr_t fp);
 VMResume vm_throw_ref(VMContext *vmctx, VMException *exception, uintptr_t return_address, uintptr_t fp);
 void vm_exceptions_free(WrStore *store);
+void vm_exceptions_begin(WrStore *store);
+void vm_exception_mark(WrStore *store, uintptr_t word); /* if it is the address of one */
+bool vm_exceptions_scan(WrStore *store);                /* what they hold; whether there were any to look at */
+void vm_exceptions_sweep(WrStore *store);
+void vm_exceptions_abandon(WrStore *store);             /* forgets the marks */
 
-/* const_expr.c: false: malformed, which only an artifact can be. */
-bool vm_const_eval(WrInstance *instance, const WasmConst *constant, ValRaw *out_value);
+/* gc.c. NULL: no room, even after a collection */
+VMObject *vm_object_new(WrStore *store, uint32_t type_id, size_t bytes, uint32_t length); /* zeroed */
+VMObject *vm_object_alloc(WrStore *store, size_t bytes); /* small; contents undefined */
+void vm_object_mark_word(WrStore *store, uintptr_t word);  /* if it is the address of one */
+void vm_object_mark_value(WrStore *store, ValType type, uintptr_t word);
+
+/* objects.c: by type index of the instance's module, which has such a type. NULL: no room */
+VMObject *vm_struct_new(WrInstance *instance, uint32_t type_index);
+VMObject *vm_array_new(WrInstance *instance, uint32_t type_index, uint64_t length);
+void vm_object_set(VMObject *object, uint32_t offset, ValType storage, const ValRaw *value);
+void vm_array_set_all(VMObject *array, uint32_t item_bytes, uint64_t start, uint64_t length, const ValRaw *value);
+/* Items [src, src + length) of a segment to `elements`; false: out of bounds, nothing was written. */
+bool vm_elem_copy(WrInstance *instance, uint32_t segment, uint64_t src, uint64_t length, void **elements);
+/* The code of the trap, or VM_NO_TRAP. */
+#define VM_NO_TRAP UINT32_MAX
+uint32_t vm_array_new_data(WrInstance *instance, uint32_t type_index, uint32_t segment, uint64_t src, uint64_t length, VMObject **out_array);
+uint32_t vm_array_new_elem(WrInstance *instance, uint32_t type_index, uint32_t segment, uint64_t src, uint64_t length, VMObject **out_array);
+uint32_t vm_array_fill(WrInstance *instance, VMObject *array, uint64_t dst, const ValRaw *value, uint64_t length);
+uint32_t vm_array_copy(WrInstance *instance, VMObject *dst_array, uint64_t dst, VMObject *src_array, uint64_t src, uint64_t length);
+uint32_t vm_array_init_data(WrInstance *instance, uint32_t segment, VMObject *array, uint64_t dst, uint64_t src, uint64_t length);
+uint32_t vm_array_init_elem(WrInstance *instance, uint32_t segment, VMObject *array, uint64_t dst, uint64_t src, uint64_t length);
+
+/* const_expr.c: false: malformed, which only an artifact can be, or no room for an object (*out_full). */
+bool vm_const_eval(WrInstance *instance, const WasmConst *constant, ValRaw *out_value, bool *out_full);
 /* instance.c: made if it was not yet; NULL: malformed */
 VMFuncRef *vm_instance_func(WrInstance *instance, uint32_t func_index);
+void *vm_elem_item(WrInstance *instance, const WasmElemItem *item); /* a malformed one, which the decoder lets nobody have, is null */
 /* Items [src, src + length) of an element segment into a table; false: out of bounds, nothing was written. */
 bool vm_table_init(WrInstance *instance, WrTable *table, uint32_t segment, uint64_t dst, uint64_t src, uint64_t length);
 bool vm_data_init(WrInstance *instance, WrMemory *memory, uint32_t segment, uint64_t dst, uint64_t src, uint64_t length);
@@ -141,6 +170,19 @@ void vm_instances_free(WrStore *store);
 bool vm_link_check(WrStore *store, CodeMemory *code, const WasmModule *module, const uint32_t *type_ids, const WrExtern *imports, size_t num_imports, WrError *error);
 
 /* types.c */
+/* What a collection has to know of a type. */
+enum { VM_FIELD_PLAIN, VM_FIELD_OBJECT, VM_FIELD_EXCEPTION };
+#define VM_FIELD_MASK 3u
+typedef struct VmTypeLayout {
+    uint8_t kind;       /* WasmTypeKind */
+    uint8_t item;       /* arrays: VM_FIELD_* */
+    uint16_t item_bytes;
+    uint32_t bytes;     /* structs */
+    uint32_t num_refs;  /* structs: fields that refer to objects or exceptions */
+    uint32_t refs[];    /* offset | VM_FIELD_* */
+} VmTypeLayout;
+const VmTypeLayout *vm_type_layout(const WrTypeRegistry *registry, uint32_t id); /* of a struct or array that exists; without a lock */
+const uint32_t *vm_type_supertypes(const WrTypeRegistry *registry);
 /* Subtyping of value types with engine-wide ids. */
 bool vm_type_matches(WrTypeRegistry *registry, ValType sub, ValType super);
 /* A value type of a module with engine-wide ids for its indices. */

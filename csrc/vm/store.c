@@ -149,6 +149,7 @@ void wr_store_free(WrStore *store)
     vm_externrefs_free(store);
     vm_exceptions_free(store);
     wr_wasi_forget(store);
+    vm_heap_free(store);
     if (store->pool != NULL) {
         if (store->num_components != 0) vm_pool_give_components(store->pool, store->num_components);
         wr_pool_release(store->pool);

@@ -31,12 +31,42 @@ typedef struct WrThread {
 extern __thread WrThread *vm_thread __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 typedef struct VmExternRefs {
-    void **objects;    /* word - 1 -> object */
-    uint32_t *slots;   /* open addressing: word, 0 is free; a power of two */
+    void **objects;    /* number - 1 -> object; the word is the number above VM_REF_HOST_BITS */
+    uint32_t *slots;   /* open addressing: number, 0 is free; a power of two */
     uint32_t count, capacity, num_slots;
 } VmExternRefs;
 
 typedef struct VmHostFunc VmHostFunc;
+
+typedef struct VmHeapBlock VmHeapBlock; /* gc.c */
+typedef struct VmHeapMark VmHeapMark;
+enum { VM_HEAP_CLASSES = VM_ALLOC_CLASSES + 28 };
+typedef struct VmHeap { /* structs and arrays */
+    uint8_t *base;          /* reserved at the first object */
+    uint32_t reserved_blocks;
+    uint32_t num_blocks;    /* committed */
+    VmHeapBlock *blocks;
+    uint32_t capacity_blocks;
+    uint32_t next_single, next_span; /* where free blocks are looked for: since the last collection there is none before */
+    uint32_t current[VM_HEAP_CLASSES]; /* block + 1 whose cells are handed out */
+    uint32_t pending[VM_HEAP_CLASSES]; /* list of blocks (+ 1) with cells that the last collection found free */
+    VMAlloc allocs[VM_HEAP_CLASSES - VM_ALLOC_CLASSES]; /* as VMStoreContext.allocs, of larger objects */
+    size_t allocated;       /* bytes handed out since the last collection */
+    size_t threshold;       /* of these, for the next one */
+    size_t live;            /* bytes that the last one left */
+    VmHeapMark *marks;      /* marked objects whose fields are to be looked at */
+    uint32_t num_marks, capacity_marks;
+    uintptr_t *kept;        /* references that the host holds; 0: free */
+    uint32_t num_kept, capacity_kept, next_kept; /* no free slot before next_kept, but for those freed since it was there */
+    uint32_t hold;          /* not 0: references are where no collection looks */
+    uint64_t num_collections;
+    bool is_stressed;       /* tests: collect before every object */
+    bool has_failed;        /* no memory for marks */
+} VmHeap;
+/* gc.c: frees the objects and exceptions that nothing refers to; false: it could not look everywhere, nothing was freed. with_stack: the machine stack
+ * counts. */
+bool vm_collect(WrStore *store, bool with_stack);
+void vm_heap_free(WrStore *store);
 
 typedef struct VmException VmException; /* exceptions.c */
 typedef struct VmExceptions {
@@ -46,6 +76,7 @@ typedef struct VmExceptions {
     uint32_t num_live;     /* since the last collection: what it left, and what was made */
     uint32_t threshold;    /* of num_live, for the next one */
     uint32_t kept;         /* by the last collection between entries */
+    VmException *work;     /* marked ones whose values are to be looked at */
     size_t bytes;          /* of chunks and of values that lie outside of them */
 } VmExceptions;
 enum { VM_EXCEPTIONS_LEAVE = 256 }; /* so many may outlive the entry that they were thrown in, and as many again as are kept */
@@ -72,6 +103,7 @@ struct WrStore {
     VmExceptions exceptions;
     WrWasiFile *wasi_files;      /* by a guest's descriptor; what has no file here is Python's business (wasi.c) */
     uint32_t num_wasi_files;
+    VmHeap heap;
     char trap_text[160];         /* of a host function's trap (wr_store_trap_because) */
     uint32_t num_trap_frames;
     uintptr_t trap_frames[VM_MAX_TRAP_FRAMES]; /* pcs, innermost first; of callers: return address - 1 */

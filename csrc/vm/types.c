@@ -12,9 +12,12 @@
 #include "os/pages.h"
 #include "tramp/tramp.h"
 #include "vm/objects.h"
+#include "wasm/fields.h"
 
 #define TYPES_MAX_IDS 0x7fffffu /* what a ValType can hold */
 #define TYPES_MARK_INSIDE 0x80000000u
+#define TYPES_SUPERTYPES_BYTES ((size_t)(TYPES_MAX_IDS + 1) * sizeof(uint32_t))
+#define TYPES_SUPERTYPES_STEP ((size_t)64 << 10)
 
 typedef struct TypesRecord {
     uint8_t kind;             /* WasmTypeKind */
@@ -48,6 +51,11 @@ struct WrTypeRegistry {
     uint32_t *slots;          /* open addressing: index into entries + 1; a power of two */
     uint32_t num_slots;
     WR_ARRAY(TypesPage) pages; /* trampolines of host functions */
+    /* what code and collections read without a lock: neither moves nor shrinks under them */
+    _Atomic(const VmTypeLayout **) layouts; /* by id; replaced when it grows, the arena keeps the old ones */
+    uint32_t capacity_layouts;
+    uint32_t *supertypes;      /* by id: the whole range reserved, once there is a type that is not final */
+    size_t supertypes_bytes;   /* committed */
 };
 
 WrTypeRegistry *wr_types_new(void)
@@ -69,6 +77,7 @@ void wr_types_release(WrTypeRegistry *registry)
     if (atomic_fetch_sub_explicit(&registry->references, 1, memory_order_acq_rel) != 1) return;
     for (uint32_t i = 0; i < registry->pages.count; i++) wr_os_release(registry->pages.items[i].start, registry->pages.items[i].bytes);
     wr_array_free(&registry->pages);
+    wr_os_release(registry->supertypes, TYPES_SUPERTYPES_BYTES);
     wr_array_free(&registry->records);
     wr_array_free(&registry->entries);
     free(registry->slots);
@@ -191,13 +200,84 @@ static const uint32_t *types_read_values(const uint32_t *words, uint32_t first_i
     return words;
 }
 
+static uint32_t types_field_class(const WrTypeRegistry *registry, ValType type)
+{
+    if (!wr_vt_is_ref(type)) return VM_FIELD_PLAIN;
+    uint32_t heap = wr_vt_heap(type);
+    if (wr_vt_concrete(type)) return registry->records.items[heap - 1].kind == WASM_TYPE_FUNC ? VM_FIELD_PLAIN : VM_FIELD_OBJECT;
+    if (heap == WR_HEAP_EXN || heap == WR_HEAP_NOEXN) return VM_FIELD_EXCEPTION;
+    return heap == WR_HEAP_FUNC || heap == WR_HEAP_NOFUNC ? VM_FIELD_PLAIN : VM_FIELD_OBJECT;
+}
+
+/* Of a type whose group is complete; NULL: no memory. */
+static const VmTypeLayout *types_layout(WrTypeRegistry *registry, const TypesRecord *record)
+{
+    uint32_t at = 0, num_refs = 0;
+    for (uint32_t i = 0; record->kind == WASM_TYPE_STRUCT && i < record->num_params; i++) num_refs += types_field_class(registry, record->params[i]) != VM_FIELD_PLAIN;
+    VmTypeLayout *layout = wr_arena_calloc(&registry->arena, 1, sizeof *layout + num_refs * sizeof layout->refs[0]);
+    if (layout == NULL) return NULL;
+    layout->kind = record->kind;
+    if (record->kind == WASM_TYPE_ARRAY) {
+        layout->item = (uint8_t)types_field_class(registry, record->params[0]);
+        layout->item_bytes = (uint16_t)wr_field_bytes(record->params[0]);
+    }
+    for (uint32_t i = 0; record->kind == WASM_TYPE_STRUCT && i < record->num_params; i++) {
+        uint32_t offset = wr_field_place(&at, record->params[i]), what = types_field_class(registry, record->params[i]);
+        if (what != VM_FIELD_PLAIN) layout->refs[layout->num_refs++] = offset | what;
+    }
+    layout->bytes = wr_object_bytes(at);
+    return layout;
+}
+
+static bool types_add_layouts(WrTypeRegistry *registry, uint32_t first_id, uint32_t count)
+{
+    uint32_t end = first_id + count;
+    const VmTypeLayout **layouts = atomic_load_explicit(&registry->layouts, memory_order_relaxed);
+    if (end > registry->capacity_layouts) {
+        uint32_t capacity = 2 * registry->capacity_layouts < end ? end + 16 : 2 * registry->capacity_layouts;
+        const VmTypeLayout **larger = wr_arena_calloc(&registry->arena, capacity, sizeof *larger);
+        if (larger == NULL) return false;
+        if (registry->capacity_layouts != 0) memcpy(larger, layouts, registry->capacity_layouts * sizeof *larger);
+        registry->capacity_layouts = capacity;
+        atomic_store_explicit(&registry->layouts, larger, memory_order_release);
+        layouts = larger;
+    }
+    for (uint32_t id = first_id; id < end; id++) {
+        const TypesRecord *record = &registry->records.items[id - 1];
+        if (record->kind != WASM_TYPE_FUNC && (layouts[id] = types_layout(registry, record)) == NULL) return false;
+    }
+    return true;
+}
+
+/* Code looks up ids of any type, so that the table covers them all. */
+static bool types_add_supertypes(WrTypeRegistry *registry, uint32_t first_id, uint32_t count, bool is_wanted)
+{
+    if (registry->supertypes == NULL) {
+        if (!is_wanted) return true;
+        registry->supertypes = wr_os_reserve(TYPES_SUPERTYPES_BYTES);
+        if (registry->supertypes == NULL) return false;
+    }
+    size_t wanted = ((size_t)first_id + count) * sizeof(uint32_t);
+    if (wanted > registry->supertypes_bytes) {
+        size_t bytes = (wanted + TYPES_SUPERTYPES_STEP - 1) / TYPES_SUPERTYPES_STEP * TYPES_SUPERTYPES_STEP;
+        if (bytes > TYPES_SUPERTYPES_BYTES) bytes = TYPES_SUPERTYPES_BYTES;
+        if (!wr_os_protect((uint8_t *)registry->supertypes + registry->supertypes_bytes, bytes - registry->supertypes_bytes, WR_OS_READ_WRITE)) return false;
+        registry->supertypes_bytes = bytes;
+    }
+    for (uint32_t id = first_id; id < first_id + count; id++) registry->supertypes[id] = registry->records.items[id - 1].supertype;
+    return true;
+}
+
 /* Records for the group of an entry that was just added. */
 static bool types_add_records(WrTypeRegistry *registry, const TypesEntry *entry, uint32_t count)
 {
     const uint32_t *words = entry->words;
+    bool has_open = false, has_objects = false;
     if (!wr_array_room(&registry->records, count)) return false;
     for (uint32_t i = 0; i < count; i++) {
         TypesRecord record = { .kind = (uint8_t)words[0], .num_params = words[2], .num_results = words[3] };
+        has_open = has_open || !(words[0] & 1u << 8);
+        has_objects = has_objects || record.kind != WASM_TYPE_FUNC;
         if (words[0] & 1u << 9) record.supertype = types_resolve(words[1], entry->first_id);
         ValType *values = wr_arena_calloc(&registry->arena, (size_t)record.num_params + record.num_results, sizeof *values);
         if (values == NULL) {
@@ -210,7 +290,9 @@ static bool types_add_records(WrTypeRegistry *registry, const TypesEntry *entry,
         record.results = values + record.num_params;
         registry->records.items[registry->records.count++] = record;
     }
-    return true;
+    if ((!has_objects || types_add_layouts(registry, entry->first_id, count)) && types_add_supertypes(registry, entry->first_id, count, has_open)) return true;
+    registry->records.count -= count;
+    return false;
 }
 
 /* The first id of the group of `count` types that is spelled; 0 and an error if there is no room. */
@@ -362,6 +444,13 @@ bool vm_type_matches(WrTypeRegistry *registry, ValType sub, ValType super)
     if (wr_vt_concrete(sub)) sub = WR_VT_REF(wr_vt_nullable(sub), top);
     return wr_vt_matches(NULL, sub, super);
 }
+
+const VmTypeLayout *vm_type_layout(const WrTypeRegistry *registry, uint32_t id)
+{
+    return atomic_load_explicit(&((WrTypeRegistry *)(uintptr_t)registry)->layouts, memory_order_acquire)[id];
+}
+
+const uint32_t *vm_type_supertypes(const WrTypeRegistry *registry) { return registry->supertypes; }
 
 /* ---- trampolines of host functions ---------------------------------------------------------------------------------------- */
 

@@ -158,6 +158,8 @@ static bool refs_convert(WasmValidator *v, uint32_t from, uint32_t to)
 
 /* ---- objects -------------------------------------------------------------------------------------------------------------------------------------- */
 
+enum { REFS_INLINE_FIELDS = 15 /* structs of up to 120 bytes of fields are made without a call */ };
+
 static bool refs_struct_new(WasmValidator *v, bool with_values)
 {
     uint32_t type;
@@ -171,7 +173,7 @@ static bool refs_struct_new(WasmValidator *v, bool with_values)
             return validate_fail(v, WR_ERROR_VALIDATION, "field %u of type %u has no default value", i, type);
         }
     }
-    refs_gather_call(v);
+    if (fields->num_params > REFS_INLINE_FIELDS) refs_gather_call(v);
     return validate_push(v, WR_VT_REF_INDEX(false, type));
 }
 
@@ -268,6 +270,7 @@ static bool refs_array(WasmValidator *v, WasmOp op)
     default: return refs_array_new(v, op, type, item);
     }
     if (!(field & WR_VT_MUTABLE)) return validate_fail(v, WR_ERROR_VALIDATION, "immutable array: type %u", type);
+    if (op != WASM_OP_ARRAY_SET) refs_gather_call(v);
     switch (op) {
     case WASM_OP_ARRAY_SET: return validate_pop(v, item, NULL) && refs_pop_i32s(v, 1) && validate_pop(v, array, NULL);
     case WASM_OP_ARRAY_FILL: return refs_pop_i32s(v, 1) && validate_pop(v, item, NULL) && refs_pop_i32s(v, 1) && validate_pop(v, array, NULL);

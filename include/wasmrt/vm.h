@@ -18,7 +18,7 @@ typedef union ValRaw {
     uint32_t f32; /* bits */
     uint64_t f64; /* bits */
     uint8_t v128[16];
-    void *ref; /* VMFuncRef *, or an externref word (0 is null) */
+    void *ref; /* VMFuncRef *, VMException *, or a word as VMObject says; 0 is null */
 } ValRaw;
 
 typedef struct VMContext VMContext; /* any vmctx: starts with VMContextHeader */
@@ -59,6 +59,24 @@ typedef struct VMResume {
     void *fp;
 } VMResume;
 
+/* A struct or an array, which a reference points at: multiples of 8. Other references of types under any and extern are an i31, whose lowest bit is set (the
+ * value above it, in 32 bits), or an object of the host's, whose lowest two bits are 10. So converting between any and extern changes nothing.
+ * Fields follow (csrc/wasm/fields.h). Objects belong to their store and never move (csrc/vm/gc.c). */
+typedef struct VMObject {
+    uint32_t type_id;    /* engine-wide */
+    uint32_t length;     /* items of an array; VM_OBJECT_IS_STRUCT, which no array has */
+} VMObject;
+#define VM_OBJECT_IS_STRUCT UINT32_MAX
+#define VM_REF_I31_BIT 1u
+#define VM_REF_HOST_BITS 2u
+#define VM_REF_TAG_MASK 3u
+
+/* Where code takes objects of up to 128 bytes from: of one size, from cursor up to limit. Class i has 16 + 8 i bytes. Empty: builtin ALLOC. */
+typedef struct VMAlloc {
+    uintptr_t cursor, limit;
+} VMAlloc;
+enum { VM_ALLOC_MIN_BYTES = 16, VM_ALLOC_MAX_BYTES = 128, VM_ALLOC_CLASSES = (VM_ALLOC_MAX_BYTES - VM_ALLOC_MIN_BYTES) / 8 + 1 };
+
 /* A compiled function with a try_table keeps its own VMContext here, from rbp: its landing pads start with nothing but rbp. */
 #define WR_FRAME_VMCTX (-48)
 
@@ -76,6 +94,7 @@ typedef struct VMStoreContext {
     void *host;                  /* borrowed: the store object of the embedder */
     VMException *exception;      /* thrown: what the handler that a VMResume leads to takes */
     const void *landing;         /* its landing pad */
+    VMAlloc allocs[VM_ALLOC_CLASSES];
 } VMStoreContext;
 
 typedef struct VMContextHeader {
@@ -85,7 +104,7 @@ typedef struct VMContextHeader {
     const void *const *builtins; /* WR_BUILTIN_* */
     const uint32_t *type_ids;    /* module type index -> engine-wide id */
     void *instance;              /* the runtime's record of this context */
-    uint64_t reserved2;
+    const uint32_t *supertypes;  /* engine-wide id -> id of its supertype, 0: none; there once the engine has a type that is not final */
 } VMContextHeader;
 
 #define WR_VMCTX_MAGIC_CORE 0x65726f63u      /* "core" */
@@ -108,7 +127,7 @@ typedef struct VMMemoryDef {
 } VMMemoryDef;
 
 typedef struct VMTableDef {
-    void **elements;     /* VMFuncRef * or externref words; may move on growth. A null of a function may be one that was not looked up yet: builtin LAZY */
+    void **elements;     /* references as in ValRaw; may move on growth. A null of a function may be one that was not looked up yet: builtin LAZY */
     uint64_t length;
     uint32_t is_written; /* set by code that stores elements of a table with such nulls */
     uint32_t reserved;
@@ -143,6 +162,7 @@ typedef struct VMOffsets {
 #define WR_OFFSET(type, field) ((int32_t)offsetof(type, field))
 
 _Static_assert(sizeof(ValRaw) == 16, "array slots are 16 bytes");
+_Static_assert(sizeof(VMObject) == 8, "fields start at 8");
 _Static_assert(sizeof(VMFuncRef) == 32, "VMFuncRef is read by machine code");
 _Static_assert(sizeof(VMContextHeader) == 48, "memories start at 48");
 _Static_assert(offsetof(VMContextHeader, store) == 8, "every vmctx has its store at 8");

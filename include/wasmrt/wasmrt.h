@@ -203,6 +203,24 @@ WR_API bool wr_wasi_sched_yield(VMContext *callee, VMContext *caller, ValRaw *va
 WR_API uint64_t wr_externref_new(WrStore *store, void *object, bool *out_is_new);
 WR_API void *wr_externref_get(WrStore *store, uint64_t word);
 
+/* References of types under any and extern: what they are (vm.h, VMObject). */
+typedef enum WrRefKind { WR_REF_NULL, WR_REF_I31, WR_REF_HOST, WR_REF_STRUCT, WR_REF_ARRAY } WrRefKind;
+WR_API WrRefKind wr_ref_kind(const void *ref);
+WR_API uint32_t wr_object_length(const void *object); /* of an array */
+/* Whether the reference has the type, whose concrete heap types are engine-wide ids. */
+WR_API bool wr_ref_matches(WrStore *store, ValType type, const void *ref);
+WR_API bool wr_func_matches(WrStore *store, ValType type, const VMFuncRef *func);
+/* Keeps what the reference refers to; 0: no memory. The caller owns the store; dropping may happen while another thread runs it. */
+WR_API uint32_t wr_ref_keep(WrStore *store, void *ref);
+WR_API void wr_ref_drop(WrStore *store, uint32_t kept);
+/* While it is held, nothing is collected: references are where no collection looks, in memory of the host's. Nests. */
+WR_API void wr_store_gc_hold(WrStore *store, bool is_held);
+/* Frees the objects and exceptions that nothing refers to; false: not now (another thread runs the store, or its stacks cannot be looked at). */
+WR_API bool wr_store_gc(WrStore *store);
+WR_API void wr_store_set_gc_stress(WrStore *store, bool is_stressed); /* tests: collects before every object that is made */
+typedef struct WrGcStats { uint64_t heap_bytes, live_bytes /* after the last collection */, num_collections; } WrGcStats;
+WR_API void wr_store_gc_stats(const WrStore *store, WrGcStats *out_stats);
+
 /* ---- component handle tables (canonical ABI: one per component instance) --------------------------------------------------------------------- */
 
 typedef struct WrHandleTable WrHandleTable;

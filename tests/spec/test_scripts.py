@@ -48,6 +48,7 @@ COMPILED = {
     "core/function-references",
     "core/custom-page-sizes",
     "core/wide-arithmetic",
+    "core/gc",
 }
 
 

@@ -106,6 +106,10 @@ cdef extern from "wasm/types.h" nogil:
     const uint32_t WR_HEAP_FUNC
     const uint32_t WR_HEAP_EXTERN
     const uint32_t WR_HEAP_NOFUNC
+    const uint32_t WR_HEAP_ANY
+    const uint32_t WR_HEAP_I31
+    const uint32_t WR_HEAP_EXN
+    const uint32_t WR_HEAP_NOEXN
     const uint32_t WR_VALTYPE_I32
     const uint32_t WR_VALTYPE_I64
     const uint32_t WR_VALTYPE_F32
@@ -116,6 +120,7 @@ cdef extern from "wasm/types.h" nogil:
     uint32_t wr_vt_kind(ValType t)
     uint32_t wr_vt_heap(ValType t)
     bint wr_vt_concrete(ValType t)
+    bint wr_vt_nullable(ValType t)
 
 cdef extern from "wasm/module.h" nogil:
     ctypedef struct WasmSpan:
@@ -429,6 +434,26 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     uint32_t wr_tag_type(const WrTag *tag)
     uint64_t wr_externref_new(WrStore *store, void *object, c_bool *out_is_new)
     void *wr_externref_get(WrStore *store, uint64_t word)
+    ctypedef enum WrRefKind:
+        WR_REF_NULL
+        WR_REF_I31
+        WR_REF_HOST
+        WR_REF_STRUCT
+        WR_REF_ARRAY
+    WrRefKind wr_ref_kind(const void *ref)
+    uint32_t wr_object_length(const void *object)
+    c_bool wr_ref_matches(WrStore *store, ValType type, const void *ref)
+    c_bool wr_func_matches(WrStore *store, ValType type, const VMFuncRef *func)
+    uint32_t wr_ref_keep(WrStore *store, void *ref)
+    void wr_ref_drop(WrStore *store, uint32_t kept)
+    void wr_store_gc_hold(WrStore *store, bint is_held)
+    c_bool wr_store_gc(WrStore *store)
+    void wr_store_set_gc_stress(WrStore *store, c_bool is_stressed)
+    ctypedef struct WrGcStats:
+        uint64_t heap_bytes
+        uint64_t live_bytes
+        uint64_t num_collections
+    void wr_store_gc_stats(const WrStore *store, WrGcStats *out_stats)
 
     ctypedef struct WrHandleTable:
         pass

@@ -56,6 +56,7 @@ cdef class StoreSettings:
     cdef object call_options
     cdef Pool pool                    # None: on demand
     cdef bint memory_init_cow
+    cdef bint gc_stress
 
 
 cdef class Store:

@@ -420,7 +420,9 @@ cdef class StoreSettings:
         call_options: object,
         Pool pool=None,
         bint memory_init_cow=True,
+        bint gc_stress=False,
     ) -> None:
+        self.gc_stress = gc_stress
         self.registry = registry
         self.epoch = epoch
         self.max_wasm_stack = max_wasm_stack
@@ -466,6 +468,7 @@ cdef class Store:
             raise error_from(&error)
         self.context = c.wr_store_context(self.c_store)
         c.wr_store_set_allocation(self.c_store, NULL if settings.pool is None else settings.pool.c_pool, settings.memory_init_cow)
+        c.wr_store_set_gc_stress(self.c_store, settings.gc_stress)
         if settings.epoch_interruption:
             self.host.epoch = &settings.epoch.value
 
@@ -595,6 +598,13 @@ cdef class Store:
         if not self.engine.tunables.consume_fuel:
             raise WasmError("fuel is not configured in this store: set Config.consume_fuel")
 
+    def gc_stats(self) -> tuple[int, int, int]:
+        """(bytes of memory for objects of guests, bytes of those that lived at the last collection, collections)."""
+        cdef c.WrGcStats stats
+        self.ensure_open()
+        c.wr_store_gc_stats(self.c_store, &stats)
+        return stats.heap_bytes, stats.live_bytes, stats.num_collections
+
     def set_epoch_deadline(self, ticks_after_current: int) -> None:
         """Guest code traps once the engine's epoch has advanced by this many ticks."""
         self.ensure_open()
@@ -656,10 +666,15 @@ cdef class Store:
             raise trap_text(c.TRAP_INTERRUPT, "interrupt")
 
     def gc(self) -> None:
-        """Runs pending drops of collected handles (references of the host are freed with the store)."""
+        """Frees the objects (structs, arrays, exceptions) of guests that nothing refers to, and runs pending drops of collected handles. Objects are freed
+        without this too, as guests make more; references of the host are freed with the store.
+
+        >>> store.gc()
+        """
         cdef c.WrEntry entry
         enter_store(self, &entry)
         leave_store(self, &entry)
+        c.wr_store_gc(self.c_store)
 
 
 cdef unsigned long main_thread_ident = threading.main_thread().ident

@@ -28,6 +28,7 @@ from wasmrt._native.core cimport (
 )
 from wasmrt._native.options cimport GIL_RELEASE, SavedOptions, changed_options, options_begin, options_end
 from wasmrt._native.pyapi cimport float_value, is_float_exact, is_long_exact
+from wasmrt._native.refs cimport ref_from_raw, ref_to_raw
 
 from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, ArgumentValueError, WasmError
 
@@ -107,9 +108,16 @@ cdef bytes v128_bytes(object value):
     return lanes
 
 
-cdef bint is_func_word(uint32_t word) noexcept:
-    """Of the types whose values are not externrefs: those that Python has objects for. Exceptions are the guest's alone."""
-    return c.wr_vt_concrete(word) or c.wr_vt_heap(word) == c.WR_HEAP_FUNC or c.wr_vt_heap(word) == c.WR_HEAP_NOFUNC
+cdef bint is_func_word(Store store, uint32_t word) noexcept:
+    cdef const uint32_t *types
+    cdef uint32_t count
+    if c.wr_vt_concrete(word):
+        return c.wr_types_func(store.registry.c_registry, c.wr_vt_heap(word), &types, &count, &types, &count)
+    return c.wr_vt_heap(word) == c.WR_HEAP_FUNC or c.wr_vt_heap(word) == c.WR_HEAP_NOFUNC
+
+
+cdef bint is_exception_word(uint32_t word) noexcept:
+    return not c.wr_vt_concrete(word) and (c.wr_vt_heap(word) == c.WR_HEAP_EXN or c.wr_vt_heap(word) == c.WR_HEAP_NOEXN)
 
 
 cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) except -1:
@@ -117,7 +125,6 @@ cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) e
     cdef uint32_t kind = c.wr_vt_kind(word)
     cdef float single
     cdef double number
-    cdef c.c_bool is_new = False
     cdef Func func
     cdef bytes lanes
     if type(value) is val_class:
@@ -144,25 +151,24 @@ cdef int value_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) e
     elif kind == c.WR_KIND_V128:
         lanes = v128_bytes(value)
         memcpy(out.v128, <const uint8_t *>lanes, 16)
-    elif c.wr_vt_heap(word) == c.WR_HEAP_EXTERN and not c.wr_vt_concrete(word):
-        if value is None:
-            out.ref = NULL
-        else:
-            store.ensure_mine()
-            out.ref = <void *><uintptr_t>c.wr_externref_new(store.c_store, <void *><PyObject *>value, &is_new)
-            if out.ref == NULL:
-                raise MemoryError("externref table")
-            if is_new:
-                store.externrefs[<uintptr_t>out.ref] = value
     elif value is None:
+        if not c.wr_vt_nullable(word):
+            raise ArgumentTypeError(f"expected {word_name(word)}, got None")
         out.ref = NULL
-    elif isinstance(value, Func) and is_func_word(word):
+    elif is_exception_word(word):
+        raise ArgumentTypeError(f"expected {word_name(word)} (None), got {type(value).__name__}")
+    elif not is_func_word(store, word):
+        ref_to_raw(store, word, value, out)
+    elif isinstance(value, Func):
         func = <Func>value
         if func.store is not store:
             raise WasmError("a function of another store was given")
+        store.ensure_open()
+        if not c.wr_func_matches(store.c_store, word, func.c_func):
+            raise ArgumentTypeError(f"expected {word_name(word)}, got a function of another type: {func.type()}")
         out.ref = func.c_func
     else:
-        what = "a Func or None" if is_func_word(word) else "None"
+        what = "a Func or None" if c.wr_vt_nullable(word) else "a Func"
         raise ArgumentTypeError(f"expected {word_name(word)} ({what}), got {type(value).__name__}")
     return 0
 
@@ -186,10 +192,10 @@ cdef object value_from_raw(Store store, uint32_t word, const c.ValRaw *raw):
         return PyBytes_FromStringAndSize(<const char *>raw.v128, 16)
     if raw.ref == NULL:
         return None
-    if c.wr_vt_heap(word) == c.WR_HEAP_EXTERN and not c.wr_vt_concrete(word):
-        return store.externrefs[<uintptr_t>raw.ref]
-    if not is_func_word(word):
+    if is_exception_word(word):
         raise WasmError(f"values of type {word_name(word)} cannot leave the guest")
+    if not is_func_word(store, word):
+        return ref_from_raw(store, raw.ref)
     return wrap_func(store, <c.VMFuncRef *>raw.ref)
 
 
@@ -230,6 +236,7 @@ cdef class Func:
         cdef c.ValRaw *values = inline
         cdef uint32_t capacity = max(self.num_params, self.num_results)
         cdef uint32_t i
+        cdef bint held = False
         if kwnames != NULL and len(<tuple>kwnames):
             raise ArgumentTypeError("core functions take no keyword arguments")
         if count == <size_t>self.num_params + 1 and is_store(<object>args[0]):
@@ -258,9 +265,14 @@ cdef class Func:
                 return None
             if self.num_results == 1:
                 return value_from_raw(self.store, self.results[0], &values[0])
+            if values != inline:  # converting may run Python code that calls the guest, and no collection looks there
+                c.wr_store_gc_hold(self.store.c_store, True)
+                held = True
             return [value_from_raw(self.store, self.results[i], &values[i]) for i in range(self.num_results)]
         finally:
             if values != inline:
+                if held:
+                    c.wr_store_gc_hold(self.store.c_store, False)
                 free(values)
 
     def type(self, store: object = None) -> object:

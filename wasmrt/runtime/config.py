@@ -28,6 +28,7 @@ OPTIONS: dict[str, tuple[type, Any, str]] = {
     "signals_based_traps": (bool, True, "use hardware faults for traps; off compiles explicit checks"),
     "cranelift_nan_canonicalization": (bool, False, "every NaN that arithmetic makes is the canonical one"),
     "wasm_relaxed_simd_deterministic": (bool, False, "relaxed SIMD computes the same on all machines, not what is fastest on this one"),
+    "gc_stress": (bool, False, "collect before every object that a guest makes, to find what a collection misses"),
     "debug_checks": (bool, False, "compile checks of the compiler's own invariants into guest code"),
     "careful_functions": (
         tuple,
@@ -65,7 +66,7 @@ PROFILERS = ("none", "perfmap", "jitdump", "vtune")  # the last is the peer's, a
 
 # Options that do not change what is compiled. All others are part of a cache entry's name.
 RUN_TIME = {
-    "allocation_strategy", "cache", "epoch_interruption", "max_wasm_stack", "memory_init_cow", "parallel_compilation", "profiler", "shared_memory",
+    "allocation_strategy", "cache", "epoch_interruption", "gc_stress", "max_wasm_stack", "memory_init_cow", "parallel_compilation", "profiler", "shared_memory",
 }  # fmt: skip
 
 FEATURE_ROWS = {row.attribute: row for row in features.WASM_FEATURE if row.attribute}

@@ -75,6 +75,7 @@ class Engine:
             options.make_options(self.config.gil, self.config.results, self.config.copy_results, self.config.timeout),
             self.allocator.pool,
             self.config.memory_init_cow,
+            self.config.gc_stress,
         )
         if self.config.signals_based_traps:
             core.install_signal_handlers()

@@ -62,6 +62,31 @@ class ValType:
         return cls(valtypes.VALTYPE_EXTERNREF)
 
     @classmethod
+    def anyref(cls) -> ValType:
+        """An object of a guest (StructRef, ArrayRef), an int of 31 bits, any other Python object as by externref, or None."""
+        return cls(valtypes.ref_type(True, valtypes.HEAP_ANY))
+
+    @classmethod
+    def eqref(cls) -> ValType:
+        """An object of a guest, an int of 31 bits, or None."""
+        return cls(valtypes.ref_type(True, valtypes.HEAP_EQ))
+
+    @classmethod
+    def i31ref(cls) -> ValType:
+        """An int of 31 bits, signed as a result, of either sign as an argument; or None."""
+        return cls(valtypes.ref_type(True, valtypes.HEAP_I31))
+
+    @classmethod
+    def structref(cls) -> ValType:
+        """A StructRef, or None."""
+        return cls(valtypes.ref_type(True, valtypes.HEAP_STRUCT))
+
+    @classmethod
+    def arrayref(cls) -> ValType:
+        """An ArrayRef, or None."""
+        return cls(valtypes.ref_type(True, valtypes.HEAP_ARRAY))
+
+    @classmethod
     def funcref(cls) -> ValType:
         """A Func, or None."""
         return cls(valtypes.VALTYPE_FUNCREF)

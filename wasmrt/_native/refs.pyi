@@ -1,0 +1,16 @@
+"""Types of `refs.pyx`; documentation is there."""
+
+from typing import Never
+
+from wasmrt._native.core import Store
+
+class AnyRef:
+    store: Store
+    def __init__(self) -> None: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> Never: ...
+
+class StructRef(AnyRef): ...
+
+class ArrayRef(AnyRef):
+    def __len__(self) -> int: ...
