@@ -6,7 +6,7 @@ itself alone; any other Python object crosses as an externref, or as an anyref t
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int32_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, uint32_t, uintptr_t
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport Store

@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from wasmrt._native.funcs import Func
-from wasmrt._native.refs import ArrayRef, StructRef
 from wasmrt.errors import LinkError, PlacedError, TextError, Trap, UnsupportedError, WasmError
 from wasmrt.runtime.component import Component
 from wasmrt.runtime.component_linker import Linker as ComponentLinker
@@ -27,6 +25,7 @@ from wasmrt.runtime.config import Config
 from wasmrt.runtime.engine import Engine
 from wasmrt.runtime.linker import Linker
 from wasmrt.runtime.module import Instance, Module
+from wasmrt.runtime.refs import ArrayRef, Func, StructRef
 from wasmrt.runtime.source import checked_binary
 from wasmrt.runtime.store import Store
 from wasmrt.runtime.types import FuncType, GlobalType, TrapCode, ValType
