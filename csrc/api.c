@@ -114,6 +114,14 @@ wasmrt_store *wasmrt_store_new(wasmrt_engine *engine, wasmrt_error *error)
 
 void wasmrt_store_delete(wasmrt_store *store) { wr_store_free(api_store(store)); }
 
+void wasmrt_store_limit_memory(wasmrt_store *store, uint64_t max_bytes)
+{
+    WrLimits limits;
+    memset(&limits, 0xff, sizeof limits);
+    limits.memory_bytes = max_bytes;
+    wr_store_set_limits(api_store(store), &limits);
+}
+
 static bool api_read_types(const char *letters, const char *end, ValType *out, uint32_t *out_count)
 {
     uint32_t count = 0;

@@ -1,7 +1,10 @@
 /* wasmrt for C programs: load an artifact of a core module, instantiate it, call it.
  *
  * Artifacts come from Python (`Module.serialize()`, `engine.precompile_module`) or from `wasmrt compile`; loading one runs its machine code later, so load
- * only what you trust. Link with libwasmrt.so; Python has all of this as `wasmrt.ffi.lib`, through cffi.
+ * only what you trust. Link with libwasmrt.so; Python has all of this as `wasmrt.ffi.lib`, through cffi. examples/embed.c is a whole program.
+ *
+ * Components need Python: their values are made from guest memory as Python objects at once, and there is no second canonical ABI, for C values. Their
+ * artifacts are refused by name. Nothing here limits the time of a call.
  *
  *     wasmrt_error error = { "" };
  *     wasmrt_engine *engine = wasmrt_engine_new(&error);
@@ -71,6 +74,8 @@ WASMRT_API void wasmrt_module_delete(wasmrt_module *module);
 
 WASMRT_API wasmrt_store *wasmrt_store_new(wasmrt_engine *engine, wasmrt_error *error);
 WASMRT_API void wasmrt_store_delete(wasmrt_store *store);
+/* What each linear memory of its instances may grow to, in bytes; memory.grow then fails as guests expect, instantiation with an error. */
+WASMRT_API void wasmrt_store_limit_memory(wasmrt_store *store, uint64_t max_bytes);
 
 /* Links functions by name (a module's other imports cannot be given here), and runs the start function. */
 WASMRT_API wasmrt_instance *wasmrt_instance_new(wasmrt_store *store, wasmrt_module *module, const wasmrt_import *imports, size_t num_imports, wasmrt_error *error);

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ import pytest
 
 from wasmrt import Engine, Module
 from wasmrt.component import Component
-from wasmrt.ffi import ffi, header, lib, library_path
+from wasmrt.ffi import ffi, header, lib
+
+ROOT = Path(__file__).resolve().parents[2]
 
 TEXT = """(module
   (import "host" "twice" (func $twice (param i32) (result i32)))
@@ -154,54 +159,39 @@ def test_what_cannot_be_loaded_or_linked(artifact: bytes, tmp_path: Path) -> Non
         delete(thing)
 
 
-PROGRAM = r"""
-#include <stdio.h>
-#include "wasmrt.h"
-static bool twice(wasmrt_caller *caller, wasmrt_context *context, wasmrt_value *values, size_t capacity)
-{
-    (void)context, (void)capacity;
-    if (values[0].i32 < 0) return wasmrt_trap(caller, "no negative numbers");
-    values[0].i32 *= *(int *)wasmrt_caller_data(caller);
-    return true;
-}
-int main(int count, char **arguments)
-{
-    wasmrt_error error = { "" };
-    int factor = 2;
-    wasmrt_import imports[] = { { "host", "twice", "i:i", twice, &factor } };
-    wasmrt_engine *engine = wasmrt_engine_new(&error);
-    wasmrt_module *module = wasmrt_module_load_file(engine, arguments[count - 1], &error);
-    wasmrt_store *store = wasmrt_store_new(engine, &error);
-    wasmrt_instance *instance = module && store ? wasmrt_instance_new(store, module, imports, 1, &error) : NULL;
-    if (instance == NULL) return printf("%s\n", error.message), 1;
-    wasmrt_value values[2] = { { .i32 = 2 }, { .i32 = 3 } };
-    if (!wasmrt_call(store, wasmrt_instance_func(instance, "add"), values, 2, &error)) return 2;
-    printf("%d\n", values[0].i32);
-    values[0].i32 = -1;
-    if (wasmrt_call(store, wasmrt_instance_func(instance, "twice"), values, 1, &error)) return 3;
-    printf("%s\n", error.message);
-    if (wasmrt_call(store, wasmrt_instance_func(instance, "far"), values, 1, &error)) return 4;
-    printf("%s\n", error.message);
-    wasmrt_store_delete(store), wasmrt_module_delete(module), wasmrt_engine_delete(engine);
-    return 0;
-}
-"""
-
-
-def test_a_c_program(artifact: bytes, tmp_path: Path) -> None:
-    (tmp_path / "wasmrt.h").write_text(header())
-    (tmp_path / "main.c").write_text(PROGRAM)
-    (tmp_path / "m.cwasm").write_bytes(artifact)
-    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{tmp_path}"]
-    command = ["gcc", *flags, str(tmp_path / "main.c"), library_path(), "-o", str(tmp_path / "main")]
-    subprocess.run([*command, f"-Wl,-rpath,{Path(library_path()).parent}"], check=True)
-    done = subprocess.run(
-        [str(tmp_path / "main"), str(tmp_path / "m.cwasm")], capture_output=True, text=True, timeout=60
+def test_the_example_in_c(tmp_path: Path) -> None:
+    """examples/embed.c, by the commands that it begins with."""
+    source = (ROOT / "examples" / "embed.c").read_text()
+    commands = re.findall(r"^ \*     (.*?)(?: \*/)?$", source, re.MULTILINE)
+    assert len(commands) == 4
+    script = (
+        "\n".join(commands)
+        .replace("wasmrt compile", f"{sys.executable} -m wasmrt compile")
+        .replace("python -c", f"{sys.executable} -c")
     )
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.splitlines() == ["5", "wasm trap: no negative numbers", "wasm trap: out of bounds memory access"]
+    script = script.replace("examples/", f"{ROOT}/examples/").replace("cc ", "gcc -std=c11 -Wall -Wextra -Werror ", 1)
+    done = subprocess.run(
+        ["sh", "-ec", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-5:] == [
+        "the guest runs",
+        "run(20) = 42",
+        "the guest runs",
+        "run(-1): wasm trap: no negative numbers",
+        "grow(1000) = -1",
+    ]
+    refused = subprocess.run(
+        [str(tmp_path / "embed"), str(tmp_path / "wasmrt.h")], capture_output=True, text=True, timeout=60
+    )
+    assert refused.returncode == 1 and "not an artifact" in refused.stderr
 
 
 def test_the_header_is_the_one_in_include() -> None:
-    path = Path(__file__).resolve().parents[2] / "include" / "wasmrt.h"
+    path = ROOT / "include" / "wasmrt.h"
     assert header() == path.read_text()
