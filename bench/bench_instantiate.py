@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.engines import Contender, contenders
-from bench.interleave import Comparison, interleave, repeat
+from bench.interleave import Candidate, Clock, Comparison, interleave, repeat
 from bench.limits.measure import CANDIDATES, PEER, rows
 from bench.tables import Row, Table
 
@@ -103,26 +103,60 @@ def tables(rounds: int, seconds: float) -> list[Table]:
             CANDIDATES,
             {PEER: "times faster"},
         ),
+        functions_table(rounds, seconds),
     ]
 
 
-FUNCTIONS = (100, 1_000, 10_000)
+FUNCTIONS = {"wasmrt": 100, "1,000": 1_000, "10,000": 10_000}
+WAYS = ("on demand", "pooling", "all kept alive", "the first of its module")
 
 
-def by_functions(rounds: int = 9) -> Comparison:
-    """The same for modules whose table names that many functions: what it costs to have them is paid by the first instance."""
+def of_functions(way: str, count: int, instances: int) -> Candidate:
+    """Instances of a module whose table names `count` functions, of which one is called."""
     ours = contenders()["wasmrt"]
-    candidates = {}
-    for count in FUNCTIONS:
-        engine = ours.engine()
-        items = " ".join(map(str, range(count)))
-        text = f"(module (table {count} funcref) (elem (i32.const 0) func {items}) {'(func) ' * count})"
-        pre = ours.package.Linker(engine).instantiate_pre(ours.package.Module(engine, text))
-        store = ours.package.Store
-        candidates[f"{count} functions"] = repeat(
-            lambda pre=pre, engine=engine, store=store: pre.instantiate(store(engine)), 100
-        )
-    return interleave(candidates, rounds).each(100)
+    package = ours.package
+    pooling = package.PoolingAllocationConfig(total_tables=2_000, total_core_instances=2_000)
+    engine = package.Engine(package.Config(allocation_strategy=pooling) if way == "pooling" else package.Config())
+    text = f"""(module (table {count} funcref) (elem (i32.const 0) func {" ".join(map(str, range(count)))}) {"(func) " * count}
+      (func (export "call") (param i32) (call_indirect (local.get 0))))"""
+    artifact = package.Module(engine, text).serialize()
+    module = package.Module.deserialize(engine, artifact)
+
+    def one(module: Any) -> Any:
+        store = package.Store(engine)
+        instance = package.Instance(store, module, [])
+        instance.exports(store)["call"](store, count // 2)
+        return instance
+
+    def run(clock: Clock) -> None:
+        modules = [module] * instances
+        if way == "the first of its module":
+            modules = [package.Module.deserialize(engine, artifact) for _ in range(instances)]
+        live = []
+        with clock:
+            for each in modules:
+                made = one(each)
+                if way == "all kept alive":
+                    live.append(made)
+            live.clear()
+
+    return run
+
+
+def by_functions(way: str, rounds: int, seconds: float, instances: int = 100) -> Comparison:
+    """The same for modules with more and more functions: neither time nor memory of an instance is to grow with them."""
+    candidates = {name: of_functions(way, count, instances) for name, count in FUNCTIONS.items()}
+    return interleave(candidates, rounds, 1, seconds).each(instances)
+
+
+def functions_table(rounds: int, seconds: float) -> Table:
+    return Table(
+        "Instances by functions",
+        "CPU time of a store, an instance of a module whose table names so many functions, and one indirect call.",
+        [Row(way, by_functions(way, rounds, seconds)) for way in WAYS],
+        {name: f"{count:,} functions" for name, count in FUNCTIONS.items()},
+        {"10,000": "10,000 over 100"},
+    )
 
 
 @pytest.mark.smoke
@@ -132,9 +166,7 @@ def test_instantiate(benchmark: Any, name: str) -> None:
 
 
 if __name__ == "__main__":
-    comparison = by_functions()
-    for name, samples in comparison.samples.items():
-        print(f"{name:16} {samples.median() * 1e6:8.2f} us {samples.minimum() * 1e6:8.2f} us")
+    print("\n".join(functions_table(15, 20).markdown()))
     comparison = compare(31, 30)
     for name, samples in comparison.samples.items():
         print(

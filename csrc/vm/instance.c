@@ -194,6 +194,11 @@ static bool instance_make_memories(WrInstance *instance, WrError *error)
             VmMemoryImage *image = store->use_images ? vm_prepared_image(instance->prepared, i - module->num_imported_memories, small_too) : NULL;
             instance->memories[i] = vm_memory_create(store, &module->memories[i].limits, tunables, store->pool, image, error);
             if (instance->memories[i] == NULL) return false;
+            const WasmImageRange *known = &instance->prepared->images_of.ranges[i - module->num_imported_memories];
+            if (known->is_small) {
+                instance->memories[i]->keep_from = (size_t)known->memory_offset;
+                instance->memories[i]->keep_bytes = (size_t)known->bytes;
+            }
         }
         defs[i] = (VMMemoryImport){ instance->memories[i]->def.base, &instance->memories[i]->def };
     }
@@ -237,9 +242,9 @@ static bool instance_make_tables(WrInstance *instance, WrError *error)
             void **place = instance->has_places && prepared->places[own] != VM_NO_PLACE ? (void **)(void *)((uint8_t *)instance + prepared->places[own]) : NULL;
             if (!vm_table_create(table, instance->store, instance->store->pool, vm_engine_type(declared->element, instance->type_ids), &declared->limits, place, init.ref, error)) return false;
             table->instance = instance;
-            if (prepared->elems.ranges[own].num_items != 0) {
-                table->lazy = prepared->elems.ranges[own].items;
-                table->num_lazy = prepared->elems.ranges[own].num_items;
+            if (prepared->elems.ranges[own].num_runs != 0) {
+                table->lazy = &prepared->elems.ranges[own];
+                table->num_lazy = table->lazy->end;
             }
             instance->num_own_tables++;
             instance->tables[i] = table;
@@ -350,7 +355,7 @@ static bool instance_apply_elems(WrInstance *instance, WrError *error)
         uint64_t offset = 0;
         if (elem->mode == WASM_SEGMENT_PASSIVE) continue;
         if (elem->mode == WASM_SEGMENT_ACTIVE) {
-            if (i < known->num_elems && known->ranges[elem->table - module->num_imported_tables].num_items != 0) continue;
+            if (i < known->num_elems && known->ranges[elem->table - module->num_imported_tables].num_runs != 0) continue;
             instance->dropped_elems[i / 64] &= ~(UINT64_C(1) << (i % 64));
             if (elem->table >= module->num_tables) return instance_malformed(error, "element segment");
             WrTable *table = instance->tables[elem->table];

@@ -67,12 +67,12 @@ static bool memory_cache_take(size_t bytes, const VmMemoryImage *image, size_t c
 }
 
 /* False: it stays the caller's. */
-static bool memory_cache_give(VmMemorySlot slot, size_t bytes)
+static bool memory_cache_give(VmMemorySlot slot, size_t bytes, size_t keep_from, size_t keep_bytes)
 {
     vm_lock();
     bool room = memory_num_cached < MEMORY_CACHE_SLOTS;
     vm_unlock();
-    if (!room || !vm_slot_reset(&slot, 0)) return false;
+    if (!room || !vm_slot_reset(&slot, keep_from, keep_bytes)) return false;
     vm_lock();
     room = memory_num_cached < MEMORY_CACHE_SLOTS;
     if (room) memory_cache[memory_num_cached++] = (MemoryCached){ slot, bytes };
@@ -127,7 +127,7 @@ static void memory_give_slot(const WrMemory *memory, VmMemorySlot slot)
 {
     if (memory->pool != NULL) {
         vm_pool_give_memory(memory->pool, slot);
-    } else if (!memory->guarded || !memory_cache_give(slot, memory->reservation_bytes)) {
+    } else if (!memory->guarded || !memory_cache_give(slot, memory->reservation_bytes, memory->keep_from, memory->keep_bytes)) {
         wr_os_release(slot.reservation, memory->reservation_bytes);
         vm_memory_image_release(slot.image);
     }

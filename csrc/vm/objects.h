@@ -6,6 +6,7 @@
 #define WR_VM_OBJECTS_H
 
 #include "vm/store.h"
+#include "wasm/elems.h"
 
 typedef struct VmMemoryImage VmMemoryImage;
 
@@ -23,6 +24,7 @@ struct WrMemory {
     uint32_t slot;
     _Atomic uint32_t references;
     VmMemoryImage *image;       /* retained: mapped in its range; NULL: none */
+    size_t keep_from, keep_bytes; /* pages that every instance of its module writes to: zeroed in place when it is freed (on demand) */
     struct WrMemory *next;
 };
 
@@ -31,8 +33,8 @@ struct WrTable {
     uint64_t capacity;          /* elements allocated */
     WrPool *pool;               /* of whose slots it has one; NULL: elements are from malloc, once they left `place` */
     uint32_t slot;
-    uint32_t num_lazy;          /* of the first elements null stands for what `lazy` says: 0 null, else a function + 1 */
-    const uint32_t *lazy;       /* borrowed from `instance->prepared` */
+    uint32_t num_lazy;          /* of the first elements null stands for what `lazy` says */
+    const WasmElemRange *lazy;  /* borrowed from `instance->prepared`; NULL: none */
     WrInstance *instance;       /* that defines it; NULL: the host */
     void **place;               /* room for its first elements in the instance's block; NULL: none */
     ValType element;            /* concrete types by engine-wide id */

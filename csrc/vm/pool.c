@@ -161,15 +161,16 @@ bool vm_slot_remove_image(VmMemorySlot *slot)
     return true;
 }
 
-bool vm_slot_reset(const VmMemorySlot *slot, size_t keep_bytes)
+bool vm_slot_reset(const VmMemorySlot *slot, size_t keep_from, size_t keep_bytes)
 {
-    size_t kept = 0;
-    if (keep_bytes != 0 && slot->image == NULL) {
-        kept = wr_os_round_to_pages(keep_bytes < slot->committed_bytes ? keep_bytes : slot->committed_bytes);
-        if (kept == 0 || kept > slot->committed_bytes) kept = slot->committed_bytes;
-        memset(slot->reservation, 0, kept);
+    size_t committed = slot->committed_bytes, kept = 0;
+    if (keep_from > committed || slot->image != NULL) keep_from = keep_bytes = 0;
+    if (keep_bytes != 0) {
+        kept = wr_os_round_to_pages(keep_bytes < committed - keep_from ? keep_bytes : committed - keep_from);
+        if (kept == 0 || kept > committed - keep_from) kept = committed - keep_from;
+        memset(slot->reservation + keep_from, 0, kept);
     }
-    return wr_os_discard(slot->reservation + kept, slot->committed_bytes - kept);
+    return (keep_from == 0 || wr_os_discard(slot->reservation, keep_from)) && wr_os_discard(slot->reservation + keep_from + kept, committed - keep_from - kept);
 }
 
 size_t vm_pool_memory_capacity(const WrPool *pool)
@@ -215,7 +216,7 @@ bool vm_pool_take_memory(WrPool *pool, const VmMemoryImage *image, size_t commit
 
 void vm_pool_give_memory(WrPool *pool, VmMemorySlot slot)
 {
-    bool clean = vm_slot_reset(&slot, (size_t)pool->config.memory_keep_resident_bytes);
+    bool clean = vm_slot_reset(&slot, 0, (size_t)pool->config.memory_keep_resident_bytes);
     vm_lock();
     bool keep_image = pool->num_warm < pool->config.max_unused_warm_slots;
     vm_unlock();

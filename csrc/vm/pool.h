@@ -39,9 +39,9 @@ void vm_pool_give_instance(WrPool *pool, const VmPrepared *prepared, uint32_t sl
 bool vm_pool_take_component(WrPool *pool, WrError *error);
 void vm_pool_give_components(WrPool *pool, uint32_t count);
 
-/* Empties a range of which [0, committed) is accessible; what an image covers gets the image's contents back. `keep_bytes` at the start are zeroed in place,
- * which keeps their pages, unless there is an image. */
-bool vm_slot_reset(const VmMemorySlot *slot, size_t keep_bytes);
+/* Empties a range of which [0, committed) is accessible; what an image covers gets the image's contents back. `keep_bytes` from `keep_from`, whole pages, are
+ * zeroed in place, which keeps them, unless there is an image. */
+bool vm_slot_reset(const VmMemorySlot *slot, size_t keep_from, size_t keep_bytes);
 /* Takes the image out of a slot: zeros in its place. */
 bool vm_slot_remove_image(VmMemorySlot *slot);
 

@@ -79,7 +79,7 @@ static void prepared_places(VmPrepared *prepared)
     size_t end = prepared->layout.bytes;
     for (uint32_t i = 0; i < module->num_tables - module->num_imported_tables; i++) {
         uint64_t min = module->tables[module->num_imported_tables + i].limits.min;
-        bool placed = min <= PLACE_SMALL_ELEMENTS || (prepared->elems.ranges[i].num_items != 0 && min <= WR_LIMIT_TABLE_ELEMENTS);
+        bool placed = min <= PLACE_SMALL_ELEMENTS || (prepared->elems.ranges[i].num_runs != 0 && min <= WR_LIMIT_TABLE_ELEMENTS);
         prepared->places[i] = placed ? prepared_take(&end, (size_t)min, sizeof(void *), sizeof(void *)) : VM_NO_PLACE;
     }
     prepared->layout.whole_bytes = (end + BLOCK_ALIGNMENT - 1) & ~(size_t)(BLOCK_ALIGNMENT - 1);
@@ -191,7 +191,7 @@ static void prepared_free(VmPrepared *prepared)
         prepared->warm = block->next;
         vm_block_free(block, prepared->layout.whole_bytes);
     }
-    wr_elems_free(&prepared->elems, prepared->module);
+    wr_elems_free(&prepared->elems);
     free(prepared->elems_dropped);
     free(prepared->places);
     wr_images_free(&prepared->images_of);

@@ -7,7 +7,6 @@
 #define WR_VM_PREPARED_H
 
 #include "vm/objects.h"
-#include "wasm/elems.h"
 #include "wasm/images.h"
 
 /* Initial contents of [memory_offset, memory_offset + bytes) of a memory, whole pages, to map privately. */

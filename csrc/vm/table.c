@@ -4,7 +4,7 @@
  * Growth in malloc doubles what is allocated, within the declared maximum, the limits table and the store's limit.
  *
  * Lazy elements. What active element segments are known to leave in a table of functions is not stored when an instance is made: of the first `num_lazy`
- * elements, null stands for a row of an array that all instances of the module share (wasm/elems.h). Whoever meets null, machine code of any module or the
+ * elements, null stands for what the module's segments say (wasm/elems.h). Whoever meets null, machine code of any module or the
  * host, has it looked up and stored; whoever stores elements says so first (vm_table_before_write), and a null to be stored settles the whole
  * table. `is_written` tells whether anything but what the block's next life would find by itself was stored: if not, elements stay as they are. */
 #include "vm/pool.h"
@@ -24,8 +24,9 @@ static uint64_t table_max(const WrTable *table)
 void *vm_table_element(WrTable *table, uint64_t index)
 {
     void *element = table->def.elements[index];
-    if (element != NULL || index >= table->num_lazy || table->lazy[index] == 0) return element;
-    uint32_t func = table->lazy[index] - 1;
+    if (element != NULL || index >= table->num_lazy) return element;
+    uint32_t func = wr_elems_func(table->instance->module, table->lazy, index);
+    if (func == UINT32_MAX) return NULL;
     element = vm_instance_func(table->instance, func);
     /* an import is of this instance only, while its own functions lie where those of the block's next instance will */
     if (func < table->instance->module->num_imported_funcs) table->def.is_written = 1;

@@ -336,11 +336,13 @@ static bool decode_elem(WasmDecoder *d)
     }
     if (!wr_reader_count(r, WR_LIMIT_ELEMENT_SEGMENT_ITEMS, "ELEMENT_SEGMENT_ITEMS", flags & FLAG_EXPRS ? 2 : 1, &elem.num_items, "the number of items")) return false;
     elem.first_item = m->num_elem_items;
+    elem.is_plain = 1;
     if (!decoder_room(d, elem_items, elem.num_items)) return false;
     for (uint32_t i = 0; i < elem.num_items; i++) {
         WasmElemItem item;
         if (!decode_elem_item(d, elem.type, flags & FLAG_EXPRS, &item)) return false;
         m->elem_items[m->num_elem_items++] = item;
+        if (item.kind != WASM_CONST_REF_FUNC && item.kind != WASM_CONST_REF_NULL) elem.is_plain = 0;
     }
     return decoder_push(d, elems, elem);
 }

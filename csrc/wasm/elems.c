@@ -3,10 +3,6 @@
 
 #include <stdlib.h>
 
-/* A table of which less than this part is filled is not worth an array of its length. */
-#define ELEMS_SPARSE_FACTOR UINT64_C(4)
-#define ELEMS_SMALL UINT64_C(256)
-
 static bool elems_is_func_table(const WasmModule *module, uint32_t table)
 {
     ValType type = module->tables[table].element;
@@ -30,64 +26,85 @@ static bool elems_is_known(const WasmModule *module, const WasmElem *elem, uint6
 {
     if (elem->first_item > module->num_elem_items || elem->num_items > module->num_elem_items - elem->first_item) return false;
     if (elem->mode != WASM_SEGMENT_ACTIVE) return true;
-    if (elem->table < module->num_imported_tables || elem->table >= module->num_tables || elem->offset.kind != WASM_CONST_BITS) return false;
+    if (!elem->is_plain || elem->table < module->num_imported_tables || elem->table >= module->num_tables || elem->offset.kind != WASM_CONST_BITS) return false;
     const WasmLimits *limits = &module->tables[elem->table].limits;
     *out_offset = limits->flags & WASM_LIMITS_64 ? elem->offset.bits[0] : (uint32_t)elem->offset.bits[0];
-    if (*out_offset > limits->min || elem->num_items > limits->min - *out_offset) return false;
-    for (uint32_t i = 0; i < elem->num_items; i++) {
-        const WasmElemItem *item = &module->elem_items[elem->first_item + i];
-        if (item->kind != WASM_CONST_REF_NULL && (item->kind != WASM_CONST_REF_FUNC || item->index >= module->num_funcs)) return false;
-    }
+    return *out_offset <= limits->min && elem->num_items <= limits->min - *out_offset && limits->min <= WR_LIMIT_TABLE_ELEMENTS;
+}
+
+static int elems_compare(const void *a, const void *b)
+{
+    const WasmElemRun *x = a, *y = b;
+    return x->start < y->start ? -1 : x->start > y->start;
+}
+
+static bool elems_are_disjoint(const WasmElemRange *range)
+{
+    for (uint32_t i = 1; i < range->num_runs; i++)
+        if (range->runs[i].start < range->runs[i - 1].end) return false;
     return true;
 }
 
-typedef struct ElemsExtent { uint64_t end, filled; } ElemsExtent;
-
 bool wr_elems_find(const WasmModule *module, WasmElems *out_elems)
 {
-    uint32_t own = module->num_tables - module->num_imported_tables, known = 0;
+    uint32_t own = module->num_tables - module->num_imported_tables, known = 0, total = 0;
     uint64_t offset = 0;
     *out_elems = (WasmElems){ .ranges = calloc((size_t)own + 1, sizeof *out_elems->ranges), .all = true };
-    ElemsExtent *extents = calloc((size_t)own + 1, sizeof *extents);
-    if (out_elems->ranges == NULL || extents == NULL) goto no_memory;
+    if (out_elems->ranges == NULL) return false;
     for (; known < module->num_elems && elems_is_known(module, &module->elems[known], &offset); known++) {
         const WasmElem *elem = &module->elems[known];
-        if (elem->mode != WASM_SEGMENT_ACTIVE || elem->num_items == 0) continue;
-        ElemsExtent *extent = &extents[elem->table - module->num_imported_tables];
-        extent->filled += elem->num_items;
-        if (offset + elem->num_items > extent->end) extent->end = offset + elem->num_items;
+        if (elem->mode == WASM_SEGMENT_ACTIVE && elem->num_items != 0) out_elems->ranges[elem->table - module->num_imported_tables].num_runs++;
     }
     out_elems->num_elems = known;
+    for (uint32_t i = 0; i < own; i++) total += out_elems->ranges[i].num_runs;
+    WasmElemRun *next = out_elems->runs = calloc((size_t)total + 1, sizeof *out_elems->runs);
+    if (out_elems->runs == NULL) {
+        wr_elems_free(out_elems);
+        return false;
+    }
     for (uint32_t i = 0; i < own; i++) {
-        if (extents[i].end == 0) continue;
-        if (!wr_elems_may_be_lazy(module, module->num_imported_tables + i) || extents[i].end > UINT32_MAX ||
-            extents[i].end > ELEMS_SMALL + ELEMS_SPARSE_FACTOR * extents[i].filled) {
-            out_elems->all = false;
-            continue;
-        }
-        out_elems->ranges[i].items = calloc((size_t)extents[i].end, sizeof *out_elems->ranges[i].items);
-        if (out_elems->ranges[i].items == NULL) goto no_memory;
-        out_elems->ranges[i].num_items = (uint32_t)extents[i].end;
+        out_elems->ranges[i].runs = next;
+        next += out_elems->ranges[i].num_runs;
+        out_elems->ranges[i].num_runs = 0;
     }
     for (uint32_t i = 0; i < known; i++) {
         const WasmElem *elem = &module->elems[i];
         if (elem->mode != WASM_SEGMENT_ACTIVE || elem->num_items == 0 || !elems_is_known(module, elem, &offset)) continue;
-        const WasmElemRange *range = &out_elems->ranges[elem->table - module->num_imported_tables];
-        const WasmElemItem *items = &module->elem_items[elem->first_item];
-        for (uint32_t k = 0; range->num_items != 0 && k < elem->num_items; k++)
-            range->items[offset + k] = items[k].kind == WASM_CONST_REF_FUNC ? items[k].index + 1 : 0;
+        WasmElemRange *range = &out_elems->ranges[elem->table - module->num_imported_tables];
+        range->runs[range->num_runs++] = (WasmElemRun){ offset, offset + elem->num_items, elem->first_item };
     }
-    free(extents);
+    for (uint32_t i = 0; i < own; i++) {
+        WasmElemRange *range = &out_elems->ranges[i];
+        if (range->num_runs == 0) continue;
+        if (range->num_runs > 1) qsort(range->runs, range->num_runs, sizeof *range->runs, elems_compare);
+        if (!wr_elems_may_be_lazy(module, module->num_imported_tables + i) || !elems_are_disjoint(range)) {
+            range->num_runs = 0;
+            out_elems->all = false;
+            continue;
+        }
+        range->end = (uint32_t)range->runs[range->num_runs - 1].end;
+    }
     return true;
-no_memory:
-    free(extents);
-    wr_elems_free(out_elems, module);
-    return false;
 }
 
-void wr_elems_free(WasmElems *elems, const WasmModule *module)
+uint32_t wr_elems_func(const WasmModule *module, const WasmElemRange *range, uint64_t index)
 {
-    for (uint32_t i = 0; elems->ranges != NULL && i < module->num_tables - module->num_imported_tables; i++) free(elems->ranges[i].items);
+    uint32_t low = 0, high = range->num_runs;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (range->runs[middle].start <= index) low = middle;
+        else high = middle;
+    }
+    const WasmElemRun *run = &range->runs[low];
+    if (high == 0 || index < run->start || index >= run->end) return UINT32_MAX;
+    const WasmElemItem *item = &module->elem_items[run->first_item + (index - run->start)];
+    return item->kind == WASM_CONST_REF_FUNC && item->index < module->num_funcs ? item->index : UINT32_MAX;
+}
+
+void wr_elems_free(WasmElems *elems)
+{
     free(elems->ranges);
+    free(elems->runs);
     elems->ranges = NULL;
+    elems->runs = NULL;
 }

@@ -58,7 +58,7 @@ typedef struct WasmMemory { WasmLimits limits; } WasmMemory;
 typedef struct WasmGlobal { ValType type; uint32_t is_mutable; WasmConst init; /* defined globals only */ } WasmGlobal;
 typedef struct WasmTag { uint32_t type_index; } WasmTag;
 typedef enum WasmSegmentMode { WASM_SEGMENT_PASSIVE, WASM_SEGMENT_ACTIVE, WASM_SEGMENT_DECLARED } WasmSegmentMode;
-typedef struct WasmElem { uint32_t mode, table; ValType type; uint32_t first_item, num_items; /* into elem_items */ uint32_t reserved; WasmConst offset; } WasmElem;
+typedef struct WasmElem { uint32_t mode, table; ValType type; uint32_t first_item, num_items; /* into elem_items */ uint32_t is_plain; /* functions and nulls alone */ WasmConst offset; } WasmElem;
 typedef struct WasmData { uint32_t mode, memory; WasmConst offset; WasmSpan bytes; } WasmData; /* span into WasmModule.data_bytes */
 typedef struct WasmFunc { uint32_t type_index; WasmSpan body; /* defined: locals and code, `end` included, in the wasm file (not in a meta blob's bytes); imports: empty */ uint32_t escape_index; /* into func_refs, UINT32_MAX: its address is never taken; imports, whose VMFuncRef is the exporter's: 0 or UINT32_MAX */ } WasmFunc;
 typedef struct WasmFuncName { uint32_t func; WasmSpan name; } WasmFuncName;
