@@ -27,7 +27,7 @@ static bool instance_evaluate(WrInstance *instance, const WasmConst *constant, V
 /* ---- allocation ----------------------------------------------------------------------------------------------------------- */
 
 /* Blocks of freed instances that a module keeps, with the func_refs that were made and the elements that were looked up. One always, unless it is enormous. */
-#define INSTANCE_WARM_BYTES ((size_t)256 << 10)
+#define INSTANCE_WARM_BYTES ((size_t)2 << 20)
 #define INSTANCE_ONE_WARM_BYTES ((size_t)8 << 20)
 #define INSTANCE_MAX_WARM 16u
 

@@ -633,10 +633,10 @@ assert pre.instantiate(wasmrt.Store(engine)).exports.run(1) == 2
     ],
 )
 def test_ten_thousand_live_instances(config: str) -> None:
-    """Each in a store of its own, in less than 200 MB, and with mappings to spare (vm.max_map_count is 65,530)."""
+    """Each in a store of its own, in less than 100 MB, and with mappings to spare (vm.max_map_count is 65,530)."""
     used, mapped, rss = map(int, run(MANY, config=config).split())
     print(f"{used / 10_000:.1f} KiB and {mapped / 10_000:.2f} mappings an instance, {rss / 1024:.0f} MiB in all")
-    assert used < 200_000_000 / 1024 and mapped < 50_000
+    assert used < 100_000_000 / 1024 and mapped < 50_000
 
 
 def test_images_are_mapped_from_the_artifacts_file(tmp_path: Path) -> None:
