@@ -72,15 +72,15 @@ class ResourcesRequired:
 class _Shared:
     """What copies of a component have in common and make when it is first asked for. Two threads may make one each; either serves."""
 
-    __slots__ = ("_artifacts", "_modules", "_types", "code_object", "resources", "signatures")
+    # a load sets no more than it has to
+    signatures: Any = None
+    _types: ComponentTypes | None = None
+    _modules: list[Module] | None = None
 
     def __init__(self, code_object: CodeObject, artifacts: artifact.ComponentArtifacts | None) -> None:
         self.code_object = code_object
         self.resources: dict[Any, ResourceType] = {}
-        self.signatures: Any = None
         self._artifacts = artifacts
-        self._types: ComponentTypes | None = None
-        self._modules: list[Module] | None = None
 
     @property
     def artifacts(self) -> artifact.ComponentArtifacts:
@@ -119,7 +119,9 @@ class Component:
 
     _engine: Engine
     _object: CodeObject
-    _origin: pickling.Origin | None = None
+    _origin: pickling.Origin | pickling.Path | None = None
+    _blueprint: Any = None
+    _public_type: Any = None
 
     def __init__(self, engine: Engine, source: Any, *, progress: Report | None = None) -> None:
         if not isinstance(engine, Engine):
@@ -147,8 +149,6 @@ class Component:
         self._engine = engine
         self._object = code_object = CodeObject(engine, code)
         self._id = next_compiled_module_id()
-        self._blueprint: Any = None
-        self._public_type: Any = None
         self._shared = _Shared(code_object, artifacts)
         if engine.allocator.pool is not None:
             engine.allocator.validate_component(code, instantiated_modules(self._artifacts))
@@ -205,7 +205,6 @@ class Component:
         return cls._load(engine, images.CodeMemory.load(memory, copy=False))
 
     @classmethod
-    @pickling.from_artifact_file
     def deserialize_file(cls, engine: Engine, path: str | os.PathLike[str], *, verify: bool = False) -> Component:
         """Maps an artifact's file: pages come in as they are touched, and processes that map one file share them.
 
@@ -223,7 +222,10 @@ class Component:
         code = images.CodeMemory.map_file(path, KIND_COMPONENT, engine.tunables, engine.wasm_features)
         if verify:
             verify_image(code)
-        return cls.from_parts(engine, code)
+        self = cls.__new__(cls)
+        self._adopt(engine, code, None)
+        self._origin = path
+        return self
 
     def serialize(self) -> bytes:
         """The artifact: an ELF image that `Component.deserialize` takes."""

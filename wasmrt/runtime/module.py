@@ -43,15 +43,22 @@ class CodeObject:
     """An image together with what it is in one engine: its modules' types. Shared by a component and its modules."""
 
     __slots__ = ("__weakref__", "code", "engine", "types")
+    types: ModuleTypes
 
     def __init__(self, engine: Engine, code: images.CodeMemory) -> None:
         self.engine = engine
         self.code = code
-        self.types = ModuleTypes(engine.types, code)
         if engine.profiler is not None:
             from . import profiler  # reads names, which other programs do not pay for
 
             profiler.register(self, code, engine.profiler)
+
+    def __getattr__(self, name: str) -> Any:
+        """`types`, which is not there until somebody asks: programs that only load pay nothing. Two threads may make one each; either serves."""
+        if name != "types":
+            raise AttributeError(name)
+        self.types = types = ModuleTypes(self.engine.types, self.code)
+        return types
 
 
 class Module:
@@ -68,7 +75,7 @@ class Module:
     _object: CodeObject
     _index: int
     _known_info: artifact.ModuleInfo | None
-    _origin: pickling.Origin | None = None
+    _origin: pickling.Origin | pickling.Path | None = None
 
     def __init__(self, engine: Engine, source: Any, *, progress: Report | None = None) -> None:
         if not isinstance(engine, Engine):
@@ -139,13 +146,14 @@ class Module:
         return cls._load(engine, images.CodeMemory.load(memory, copy=False))
 
     @classmethod
-    @pickling.from_artifact_file
     def deserialize_file(cls, engine: Engine, path: str | os.PathLike[str], *, verify: bool = False) -> Module:
         """Maps an artifact's file: see `Component.deserialize_file`."""
         code = images.CodeMemory.map_file(path, KIND_MODULE, engine.tunables, engine.wasm_features)
         if verify:
             verify_image(code)
-        return cls.from_parts(CodeObject(engine, code), 0)
+        self = cls.from_parts(CodeObject(engine, code), 0)
+        self._origin = path
+        return self
 
     @classmethod
     def validate(cls, engine: Engine, source: Any) -> None:

@@ -46,10 +46,10 @@ _recent: collections.deque[Any] = collections.deque(maxlen=KEPT)
 
 @dataclass(frozen=True)
 class Origin:
-    """The file an object was made from. `stamp` is None for an artifact, whose bytes can still be compared."""
+    """The source file an object was made from. Of what came from an artifact file, whose bytes can still be compared, the path alone is kept."""
 
     path: Path
-    stamp: tuple[int, ...] | None = None
+    stamp: tuple[int, ...]
 
 
 def file_stamp(status: os.stat_result) -> tuple[int, ...]:
@@ -110,18 +110,6 @@ def from_source_file(
     return from_file  # type: ignore[return-value]
 
 
-def from_artifact_file(make: Callable[Concatenate[type[T], Engine, Path, P], T]) -> Callable[Concatenate[type[T], Engine, Path, P], T]:
-    """For `deserialize_file`, which has no time: the path is only kept."""
-
-    @functools.wraps(make)
-    def deserialize_file(cls: type[T], engine: Engine, path: Path, *args: P.args, **kwargs: P.kwargs) -> T:
-        made = make(cls, engine, path, *args, **kwargs)
-        made._origin = Origin(path)
-        return made
-
-    return deserialize_file  # type: ignore[return-value]
-
-
 def reduce(self: Any) -> tuple[Any, ...]:
     """`__reduce__` of Module and Component."""
     engine: Engine = self._engine
@@ -138,13 +126,13 @@ def reduce(self: Any) -> tuple[Any, ...]:
 
 def _file_of(self: Any) -> tuple[str, str, str] | None:
     """("source" or "artifact", SHA-256, absolute path) of the file that this object can be made from again; None: there is none."""
-    origin: Origin | None = self._origin
+    origin: Origin | Path | None = self._origin
     if origin is None:
         return None
-    path = os.path.abspath(origin.path)
+    path = os.path.abspath(os.fsdecode(origin.path if isinstance(origin, Origin) else origin))
     try:
         with open(path, "rb") as file:
-            if origin.stamp is not None:
+            if isinstance(origin, Origin):
                 return ("source", sha256(file.read()), path) if file_stamp(os.fstat(file.fileno())) == origin.stamp else None
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
