@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "code/memory.h"
+#include "os/pages.h"
 #include "wasm/meta.h"
 #include "wasmrt/wasmrt.h"
 
@@ -52,17 +53,26 @@ const uint8_t *wr_code_section(const CodeMemory *code, uint32_t section, size_t 
     return code->bytes + code->layout.offsets[section];
 }
 
+/* `module`: UINT32_MAX for INFO */
+static bool code_damaged(const CodeMemory *code, WrError *error, uint64_t place, uint32_t module)
+{
+    const char *why = wr_code_is_broken(code) ? "the artifact's file was truncated while it was mapped" : "the artifact is damaged";
+    if (module == UINT32_MAX) return wr_error_set(error, WR_ERROR_ARTIFACT, place, "checksum of the records of imports and exports: %s", why);
+    return wr_error_set(error, WR_ERROR_ARTIFACT, place, "checksum of module %u: %s", module, why);
+}
+
 const uint8_t *wr_code_info(const CodeMemory *code, size_t *out_num_bytes, WrError *error)
 {
     const uint8_t *info = wr_code_section(code, WR_SECTION_INFO, out_num_bytes);
-    if (code->header->info_checksum == wr_hash_checksum(0, info, *out_num_bytes)) return info;
-    wr_error_set(error, WR_ERROR_ARTIFACT, code->layout.offsets[WR_SECTION_INFO], "checksum of the records of imports and exports: the artifact is damaged");
+    if (code->header.info_checksum == wr_hash_checksum(0, info, *out_num_bytes)) return info;
+    code_damaged(code, error, code->layout.offsets[WR_SECTION_INFO], UINT32_MAX);
     return NULL;
 }
 
-uint32_t wr_code_kind(const CodeMemory *code) { return code->header->kind; }
-const ImageHeader *wr_code_header(const CodeMemory *code) { return code->header; }
-uint32_t wr_code_num_modules(const CodeMemory *code) { return code->header->num_modules; }
+uint32_t wr_code_kind(const CodeMemory *code) { return code->header.kind; }
+const ImageHeader *wr_code_header(const CodeMemory *code) { return &code->header; }
+uint32_t wr_code_num_trampolines(const CodeMemory *code) { return code->header.num_trampolines; }
+uint32_t wr_code_num_modules(const CodeMemory *code) { return code->header.num_modules; }
 
 int wr_code_file(const CodeMemory *code) { return code->file; }
 
@@ -74,7 +84,7 @@ bool wr_code_images(const CodeMemory *code, uint32_t module_index, int *out_file
     return code->file >= 0 && (record->flags & WR_MODULE_IMAGES) != 0;
 }
 
-/* A view of the module's meta blob, checked against its checksum and its record. */
+/* The module's meta blob, checked against its checksum and its record, every row in range. A file may change after that, so what lies in one is copied. */
 static WasmModule *code_open_module(const CodeMemory *code, uint32_t index, WrError *error)
 {
     const uint64_t *offsets = code->layout.offsets, *sizes = code->layout.sizes;
@@ -82,12 +92,26 @@ static WasmModule *code_open_module(const CodeMemory *code, uint32_t index, WrEr
     const uint64_t place = offsets[WR_SECTION_MODULES] + index * sizeof *record;
     const uint8_t *meta = code->bytes + offsets[WR_SECTION_META] + record->meta_offset;
     WasmModule *module = NULL;
-    if (record->meta_checksum != wr_hash_checksum(0, meta, record->meta_bytes)) {
-        wr_error_set(error, WR_ERROR_ARTIFACT, place, "checksum of module %u: the artifact is damaged", index);
+    uint8_t *copied = NULL;
+    if (code->pages.kind != CODE_PAGES_OURS) {
+        copied = malloc(record->meta_bytes);
+        if (!copied) {
+            wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the records of module %u", index);
+            return NULL;
+        }
+        meta = memcpy(copied, meta, record->meta_bytes);
+    }
+    bool same = record->meta_checksum == wr_hash_checksum(0, meta, record->meta_bytes) || code_damaged(code, error, place, index);
+    const uint8_t *data = code->bytes + offsets[record->flags & WR_MODULE_IMAGES ? WR_SECTION_IMAGES : WR_SECTION_DATA] + record->data_offset;
+    if (!same || !wr_meta_open(meta, record->meta_bytes, data, record->data_bytes, &module, error)) {
+        free(copied);
         return NULL;
     }
-    const uint8_t *data = code->bytes + offsets[record->flags & WR_MODULE_IMAGES ? WR_SECTION_IMAGES : WR_SECTION_DATA] + record->data_offset;
-    if (!wr_meta_open(meta, record->meta_bytes, data, record->data_bytes, &module, error)) return NULL;
+    module->copied_bytes = copied;
+    if (!wr_meta_verify(module, error)) {
+        wr_module_free(module);
+        return NULL;
+    }
     module->func_names = (WasmFuncName *)(uintptr_t)(code->bytes + offsets[WR_SECTION_NAMES]) + record->first_name; /* read only: module is const */
     module->num_func_names = record->num_names;
     module->name_bytes = code->bytes + offsets[WR_SECTION_STRINGS];
@@ -101,8 +125,12 @@ static WasmModule *code_open_module(const CodeMemory *code, uint32_t index, WrEr
 
 const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index, WrError *error)
 {
-    if (module_index >= code->header->num_modules || atomic_load_explicit(&code->broken, memory_order_relaxed)) {
-        wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, module_index >= code->header->num_modules ? "there is no module %u" : "module %u: the artifact's file was truncated", module_index);
+    if (module_index >= code->num_modules) {
+        wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "there is no module %u", module_index);
+        return NULL;
+    }
+    if (wr_code_is_broken(code)) {
+        code_damaged(code, error, WR_NO_OFFSET, module_index);
         return NULL;
     }
     _Atomic(WasmModule *) *slot = (_Atomic(WasmModule *) *)(uintptr_t)&code->modules[module_index];
@@ -122,7 +150,7 @@ static const void *code_entry(const CodeMemory *code, uint32_t row)
 
 const void *wr_code_func(const CodeMemory *code, uint32_t module_index, uint32_t func_index)
 {
-    if (module_index >= code->header->num_modules) return NULL;
+    if (module_index >= code->header.num_modules) return NULL;
     const ModuleRecord *record = &code->records[module_index];
     uint32_t defined = func_index - record->num_imported_funcs;
     return func_index >= record->num_imported_funcs && defined < record->num_funcs ? code_entry(code, record->first_func + defined) : NULL;
@@ -130,21 +158,21 @@ const void *wr_code_func(const CodeMemory *code, uint32_t module_index, uint32_t
 
 VMArrayCall wr_code_array_call(const CodeMemory *code, uint32_t module_index, uint32_t escape_index)
 {
-    if (module_index >= code->header->num_modules) return NULL;
+    if (module_index >= code->header.num_modules) return NULL;
     const ModuleRecord *record = &code->records[module_index];
     return escape_index < record->num_array_calls ? (VMArrayCall)(uintptr_t)code_entry(code, record->first_array_call + escape_index) : NULL;
 }
 
 const void *wr_code_host_call(const CodeMemory *code, uint32_t module_index, uint32_t type_index)
 {
-    if (module_index >= code->header->num_modules) return NULL;
+    if (module_index >= code->header.num_modules) return NULL;
     const ModuleRecord *record = &code->records[module_index];
     return type_index < record->num_host_calls ? code_entry(code, record->first_host_call + type_index) : NULL;
 }
 
 bool wr_code_trampoline(const CodeMemory *code, uint32_t trampoline_index, const void **out_wasm_call, VMArrayCall *out_array_call)
 {
-    const ImageHeader *header = code->header;
+    const ImageHeader *header = &code->header;
     if (trampoline_index >= header->num_trampolines) return false;
     uint32_t row = header->num_funcs - 2 * (header->num_trampolines - trampoline_index);
     const void *wasm_call = code_entry(code, row), *array_call = code_entry(code, row + 1);
@@ -175,7 +203,7 @@ static void code_place(const CodeMemory *code, uint32_t offset, WrCodePlace *out
 {
     *out_place = (WrCodePlace){.code = code, .module_index = UINT32_MAX, .func_index = UINT32_MAX, .module_offset = WR_NO_OFFSET};
     if (atomic_load_explicit(&code->broken, memory_order_relaxed)) return;
-    uint32_t num_modules = code->header->num_modules;
+    uint32_t num_modules = code->header.num_modules;
     uint32_t index = code_last_not_above(num_modules ? &code->records[0].text_offset : NULL, sizeof(ModuleRecord) / 4, num_modules, offset);
     if (index == num_modules || offset - code->records[index].text_offset >= code->records[index].text_bytes) return;
     const ModuleRecord *record = &code->records[index];
@@ -205,7 +233,7 @@ int32_t wr_code_trap_at(uintptr_t pc)
     int32_t trap = -1;
     const CodeMemory *code = wr_code_read_begin(pc);
     if (code && !atomic_load_explicit(&code->broken, memory_order_relaxed)) {
-        uint32_t offset = (uint32_t)(pc - (uintptr_t)code->text), num_traps = code->header->num_traps;
+        uint32_t offset = (uint32_t)(pc - (uintptr_t)code->text), num_traps = code->header.num_traps;
         uint32_t row = code_last_not_above(code->trap_offsets, 1, num_traps, offset);
         if (row < num_traps && code->trap_offsets[row] == offset) trap = code->trap_codes[row];
     }
@@ -215,13 +243,35 @@ int32_t wr_code_trap_at(uintptr_t pc)
 
 bool wr_code_is_broken(const CodeMemory *code) { return atomic_load_explicit(&code->broken, memory_order_relaxed); }
 
-bool wr_code_break(uintptr_t pc, uintptr_t address)
+/* Whether an address is one of a file's pages. */
+static bool code_is_of_file(const CodeMemory *code, uintptr_t address)
+{
+    return code && code->pages.kind != CODE_PAGES_OURS && address - (uintptr_t)code->bytes < code->pages.num_bytes;
+}
+
+static void code_break(const CodeMemory *code) { atomic_store_explicit((_Atomic bool *)(uintptr_t)&code->broken, true, memory_order_relaxed); }
+
+bool wr_code_break(uintptr_t pc, uintptr_t address, bool is_missing)
 {
     const CodeMemory *code = wr_code_read_begin(pc);
-    bool inside = code && code->pages.kind != CODE_PAGES_OURS && address - (uintptr_t)code->bytes < code->pages.num_bytes;
-    if (inside) atomic_store_explicit((_Atomic bool *)(uintptr_t)&code->broken, true, memory_order_relaxed);
+    bool inside = code_is_of_file(code, address) && (is_missing || wr_code_is_broken(code));
+    if (inside) code_break(code);
     wr_code_read_end();
     return inside;
+}
+
+bool wr_code_fill_missing(uintptr_t address)
+{
+    const CodeMemory *code = wr_code_read_begin_at(address);
+    bool filled = code_is_of_file(code, address);
+    if (filled) {
+        const size_t page = wr_os_page_size(), offset = (address - (uintptr_t)code->bytes) / page * page;
+        const size_t text = code->layout.offsets[WR_SECTION_TEXT];
+        code_break(code);
+        filled = wr_os_map_missing(code->pages.bytes + offset, (offset < text ? text : code->pages.num_bytes) - offset);
+    }
+    wr_code_read_end();
+    return filled;
 }
 
 /* ---- exception handlers -------------------------------------------------------------------------------------------------------- */
@@ -230,7 +280,7 @@ bool wr_code_break(uintptr_t pc, uintptr_t address)
 static bool code_handler_from(WrHandler *handler, uint32_t row)
 {
     const CodeMemory *code = handler->code;
-    while (row < code->header->num_handlers) {
+    while (row < code->header.num_handlers) {
         const HandlerRow *found = &code->handlers[row];
         if (handler->offset >= found->start && handler->offset < found->end && found->landing < code->text_bytes && found->resume < code->text_bytes) {
             handler->row = row;
@@ -251,7 +301,7 @@ bool wr_code_handler_first(uintptr_t pc, WrHandler *handler)
     *handler = (WrHandler){.code = code, .module_index = UINT32_MAX};
     bool found = false;
     if (code && !atomic_load_explicit(&code->broken, memory_order_relaxed)) {
-        const ImageHeader *header = code->header;
+        const ImageHeader *header = &code->header;
         handler->offset = (uint32_t)(pc - (uintptr_t)code->text);
         uint32_t index = code_last_not_above(header->num_modules ? &code->records[0].text_offset : NULL, sizeof(ModuleRecord) / 4, header->num_modules, handler->offset);
         if (index < header->num_modules && handler->offset - code->records[index].text_offset < code->records[index].text_bytes) {
@@ -300,7 +350,7 @@ static bool code_verify_offsets(const CodeMemory *code, uint32_t section, const 
 static bool code_verify_handlers(const CodeMemory *code, WrError *error)
 {
     const uint32_t limit = code->text_bytes;
-    for (uint32_t i = 0; i < code->header->num_handlers; i++) {
+    for (uint32_t i = 0; i < code->header.num_handlers; i++) {
         const HandlerRow *row = &code->handlers[i];
         if ((i && row->start < row[-1].start) || row->start > row->end || row->end > limit || row->landing >= limit || row->resume >= limit || (row->next >= i && row->next != HANDLER_NONE))
             return wr_error_set(error, WR_ERROR_ARTIFACT, code->layout.offsets[WR_SECTION_HANDLERS] + (uint64_t)i * sizeof *row, "exception handler %u lies outside of the text or out of order", i);
@@ -310,7 +360,7 @@ static bool code_verify_handlers(const CodeMemory *code, WrError *error)
 
 bool wr_code_verify(const CodeMemory *code, WrError *error)
 {
-    const ImageHeader *header = code->header;
+    const ImageHeader *header = &code->header;
     if (header->contents_checksum != wr_code_contents_checksum(code->bytes, &code->layout))
         return wr_error_set(error, WR_ERROR_ARTIFACT, wr_elf_first_section() + offsetof(ImageHeader, contents_checksum), "checksum of the contents: the artifact is damaged");
     for (uint32_t i = 0; i < header->num_modules; i++) {

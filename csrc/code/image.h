@@ -10,8 +10,8 @@
  * in these, compared when they are first used. The flat arrays and the text are not read when loading; rows are range-checked where they are used;
  * wr_code_verify reads all of the image. Machine code cannot be checked: artifacts are trusted as far as their text.
  *
- * A mapped file must not change. When it is truncated, pages of it are gone: guest code that meets one traps (vm/traps.c), and the image is marked as
- * broken, so that nothing reads its tables any more. */
+ * A mapped file must not change. When it is truncated, pages of it are gone: guest code that meets one traps, whoever else reads one gets zeros (vm/traps.c),
+ * and the image is marked as broken, so that nothing reads its tables any more. */
 #ifndef WR_CODE_IMAGE_H
 #define WR_CODE_IMAGE_H
 

@@ -29,9 +29,9 @@ struct CodeMemory {
     bool registered;
     _Atomic bool broken;           /* pages of the file are gone */
     ElfLayout layout;
+    ImageHeader header;            /* copies: what was checked stays so, whatever becomes of the file */
+    const ModuleRecord *records;   /* behind `modules` */
     const uint8_t *bytes;          /* of pages; all of these point into them */
-    const ImageHeader *header;
-    const ModuleRecord *records;
     const FunctionLoc *funcs;
     const uint32_t *trap_offsets;
     const uint8_t *trap_codes;
@@ -61,6 +61,8 @@ bool wr_code_register(const CodeMemory *code);
 void wr_code_unregister(const CodeMemory *code);
 /* The image whose text holds pc, or NULL. Everything read of it lies between begin and end: no lock, no allocation, short. */
 const CodeMemory *wr_code_read_begin(uintptr_t pc);
+/* The same by any address in its pages. */
+const CodeMemory *wr_code_read_begin_at(uintptr_t address);
 void wr_code_read_end(void);
 
 #endif

@@ -236,27 +236,29 @@ static bool open_seal(CodePages *pages, const ElfLayout *layout, WrError *error)
     return open_seal(pages, layout, error);
 }
 
+static const ImageHeader *open_header(const uint8_t *head, const ElfLayout *layout) { return (const ImageHeader *)(const void *)(head + layout->offsets[WR_SECTION_ENGINE]); }
+
 /* Everything that is checked before there is a CodeMemory. `head`: the image up to INFO, or all of it. */
 static bool open_check(const uint8_t *head, const ElfLayout *layout, const WrImageWanted *wanted, WrError *error)
 {
     const uint64_t *offsets = layout->offsets;
     if (!open_same(error, offsets[WR_SECTION_ENGINE], "size of section .wasmrt.engine", layout->sizes[WR_SECTION_ENGINE], sizeof(ImageHeader))) return false;
-    const ImageHeader *header = (const ImageHeader *)(const void *)(head + offsets[WR_SECTION_ENGINE]);
+    const ImageHeader *header = open_header(head, layout);
     return open_check_header(head, layout, header, error) &&
            open_check_records(layout, header, (const ModuleRecord *)(const void *)(head + offsets[WR_SECTION_MODULES]), error) && (!wanted || open_check_wanted(header, wanted, error));
 }
 
-static void open_fill(CodeMemory *code, const CodePages *pages, const ElfLayout *layout, const ImageHeader *header)
+/* Header and records are set already: they come from `head`, which sealing may have moved. */
+static void open_fill(CodeMemory *code, const CodePages *pages, const ElfLayout *layout)
 {
     const uint64_t *offsets = layout->offsets;
+    const ImageHeader *header = &code->header;
     const uint8_t *bytes = pages->bytes;
     atomic_init(&code->references, 1);
     code->pages = *pages;
     code->file = -1;
     code->layout = *layout;
     code->bytes = bytes;
-    code->header = (const ImageHeader *)(const void *)(bytes + offsets[WR_SECTION_ENGINE]);
-    code->records = (const ModuleRecord *)(const void *)(bytes + offsets[WR_SECTION_MODULES]);
     code->funcs = (const FunctionLoc *)(const void *)(bytes + offsets[WR_SECTION_FUNCS]);
     code->trap_offsets = (const uint32_t *)(const void *)(bytes + offsets[WR_SECTION_TRAPS]);
     code->trap_codes = bytes + offsets[WR_SECTION_TRAPS] + 4 * (size_t)header->num_traps;
@@ -268,16 +270,26 @@ static void open_fill(CodeMemory *code, const CodePages *pages, const ElfLayout 
     code->num_modules = header->num_modules;
 }
 
+static CodeMemory *open_new(const uint8_t *head, const ElfLayout *layout)
+{
+    const ImageHeader *header = open_header(head, layout);
+    const size_t modules = header->num_modules * sizeof((CodeMemory *)0)->modules[0], records = header->num_modules * sizeof(ModuleRecord);
+    CodeMemory *code = calloc(1, sizeof *code + modules + records);
+    if (!code) return NULL;
+    code->header = *header;
+    memcpy((uint8_t *)(code + 1) + modules, head + layout->offsets[WR_SECTION_MODULES], records);
+    code->records = (const ModuleRecord *)(const void *)((const uint8_t *)(code + 1) + modules);
+    return code;
+}
+
 /* Makes the CodeMemory of checked pages: the text executable, the image registered. Takes the pages, on failure too, unless they are foreign. */
 static bool open_pages(const CodePages *taken, const uint8_t *head, const ElfLayout *layout, CodeMemory **out_code, WrError *error)
 {
     CodePages pages = *taken;
-    const ImageHeader *header = (const ImageHeader *)(const void *)(head + layout->offsets[WR_SECTION_ENGINE]);
-    CodeMemory *code = calloc(1, sizeof *code + header->num_modules * sizeof code->modules[0]);
+    CodeMemory *code = open_new(head, layout);
     bool ok = code != NULL || wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot allocate the record of an image");
     if (ok && open_seal(&pages, layout, error)) {
-        /* sealing may have moved what `head` is a part of */
-        open_fill(code, &pages, layout, head == taken->bytes ? (const ImageHeader *)(const void *)(pages.bytes + layout->offsets[WR_SECTION_ENGINE]) : header);
+        open_fill(code, &pages, layout);
         code->registered = wr_code_register(code);
         if (code->registered) {
             *out_code = code;
@@ -389,7 +401,7 @@ bool wr_cpu_features(uint64_t *out_host, uint64_t *out_baseline)
 
 bool wr_code_check_config(const CodeMemory *code, const WrTunables *wanted, uint64_t wasm_features, WrError *error)
 {
-    return open_check_config(code->header, wanted, wasm_features, error);
+    return open_check_config(&code->header, wanted, wasm_features, error);
 }
 
-bool wr_image_fits(const CodeMemory *code, const WrImageWanted *wanted, WrError *error) { return open_check_wanted(code->header, wanted, error); }
+bool wr_image_fits(const CodeMemory *code, const WrImageWanted *wanted, WrError *error) { return open_check_wanted(&code->header, wanted, error); }

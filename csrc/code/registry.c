@@ -118,4 +118,16 @@ const CodeMemory *wr_code_read_begin(uintptr_t pc)
     return rows->rows[at - 1].code;
 }
 
+const CodeMemory *wr_code_read_begin_at(uintptr_t address)
+{
+    atomic_fetch_add(&registry_readers, 1);
+    const RegistryRows *rows = atomic_load(&registry_rows);
+    size_t after = registry_after(rows, address);
+    for (size_t i = after ? after - 1 : 0; rows && i < rows->count && i <= after; i++) { /* in the text of one, or before that of the next */
+        const CodeMemory *code = rows->rows[i].code;
+        if (code && atomic_load(&rows->rows[i].end) && address - (uintptr_t)code->bytes < code->pages.num_bytes) return code;
+    }
+    return NULL;
+}
+
 void wr_code_read_end(void) { atomic_fetch_sub(&registry_readers, 1); }

@@ -137,6 +137,11 @@ bool wr_os_map_zeros(void *start, size_t bytes)
     return mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
 }
 
+bool wr_os_map_missing(void *start, size_t bytes)
+{
+    return mmap(start, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
+}
+
 /* Like 4.0 GiB; integer arithmetic, since errors are also made where floating point state is a guest's. */
 static void os_size_text(char *out, size_t capacity, uint64_t bytes)
 {

@@ -40,6 +40,8 @@ void wr_os_contents_close(int contents);
 bool wr_os_map_contents(void *start, size_t bytes, int contents, uint64_t offset);
 /* Replaces pages by zeroed private ones to read and write. */
 bool wr_os_map_zeros(void *start, size_t bytes);
+/* The same to read only; for signal handlers. */
+bool wr_os_map_missing(void *start, size_t bytes);
 
 /* Fills `error` with what the system refused and the limit that is to blame, as far as it can be told (RLIMIT_AS, vm.max_map_count). Returns false. */
 bool wr_os_memory_error(WrError *error, const char *what, uint64_t bytes);

@@ -57,7 +57,8 @@ static int builtin_MEMORY_FILL(VMContext *vmctx, uint32_t memory, uint64_t dst, 
 static int builtin_MEMORY_INIT(VMContext *vmctx, uint32_t memory, uint32_t segment, uint64_t dst, uint32_t src, uint32_t len)
 {
     WrInstance *instance = vm_instance_of(vmctx);
-    return BUILTIN_STATUS(vm_data_init(instance, instance->memories[memory], segment, dst, src, len), TRAP_MEMORY_OUT_OF_BOUNDS);
+    if (!vm_data_init(instance, instance->memories[memory], segment, dst, src, len)) return BUILTIN_TRAP(TRAP_MEMORY_OUT_OF_BOUNDS);
+    return BUILTIN_STATUS(!wr_code_is_broken(instance->code), TRAP_BUS_ERROR); /* the segment's bytes may be gone */
 }
 
 static void builtin_DATA_DROP(VMContext *vmctx, uint32_t segment)

@@ -429,6 +429,7 @@ bool wr_instance_new(WrStore *store, CodeMemory *code, uint32_t module_index, co
         return false;
     }
     if (!instance_apply_datas(instance, error)) return false;
+    if (wr_code_is_broken(code)) return wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "module %u: the artifact's file was truncated while it was mapped", module_index);
     *out_instance = instance;
     return true;
 }

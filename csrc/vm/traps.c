@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "os/pages.h"
 #include "os/signals.h"
 #include "vm/objects.h"
 
@@ -56,7 +57,7 @@ static bool traps_is_linked(const VMEntryRecord *entry, WrOsRegisters registers)
  * is done to the registers here, and the array call returns false. At the first instruction of an entry stub there is only the return address to go to. */
 static bool traps_claim_truncated(VMStoreContext *context, const siginfo_t *info, WrOsRegisters registers, void *machine_context)
 {
-    if (!wr_code_break(registers.pc, (uintptr_t)info->si_addr)) return false;
+    if (!wr_code_break(registers.pc, (uintptr_t)info->si_addr, info->si_signo == SIGBUS)) return false;
     VMEntryRecord *entry = context->last_entry;
     context->trap_code = TRAP_BUS_ERROR;
     if (entry != NULL && traps_is_linked(entry, registers)) {
@@ -74,10 +75,20 @@ static bool traps_claim_truncated(VMStoreContext *context, const siginfo_t *info
     return true;
 }
 
+/* What reads a truncated file elsewhere than in guest code goes on with zeros. A reader of an image finds it broken when it is done. A host function that
+ * reads a memory which starts from an image of the file returns to guest code, which is gone too: text lies behind the images. */
+static bool traps_fill_missing(uintptr_t address)
+{
+    if (wr_code_fill_missing(address)) return true;
+    VMStoreContext *entered = vm_thread != NULL ? atomic_load_explicit(&vm_thread->running, memory_order_relaxed) : NULL;
+    if (entered == NULL || !vm_memory_owns_address(vm_store_of(entered), address)) return false;
+    return wr_os_map_zeros((void *)(address & ~(uintptr_t)(wr_os_page_size() - 1)), wr_os_page_size());
+}
+
 static bool traps_claim(int signal, const siginfo_t *info, void *machine_context)
 {
     WrOsRegisters registers = wr_os_registers(machine_context);
-    if (signal == SIGBUS && wr_os_signal_is_fault(info) && vm_thread != NULL) {
+    if ((signal == SIGBUS || signal == SIGSEGV) && wr_os_signal_is_fault(info) && vm_thread != NULL) {
         VMStoreContext *entered = atomic_load_explicit(&vm_thread->running, memory_order_relaxed);
         if (entered != NULL && traps_claim_truncated(entered, info, registers, machine_context)) return true;
     }
@@ -132,6 +143,7 @@ static void traps_handle(int signal, siginfo_t *info, void *machine_context)
     int saved_errno = errno;
     uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
     bool ours = traps_claim(signal, info, machine_context);
+    if (!ours && signal == SIGBUS && wr_os_signal_is_fault(info)) ours = traps_fill_missing((uintptr_t)info->si_addr);
     /* A fault of the guest that met faulthandler first comes back as a raised signal: once everyone has returned, the instruction faults again and
      * then comes to us. Raised by a handler that we called, it goes on down the chain. */
     if (!ours && wr_os_signal_was_raised(info) && traps_running() != NULL && !traps_in_chain(frame)) ours = true;

@@ -565,5 +565,6 @@ void wr_module_free(WasmModule *module)
         WASM_MODULE_ARRAYS
 #undef WASM_ARRAY
     }
+    free(module->copied_bytes);
     free(module);
 }

@@ -2,8 +2,7 @@
  *
  * What goes in: every array of WasmModule but custom sections and names of functions, and the bytes that its spans name (names, constant expressions), without code bodies;
  * data segments go to a blob of their own, one after the other, or as they lie in memory (images.h). Spans count from their blob's start. The same module gives the same bytes.
- * What comes out may be hostile: opening checks array bounds at a cost that does not grow with the number of functions, and wr_meta_verify all rows;
- * indices and spans of rows are checked where they are used. */
+ * What comes out may be hostile: opening checks array bounds, and wr_meta_verify all rows, which whoever opens one does before it is used. */
 #ifndef WR_WASM_META_H
 #define WR_WASM_META_H
 

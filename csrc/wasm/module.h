@@ -99,6 +99,7 @@ typedef struct WasmModule {
     WasmSpan module_name;
     WasmSpan code_section;
     bool owns_arrays;           /* each from malloc; else they lie in a meta blob */
+    uint8_t *copied_bytes;      /* that blob, when it goes with the module; else NULL */
 } WasmModule;
 
 /* The signature of a function, which the decoder has checked to be one. */

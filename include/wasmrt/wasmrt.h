@@ -28,6 +28,7 @@ WR_API const uint8_t *wr_code_section(const CodeMemory *code, uint32_t section, 
 WR_API uint32_t wr_code_kind(const CodeMemory *code);
 WR_API const ImageHeader *wr_code_header(const CodeMemory *code); /* tunables and features it was compiled for, counts */
 WR_API uint32_t wr_code_num_modules(const CodeMemory *code);
+WR_API uint32_t wr_code_num_trampolines(const CodeMemory *code);
 WR_API const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index, WrError *error); /* view into META, made and checked at the first use; NULL: damaged, or no such module */
 /* Where in that file the images of a module's memories begin; false: they are not in a file. */
 bool wr_code_images(const CodeMemory *code, uint32_t module_index, int *out_file, uint64_t *out_offset);
@@ -47,8 +48,12 @@ WR_API bool wr_code_verify(const CodeMemory *code, WrError *error);
 /* func_index UINT32_MAX: a trampoline (module_index UINT32_MAX: of the component). module_offset WR_NO_OFFSET: no place known. */
 typedef struct WrCodePlace { const CodeMemory *code; uint32_t module_index, func_index; uint64_t func_offset /* bytes into its code */, module_offset /* in the module's bytes */; } WrCodePlace;
 WR_API bool wr_code_find(uintptr_t pc, WrCodePlace *out_place); /* false: in no image */
-/* Whether address is a page of a mapped image whose text holds pc: a fault there means that the file was truncated, and nothing reads its tables any more. */
-WR_API bool wr_code_break(uintptr_t pc, uintptr_t address);
+/* Whether address is a page of a mapped image whose text holds pc: when it is missing (SIGBUS; after wr_code_fill_missing it only cannot be executed), the
+ * file was truncated, and nothing reads its tables any more. */
+WR_API bool wr_code_break(uintptr_t pc, uintptr_t address, bool is_missing);
+/* An access to a page of a mapped image that its file no longer has: the image is marked as broken, and all of it from that page to the text, or to the end,
+ * reads as zeros from now on. False: it is none of ours. For signal handlers. */
+WR_API bool wr_code_fill_missing(uintptr_t address);
 WR_API bool wr_code_is_broken(const CodeMemory *code);
 WR_API int32_t wr_code_trap_at(uintptr_t pc);                  /* TRAP_*, or -1: no instruction that may trap starts there */
 

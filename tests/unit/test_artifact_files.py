@@ -435,6 +435,77 @@ def test_a_file_that_is_truncated_while_mapped(path: Path, how: str) -> None:
     assert (done.returncode, done.stdout.split()[:1]) == (0, ["BUS_ERROR"]), (done.returncode, done.stdout, done.stderr)
 
 
+IMAGED = f"""(component
+  (import "host" (func $host (param "s" string)))
+  (core module $libc (memory (export "m") 1))
+  (core instance $libc (instantiate $libc))
+  (core func $host (canon lower (func $host) (memory $libc "m")))
+  (core module $m (import "" "host" (func $host (param i32 i32))) (memory (export "m") 4) (data (i32.const 4096) "{"x" * 40000}") (data $late "later")
+    (func (export "read") (param i32) (result i32) (i32.load8_u (local.get 0)))
+    (func (export "trap") unreachable)
+    (func (export "host") (call $host (i32.const 0) (i32.const 100)))
+    (func (export "init") (memory.init $late (i32.const 0) (i32.const 0) (i32.const 5))))
+  (core instance $i (instantiate $m (with "" (instance (export "host" (func $host))))))
+  (func (export "read") (param "x" u32) (result u32) (canon lift (core func $i "read")))
+  (func (export "trap") (canon lift (core func $i "trap")))
+  (func (export "host") (canon lift (core func $i "host")))
+  (func (export "init") (canon lift (core func $i "init"))))"""
+
+TRUNCATED_UNDER_THE_RUNTIME = """
+import os, sys, wasmrt
+from wasmrt import ArtifactError, Trap
+from wasmrt.artifact import reader
+from wasmrt.component import Component, Linker
+path, what, kept = sys.argv[1:]
+engine = wasmrt.Engine()
+component = Component.deserialize_file(engine, path)
+linker = Linker(engine)
+if what == "host":
+    linker.root().add_func("host", lambda store, text: os.truncate(path, int(kept)))
+else:
+    linker.root().add_func("host", lambda store, text: None)
+uses = {
+    "instantiate": lambda: linker.instantiate(wasmrt.Store(engine), component),
+    "type": lambda: component.type,
+    "wit": component.wit,
+    "serialize": component.serialize,
+    "verify": lambda: component._object.code.verify(),
+    "reader": lambda: reader.verify(component._object.code),
+    "again": lambda: linker.instantiate(wasmrt.Store(engine), component),
+    "read": lambda: instance.exports.read(8192),
+    "trap": lambda: instance.exports.trap(),
+    "init": lambda: instance.exports.init(),
+    "host": lambda: instance.exports.host(),
+}
+if what in ("again", "read", "trap", "init", "host"):
+    instance = linker.instantiate(wasmrt.Store(engine), component)
+if what != "host":
+    os.truncate(path, int(kept))
+for _ in range(3):
+    try:
+        print(type(uses[what]()).__name__)
+    except (ArtifactError, Trap) as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("what", ["instantiate", "type", "wit", "serialize", "verify", "reader", "again", "read", "trap", "init", "host"])
+def test_what_the_runtime_reads_of_a_truncated_file(engine: Engine, path: Path, what: str) -> None:
+    """Is an ArtifactError or a Trap, wherever the file ends, or what it would have been where nothing is missing: never the end of the process."""
+    image = engine.precompile_component(IMAGED)
+    sections = {section.name: section for section in reader.read(image).sections}
+    assert sections["IMAGES"].size > 0
+    seen = set()
+    for kept in sorted({0, 4096, sections["META"].offset & -4096, sections["IMAGES"].offset, sections["IMAGES"].offset + 4096, sections["TEXT"].offset}):
+        path.unlink()  # not the file that is still mapped
+        path.write_bytes(image)
+        done = subprocess.run([sys.executable, "-c", TRUNCATED_UNDER_THE_RUNTIME, path, what, str(kept)], capture_output=True, text=True, timeout=60)
+        lines = done.stdout.split()
+        assert done.returncode == 0 and len(lines) == 3, (kept, done.returncode, done.stdout, done.stderr[-2000:])
+        seen |= set(lines)
+    assert what == "again" or seen & {"ArtifactError", "Trap"}, seen  # its second instance has read what there is to read
+
+
 NOEXEC = """
 import mmap, os, sys, wasmrt
 from wasmrt.component import Component, Linker

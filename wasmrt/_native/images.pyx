@@ -267,7 +267,10 @@ cdef class CodeMemory:
         """The whole ELF image."""
         cdef size_t size = 0
         cdef const uint8_t *start = c.wr_code_bytes(self.c_code, &size)
-        return start[:size]
+        whole = start[:size]
+        if c.wr_code_is_broken(self.c_code):
+            raise errors.ArtifactError("the artifact's file was truncated while it was mapped")
+        return whole
 
     def image_range(self) -> tuple[int, int]:
         cdef size_t size = 0
@@ -320,8 +323,11 @@ cdef class CodeMemory:
         """(wasm_call, array_call) addresses of a component trampoline: the AllCallFuncPointers of the image."""
         cdef const void *wasm_call = NULL
         cdef c.VMArrayCall array_call = NULL
-        if not c.wr_code_trampoline(self.c_code, index, &wasm_call, &array_call):
+        if index >= c.wr_code_num_trampolines(self.c_code):
             raise IndexError(f"trampoline {index}")
+        if not c.wr_code_trampoline(self.c_code, index, &wasm_call, &array_call):
+            truncated = "the artifact's file was truncated while it was mapped"
+            raise errors.ArtifactError(truncated if c.wr_code_is_broken(self.c_code) else f"trampoline {index} lies outside of the text")
         return <uintptr_t>wasm_call, <uintptr_t><void *>array_call
 
 

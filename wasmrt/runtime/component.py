@@ -213,7 +213,7 @@ class Component:
         `verify=True` checks everything, with pyelftools as a second reader of the same mapping: some 2.5 ms, and one more a megabyte.
 
         The file must not change while it is mapped: replace it by renaming another into place. When it is truncated all the same, guest code that meets
-        a missing page traps, and the component can no longer be used. On a file system mounted `noexec`, a private copy is made instead.
+        a missing page traps, and instantiating or serializing the component is an ArtifactError. On a file system mounted `noexec`, a private copy is made instead.
 
         Raises ArtifactError as `deserialize` does, OSError when the file cannot be read.
 
