@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
 import time
 
 import pytest
@@ -110,3 +111,22 @@ def test_binaries() -> None:
             pass  # what is invalid may have no text
         assert time.monotonic() - start < 5, bytes(data)
     assert printed
+
+
+@pytest.mark.skipif(not SCRIPTS, reason=expectations.ABSENT)
+def test_texts_cut_short() -> None:
+    """Between any two tokens the text may end: parsers look ahead."""
+    rng = random.Random(seeds.first(3))
+    texts = corpus(8_000)
+    end = time.monotonic() + SECONDS
+    refused = 0
+    while time.monotonic() < end:
+        text = rng.choice(texts).decode(errors="replace")
+        start = rng.choice([at.start() for at in re.finditer(r"^\((?:module|component)", text, re.MULTILINE)] or [0])
+        piece = text[start : start + 600]
+        for cut in re.finditer(r"[\s()]+", piece):
+            try:
+                encode(piece[: cut.end()])
+            except WasmError:
+                refused += 1
+    assert refused

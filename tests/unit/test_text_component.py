@@ -243,3 +243,16 @@ def test_errors_have_a_place(text: str, column: int, message: str) -> None:
 )
 def test_deep_nesting_is_an_error(text: str) -> None:
     assert "nested too deeply" in refused(text).message or "end of text" in refused(text).message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '(component (export "a" (func',
+        '(component (core instance (instantiate 0 (with "" (instance',
+        '(component (export "a" (component',
+    ],
+)
+def test_the_end_of_text_where_an_index_is_wanted(text: str) -> None:
+    with pytest.raises(TextError, match="end of text, expected the index of a"):
+        encode(text)

@@ -49,6 +49,9 @@ PRODUCERS = "(@producers"
 ANNOTATIONS = frozenset((NAME, CUSTOM, BRANCH_HINT, PRODUCERS))
 
 
+LOOKAHEAD = 3  # how far beyond the token that comes next parsers look: that many ends follow the end
+
+
 class Source:
     """A text with its tokens. `error(index, message)` makes the TextError that points at a token."""
 
@@ -69,6 +72,7 @@ class Source:
         self.annotated = False
         if "(@" in self.text and any(token.startswith("(@") for token in tokens):
             self._drop_annotations()
+        self.tokens += [""] * LOOKAHEAD
 
     def _without_comments(self) -> str:
         text = self.text
