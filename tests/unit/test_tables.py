@@ -498,3 +498,76 @@ def test_what_is_not_used_takes_no_memory(config: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 300 * 40, done.stdout
+
+
+def test_exceptions_from_a_function_that_is_looked_up(engine: Engine) -> None:
+    module = Module(
+        engine,
+        """(module (tag $e (param i32)) (type $f (func (param i32) (result i32))) (table 3 funcref) (elem (i32.const 1) func $throw $pass)
+          (func $throw (param i32) (result i32) (throw $e (i32.add (local.get 0) (i32.const 1))))
+          (func $pass (param i32) (result i32) (return_call_indirect (type $f) (local.get 0) (i32.const 1)))
+          (func (export "catch") (param $value i32) (param $at i32) (result i32) (local $kept i32)
+            (local.set $kept (i32.const 1000))
+            (i32.add (local.get $kept) (block $caught (result i32)
+              (try_table (catch $e $caught) (drop (call_indirect (type $f) (local.get $value) (local.get $at))))
+              (i32.const -1)))))""",
+    )
+    for at in (1, 2):
+        store = Store(engine)
+        catch = Instance(store, module, []).exports(store)["catch"]
+        assert [catch(store, 5, at), catch(store, 6, at), catch(store, 7, 3 - at)] == [1006, 1007, 1008]
+        with pytest.raises(Trap):
+            catch(store, 5, 0)
+
+
+def test_a_fork_looks_up_for_itself(engine: Engine) -> None:
+    module = Module(
+        engine,
+        """(module (type $f (func (result i32))) (table $t (export "t") 3 funcref) (elem (i32.const 0) func $a $b) (func $a (result i32) (i32.const 1)) (func $b (result i32) (i32.const 2))
+          (func (export "call") (param i32) (result i32) (call_indirect (type $f) (local.get 0)))
+          (func (export "clear") (param i32) (table.set $t (local.get 0) (ref.null func))))""",
+    )
+    store = Store(engine)
+    exports = Instance(store, module, []).exports(store)
+    child = os.fork()
+    if child == 0:
+        done = 1
+        try:
+            again = Instance(Store(engine), module, []).exports
+            exports["clear"](store, 0)
+            if (
+                exports["call"](store, 1) == again["call"](1) == 2
+                and again["call"](0) == 1
+                and exports["t"].get(store, 0) is None
+            ):
+                done = 0
+        finally:
+            os._exit(done)
+    assert os.waitpid(child, 0)[1] == 0
+    assert exports["call"](store, 0) == 1
+
+
+def test_segments_in_any_order(engine: Engine) -> None:
+    """Disjoint ones are looked up, overlapping ones copied; nothing tells them apart."""
+    rng = random.Random(5)
+    for _ in range(25):
+        want: list[int | None] = [None] * 30
+        segments = []
+        for _ in range(rng.randrange(1, 7)):
+            count = rng.randrange(5)
+            start = rng.randrange(31 - count)
+            items = [rng.choice((None, *range(6))) for _ in range(count)]
+            want[start : start + count] = items
+            spelt = " ".join("(ref.null func)" if item is None else f"(ref.func $f{item})" for item in items)
+            segments.append(f"(elem (table $t) (i32.const {start}) funcref {spelt})")
+        module = Module(
+            engine,
+            f"""(module (type $f (func (result i32))) (table $t 30 funcref) {" ".join(segments)}
+              {" ".join(f"(func $f{k} (result i32) (i32.const {k}))" for k in range(6))}
+              (func (export "get") (param i32) (result i32) (if (result i32) (ref.is_null (table.get $t (local.get 0)))
+                (then (i32.const -1)) (else (call_indirect $t (type $f) (local.get 0))))))""",
+        )
+        for _ in range(2):
+            store = Store(engine)
+            get = Instance(store, module, []).exports(store)["get"]
+            assert [get(store, i) for i in range(30)] == [-1 if item is None else item for item in want]
