@@ -101,8 +101,7 @@ bool wr_wasi_set_file(WrStore *store, uint32_t descriptor, int32_t file, uint32_
     if (descriptor >= WASI_MAX_FILES) return true; /* slow, and right */
     if (descriptor >= store->num_wasi_files) {
         if (rights == 0) return true;
-        uint32_t room = (descriptor + 8u) & ~7u;
-        room = descriptor >= room ? room + 8 : room;
+        uint32_t room = (descriptor + 8u) & ~7u; /* more than `descriptor` */
         WrWasiFile *files = realloc(store->wasi_files, room * sizeof *files);
         if (files == NULL) return false;
         memset(files + store->num_wasi_files, 0, (room - store->num_wasi_files) * sizeof *files);
