@@ -270,14 +270,15 @@ static void externrefs(void)
     bool is_new;
     CHECK_EQ(wr_externref_new(store, NULL, &is_new), 0);
     for (int i = 0; i < 1000; i++) {
-        CHECK_EQ(wr_externref_new(store, &objects[i], &is_new), i + 1);
+        CHECK_EQ(wr_externref_new(store, &objects[i], &is_new), (uint64_t)(i + 1) << 2 | VM_REF_HOST_BITS);
         CHECK(is_new);
     }
-    CHECK_EQ(wr_externref_new(store, &objects[7], &is_new), 8);
+    CHECK_EQ(wr_externref_new(store, &objects[7], &is_new), 8 << 2 | VM_REF_HOST_BITS);
     CHECK(!is_new);
-    CHECK(wr_externref_get(store, 8) == &objects[7]);
+    CHECK(wr_externref_get(store, 8 << 2 | VM_REF_HOST_BITS) == &objects[7]);
+    CHECK(wr_externref_get(store, 8) == NULL);
     CHECK(wr_externref_get(store, 0) == NULL);
-    CHECK(wr_externref_get(store, 1001) == NULL);
+    CHECK(wr_externref_get(store, 1001 << 2 | VM_REF_HOST_BITS) == NULL);
     CHECK(wr_externref_get(store, UINT64_MAX) == NULL);
     wr_store_free(store);
 }
