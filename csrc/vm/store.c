@@ -1,7 +1,8 @@
 /* Stores, and the way in and out of guest code.
  *
- * An outermost entry is one compare-and-swap of the owner, two stores of limits and a load of the ticker's state; a nested one a compare and an
- * increment. Nothing is allocated and no system call is made, except at the first entry of a thread and when the ticker sleeps. */
+ * An outermost entry is a store of the owner (a compare-and-swap where no lock of the caller's keeps others out), a few of limits and a load of the
+ * ticker's state; a nested one a compare and an increment. Nothing is allocated and no system call is made, except at the first entry of a thread and
+ * when the ticker sleeps. */
 #include "vm/store.h"
 
 #include <stdlib.h>
@@ -72,7 +73,10 @@ static void store_init(void)
 static bool store_read_bounds(WrThread *thread)
 {
     thread->stack_rlimit = wr_os_on_main_thread() ? wr_os_stack_rlimit() : 0;
-    return wr_os_stack_bounds(&thread->stack_low, &thread->stack_high);
+    if (!wr_os_stack_bounds(&thread->stack_low, &thread->stack_high)) return false;
+    thread->entry_low = thread->stack_low + VM_STACK_RESERVE_BYTES + VM_STACK_MIN_BYTES;
+    thread->entry_span = thread->entry_low < thread->stack_high ? thread->stack_high - thread->entry_low : 0;
+    return true;
 }
 
 WrThread *vm_thread_attach(void)
@@ -200,59 +204,101 @@ WrEnterResult wr_store_owned(const WrStore *store)
     return owner->is_lost ? WR_ENTER_LOST : WR_ENTER_BUSY;
 }
 
-/* False: too little stack. Addresses outside the thread's known stack belong to a stack that somebody switched to, whose end nobody told us. */
-static bool store_find_limit(const WrThread *thread, const WrStore *store, uintptr_t sp, uintptr_t *out_limit)
+/* Whether an entry whose frame is at `sp` has enough stack. Addresses outside the thread's known stack belong to a stack that somebody switched to, whose
+ * end nobody told us. */
+static inline bool store_has_room(const WrThread *thread, uintptr_t sp)
 {
-    uintptr_t limit = thread->stack_low + VM_STACK_RESERVE_BYTES;
-    if (sp < thread->stack_low || sp >= thread->stack_high) return false;
-    if (sp < limit || sp - limit < VM_STACK_MIN_BYTES) return false;
-    if (sp - limit > store->max_wasm_stack) limit = sp - store->max_wasm_stack;
-    *out_limit = limit;
-    return true;
+    return sp - thread->entry_low < thread->entry_span;
 }
 
-WrEnterResult wr_store_enter(WrStore *store, WrEntry *entry)
+/* The store is this thread's from here on; it is shown to the ticker, and its stack limit is set. */
+static inline void store_begin(WrStore *store, WrThread *thread, uintptr_t sp)
 {
-    WrThread *thread = vm_thread;
-    if (__builtin_expect(thread == NULL, 0) && (thread = vm_thread_attach()) == NULL) return WR_ENTER_NO_STACK;
-    VMStoreContext *previous = atomic_load_explicit(&thread->running, memory_order_relaxed);
-    entry->previous = previous;
-    if (atomic_load_explicit(&store->owner, memory_order_relaxed) == thread) {
-        /* a stale interrupt is served by the next check in the guest; entry trampolines compare with real_stack_limit */
-        atomic_store_explicit(&thread->running, &store->context, memory_order_release);
-        store->depth++;
-        return WR_ENTER_OK;
-    }
-    uintptr_t limit, sp = (uintptr_t)__builtin_frame_address(0);
-    if (!store_find_limit(thread, store, sp, &limit)) {
-        store->num_trap_frames = 0;
-        return WR_ENTER_NO_STACK;
-    }
-    /* `running` is published before the compare-and-swap, which on x86-64 orders it before the load of the ticker's state: a ticker that is about to
-     * sleep either sees this entry, or this entry sees that it sleeps */
-    atomic_store_explicit(&thread->running, &store->context, memory_order_relaxed);
-    WrThread *nobody = NULL;
-    if (!atomic_compare_exchange_strong(&store->owner, &nobody, thread)) {
-        atomic_store_explicit(&thread->running, previous, memory_order_relaxed);
-        return nobody != NULL && nobody->is_lost ? WR_ENTER_LOST : WR_ENTER_BUSY;
-    }
+    uintptr_t room = sp - (thread->entry_low - VM_STACK_MIN_BYTES);
+    uintptr_t limit = sp - (room < store->max_wasm_stack ? room : store->max_wasm_stack);
     uint32_t entries = atomic_load_explicit(&thread->entries, memory_order_relaxed);
     atomic_store_explicit(&thread->entries, entries + 1, memory_order_relaxed);
     store->depth = 1;
     store->context.real_stack_limit = limit;
     vm_set_stack_limit(&store->context, limit);
-    if (__builtin_expect(atomic_load_explicit(&vm_ticker_state, memory_order_seq_cst) != 0, 0)) vm_ticker_wake();
+    /* a ticker that falls asleep looks once more when this load, or the store of `running` before it, has long been seen (ticker.c) */
+    atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(atomic_load_explicit(&vm_ticker_state, memory_order_relaxed) != 0, 0)) vm_ticker_wake();
+}
+
+static inline WrEnterResult store_enter(WrStore *store, WrEntry *entry, uintptr_t sp, bool is_held)
+{
+    WrThread *thread = vm_thread, *nobody = NULL;
+    if (__builtin_expect(thread == NULL, 0) && (thread = vm_thread_attach()) == NULL) return WR_ENTER_NO_STACK;
+    VMStoreContext *previous = atomic_load_explicit(&thread->running, memory_order_relaxed);
+    WrThread *owner = atomic_load_explicit(&store->owner, memory_order_relaxed);
+    entry->previous = previous;
+    if (owner == thread) {
+        /* a stale interrupt is served by the next check in the guest; entry trampolines compare with real_stack_limit */
+        atomic_store_explicit(&thread->running, &store->context, memory_order_release);
+        entry->depth = ++store->depth;
+        return WR_ENTER_OK;
+    }
+    if (owner != NULL) return owner->is_lost ? WR_ENTER_LOST : WR_ENTER_BUSY;
+    if (!store_has_room(thread, sp)) {
+        store->num_trap_frames = 0;
+        return WR_ENTER_NO_STACK;
+    }
+    if (is_held)
+        atomic_store_explicit(&store->owner, thread, memory_order_relaxed);
+    else if (!atomic_compare_exchange_strong(&store->owner, &nobody, thread))
+        return WR_ENTER_BUSY;
+    atomic_store_explicit(&thread->running, &store->context, memory_order_release);
+    entry->depth = 1;
+    store_begin(store, thread, sp);
     return WR_ENTER_OK;
+}
+
+WrEnterResult wr_store_enter(WrStore *store, WrEntry *entry)
+{
+    return store_enter(store, entry, (uintptr_t)__builtin_frame_address(0), false);
+}
+
+WrEnterResult wr_store_enter_held(WrStore *store, WrEntry *entry)
+{
+    return store_enter(store, entry, (uintptr_t)__builtin_frame_address(0), true);
+}
+
+/* `thread` runs the store, whose outermost entry is over. */
+static inline void store_end(WrStore *store, WrThread *thread, VMStoreContext *previous)
+{
+    if (__builtin_expect(store->exceptions.num_live > VM_EXCEPTIONS_LEAVE + 2 * store->exceptions.kept, 0)) vm_exceptions_leave(store);
+    atomic_store_explicit(&thread->running, previous, memory_order_release);
+    atomic_store_explicit(&store->owner, NULL, memory_order_release);
+}
+
+WrCallResult wr_store_call_held(WrStore *store, const VMFuncRef *func, ValRaw *values, size_t capacity, WrEntry *entry)
+{
+    WrThread *thread = vm_thread;
+    uintptr_t sp = (uintptr_t)__builtin_frame_address(0);
+    const WrHost *host = store->context.host;
+    if (thread == NULL || atomic_load_explicit(&store->owner, memory_order_relaxed) != NULL || !store_has_room(thread, sp)) return WR_CALL_DECLINED;
+    VMStoreContext *previous = atomic_load_explicit(&thread->running, memory_order_relaxed);
+    atomic_store_explicit(&store->owner, thread, memory_order_relaxed);
+    atomic_store_explicit(&thread->running, &store->context, memory_order_release);
+    entry->previous = previous;
+    entry->depth = 1;
+    store_begin(store, thread, sp);
+    if (!func->array_call(func->vmctx, func->vmctx, values, capacity)) return WR_CALL_FAILED;
+    if (__builtin_expect(host->away != NULL || host->attention != 0, 0)) return WR_CALL_STAYED;
+    store->depth = 0;
+    store_end(store, thread, previous);
+    return WR_CALL_DONE;
 }
 
 void wr_store_leave(WrStore *store, WrEntry *entry)
 {
     WrThread *thread = atomic_load_explicit(&store->owner, memory_order_relaxed);
     if (thread == NULL) return;
-    atomic_store_explicit(&thread->running, entry->previous, memory_order_release);
-    if (--store->depth != 0) return;
-    if (__builtin_expect(store->exceptions.num_live > VM_EXCEPTIONS_LEAVE + 2 * store->exceptions.kept, 0)) vm_exceptions_leave(store);
-    atomic_store_explicit(&store->owner, NULL, memory_order_release);
+    if (--store->depth == 0)
+        store_end(store, thread, entry->previous);
+    else
+        atomic_store_explicit(&thread->running, entry->previous, memory_order_release);
 }
 
 void wr_interrupt_all(void)

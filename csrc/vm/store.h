@@ -22,6 +22,7 @@ typedef struct WrThread {
     _Atomic uint32_t entries;          /* counts outermost entries: the ticker tells a long one from many short ones by it */
     uint32_t seen_entries;             /* the ticker's: `entries` at the last tick */
     uintptr_t stack_low, stack_high;
+    uintptr_t entry_low, entry_span;   /* where the frame of an entry that has room may lie */
     uint64_t stack_rlimit;             /* what the bounds of the main thread were computed from; 0: another thread */
     struct WrThread *next;             /* in the list of all threads */
     bool is_free;                      /* its thread ended; under vm_lock */

@@ -2,7 +2,11 @@
  *
  * Every period it looks at each thread: an entry that was there at the last tick too gets its interrupt word set; so an entry shorter than a period
  * never pays, and the slow path runs about a thousand times a second. After some periods without any entry it sleeps until one wakes it. A forked
- * child has no ticker: the fork handler says so, and starts one if the fork happened inside an entry. */
+ * child has no ticker: the fork handler says so, and starts one if the fork happened inside an entry.
+ *
+ * Entries publish themselves and look at the ticker's state without a barrier between, so that a store of `running` may still wait in its CPU's buffer
+ * when the state is loaded. So the ticker says that it sleeps, waits a period, which no buffered store outlives, and looks again: an entry that did not
+ * see the state is seen by then. */
 #include "os/thread.h"
 #include "vm/store.h"
 
@@ -47,9 +51,10 @@ static void *ticker_run(void *argument)
         if (++idle < TICKER_IDLE_PERIODS) continue;
         idle = 0;
         atomic_store(&vm_ticker_state, TICKER_SLEEPS);
-        /* an entry that did not see this state is seen here (see wr_store_enter) */
+        wr_os_sleep_ns(TICKER_PERIOD_NS);
         if (ticker_tick()) {
-            atomic_store(&vm_ticker_state, TICKER_TICKS);
+            uint32_t state = TICKER_SLEEPS;
+            (void)atomic_compare_exchange_strong(&vm_ticker_state, &state, TICKER_TICKS);
             continue;
         }
         while (atomic_load(&vm_ticker_state) == TICKER_SLEEPS) wr_os_wait(ticker_word(), TICKER_SLEEPS);

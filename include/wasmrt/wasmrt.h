@@ -112,11 +112,30 @@ WR_API bool wr_code_static_data(CodeMemory *code, uint32_t module_index, const u
 
 /* Every call into guest code sits between enter and leave, on the thread's stack, nested as calls nest. The outermost one claims the store for the
  * thread, sets the stack limit from the thread's real bounds and shows the store to the ticker; nested ones keep the limit. */
-typedef struct WrEntry { void *previous; uintptr_t reserved[3]; } WrEntry;
+typedef struct WrEntry {
+    void *previous;
+    uintptr_t depth;    /* of entries of this store, this one included: 1 is the outermost */
+    void *host[2];      /* the embedder's own */
+} WrEntry;
 typedef enum WrEnterResult { WR_ENTER_OK, WR_ENTER_BUSY /* another thread runs this store */, WR_ENTER_NO_STACK /* too little left to start */,
                             WR_ENTER_LOST /* another thread ran it when this process was forked: it stopped in the middle of something */ } WrEnterResult;
 WR_API WrEnterResult wr_store_enter(WrStore *store, WrEntry *entry);
 WR_API void wr_store_leave(WrStore *store, WrEntry *entry);
+/* The same for stores that are entered under one lock only (the GIL), which the caller holds: the store is claimed without an atomic operation. */
+WR_API WrEnterResult wr_store_enter_held(WrStore *store, WrEntry *entry);
+/* What VMStoreContext.host of such a store points at starts with this. */
+typedef struct WrHost {
+    void *away;         /* not NULL: the lock was let go of in the middle of guest code */
+    uint32_t attention; /* not 0: an outermost entry or its end has something to do */
+} WrHost;
+typedef enum WrCallResult {
+    WR_CALL_DONE,       /* returned, and the store was left */
+    WR_CALL_STAYED,     /* returned; the caller takes the lock back, and leaves */
+    WR_CALL_FAILED,     /* the array call returned false; the caller does the same */
+    WR_CALL_DECLINED    /* not entered: wr_store_enter_held says why, or can */
+} WrCallResult;
+/* An outermost entry, an array call, and leaving, in one. */
+WR_API WrCallResult wr_store_call_held(WrStore *store, const VMFuncRef *func, ValRaw *values, size_t capacity, WrEntry *entry);
 WR_API bool wr_store_running(const WrStore *store);
 /* Whether this thread may change what is in the store: WR_ENTER_OK unless another one runs it. Says nothing of what another thread does next: who asks
  * holds what keeps others from entering (the GIL). */

@@ -331,7 +331,8 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     bint wr_code_static_data(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, c_bool *out_static, WrError *error)
     ctypedef struct WrEntry:
         void *previous
-        uintptr_t reserved[3]
+        uintptr_t depth
+        void *host[2]
     ctypedef enum WrEnterResult:
         WR_ENTER_OK
         WR_ENTER_BUSY
@@ -339,6 +340,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
         WR_ENTER_LOST
     WrEnterResult wr_store_enter(WrStore *store, WrEntry *entry)
     void wr_store_leave(WrStore *store, WrEntry *entry)
+    WrEnterResult wr_store_enter_held(WrStore *store, WrEntry *entry)
     bint wr_store_running(const WrStore *store)
     WrEnterResult wr_store_owned(const WrStore *store)
     void wr_store_trap(WrStore *store, uint32_t trap_code)

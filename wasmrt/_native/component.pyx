@@ -11,12 +11,10 @@ is made of, which is the specification's rule against reentrance. Imports are in
 
 from cpython.object cimport PyObject
 from cpython.type cimport PyType_Modified
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
 
 cimport wasmrt._native.capi as c
-cimport wasmrt._native.core as core
 from wasmrt._native.abi cimport *
 from wasmrt._native.core cimport (
     PyEval_SaveThread,
@@ -26,7 +24,6 @@ from wasmrt._native.core cimport (
     gil_acquire,
     leave_store,
     trap_text,
-    wr_enable_vectorcall,
     wrap_func_ref,
 )
 from wasmrt._native.funcs cimport Func
@@ -34,8 +31,19 @@ from wasmrt._native.imports cimport NO_OP, REALLOC_HOOK, needs_memory, only_scal
 from wasmrt._native.leaves cimport stage_scalar
 from wasmrt._native.lift cimport lift_result, lift_scalar, steal
 from wasmrt._native.lower cimport commit, stage_params, stage_result
-from wasmrt._native.options cimport GIL_RELEASE, RESULTS_PLAIN, SavedOptions, changed_options, options_begin, options_end
-from wasmrt._native.pyapi cimport PyTypeObject, dict_get, float_value, is_float_exact, is_long_exact, refuse_new
+from wasmrt._native.options cimport GIL_RELEASE, RESULTS_PLAIN, SavedOptions, changed_options, only_releases, options_begin, options_end
+from wasmrt._native.pyapi cimport PyTypeObject, dict_get, refuse_new
+from wasmrt._native.quick cimport (
+    QUICK_F64,
+    QUICK_I64,
+    QUICK_NONE,
+    QUICK_OTHER,
+    QUICK_S32,
+    QUICK_U32,
+    quick_enable,
+    quick_vectorcall,
+    vectorcallfunc,
+)
 from wasmrt._native.resources cimport *
 from wasmrt._native.results cimport Borrow, ResultContext, open_borrow, seal_borrow, set_result_hooks, settle_borrows
 
@@ -45,11 +53,6 @@ cdef extern from "Python.h":
     size_t PyVectorcall_NARGS(size_t nargsf) noexcept
     Py_ssize_t PyTuple_GET_SIZE(PyObject *value) noexcept
     PyObject *PyTuple_GET_ITEM(PyObject *value, Py_ssize_t index) noexcept
-    object PyLong_FromLong(long value)
-    object PyFloat_FromDouble(double value)
-
-cdef extern from "abi_text.h" nogil:
-    bint abi_small_int(PyObject *value, int64_t *out)
 
 cdef enum:
     MAX_CORE_VALUES = 18     # flat parameters, a return pointer, one spare
@@ -58,6 +61,7 @@ cdef enum:
 # ---- exports ----------------------------------------------------------------------------------------------------------------------------------------
 
 cdef object func_vectorcall(object callable, PyObject *const *args, size_t nargsf, PyObject *kwnames):
+    """What `quick_vectorcall` leaves, and the slot of functions that are not quick."""
     cdef ComponentFunc self = <ComponentFunc>callable
     cdef size_t count = PyVectorcall_NARGS(nargsf)
     if kwnames == NULL:
@@ -65,95 +69,78 @@ cdef object func_vectorcall(object callable, PyObject *const *args, size_t nargs
             args += 1
             count -= 1
         if count == self.plan.num_params:
-            return call_quick(self, args) if self.quick else call_export(self, args)
+            return call_export(self, args)
     return bind_arguments(self, args, count, kwnames)
 
 
-cdef object call_quick(ComponentFunc self, PyObject *const *args):
-    """`call_export` for functions of scalars only, without post-return and options."""
-    cdef c.ValRaw values[MAX_CORE_VALUES]
-    cdef c.WrEntry entry
-    cdef ComponentInstance owner = self.owner
-    cdef Store store = self.store
-    cdef size_t i, count = self.plan.num_params
-    cdef uint8_t op
-    cdef int64_t number
-    cdef double real
-    cdef PyObject *value
+cdef int quick_stage(ComponentFunc self, uint32_t index, object value, c.ValRaw *out) except -1:
+    """A scalar that quick.h does not convert."""
     cdef AbiCall call
-    cdef const AbiNode *node
+    call_init(&call, self.plan)
+    if stage_scalar(&call, &self.plan.nodes[self.plan.fields[self.plan.first_param + index].node], <PyObject *>value, <uint64_t *>out) < 0:
+        raise_with_path(&call, f"argument '{self.plan.param_names[index]}'")
+    return 0
+
+
+cdef object quick_lift(ComponentFunc self, const c.ValRaw *value):
+    cdef AbiCall call
     cdef PyObject *found
-    cdef bint ok
-    call.nodes = NULL
-    for i in range(count):
-        value = args[i]
-        op = self.param_ops[i]
-        if is_long_exact(value) and abi_small_int(value, &number):
-            values[i].i64 = number
-            if op == ABI_OP_S32:
-                if number == <int32_t>number:
-                    continue
-            elif op == ABI_OP_U32:
-                if number == <int64_t><uint32_t>number:
-                    continue
-            elif op == ABI_OP_S64:
-                continue
-        elif op == ABI_OP_F64 and is_float_exact(value):
-            real = float_value(value)
-            memcpy(&values[i], &real, 8)
-            continue
-        if call.nodes == NULL:
-            call_init(&call, self.plan)
-        node = &self.plan.nodes[self.plan.fields[self.plan.first_param + i].node]
-        if stage_scalar(&call, node, value, <uint64_t *>&values[i]) < 0:
-            raise_with_path(&call, f"argument '{self.plan.param_names[i]}'")
-    enter_store(store, &entry)
-    if owner.poisoned or owner.busy or owner.num_borrowed:
-        if owner.num_borrowed:
-            try:
-                settle_borrows(owner)
-            except BaseException:
-                leave_store(store, &entry)
-                raise
-        if owner.poisoned or owner.busy:
-            leave_store(store, &entry)
-            raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
-    owner.busy = True
-    ok = self.func.array_call(self.func.vmctx, self.func.vmctx, values, MAX_CORE_VALUES)
-    owner.busy = False
-    if not ok:
-        owner.poisoned = True
-        gil_acquire(store.context)
-        fail_call(store, &entry)
-    leave_store(store, &entry)
-    op = self.result_op
-    if op == ABI_OP_S32:
-        return PyLong_FromLong(values[0].i32)
-    if op == ABI_OP_F64:
-        memcpy(&real, &values[0], 8)
-        return PyFloat_FromDouble(real)
-    if op == NO_OP:
-        return None
-    if call.nodes == NULL:
-        call_init(&call, self.plan)
-    found = lift_scalar(&call, &self.plan.nodes[self.plan.result], <uint64_t>values[0].i64)
+    call_init(&call, self.plan)
+    found = lift_scalar(&call, &self.plan.nodes[self.plan.result], <uint64_t>value.i64)
     if found == NULL:
-        owner.poisoned = True
+        self.owner.gate.poisoned = True
     return steal(found)
 
 
-cdef int fail_call(Store store, c.WrEntry *entry) except -1:
-    """Leaves the store and raises what made the array call return false."""
+cdef int quick_settle(ComponentFunc self, c.WrEntry *entry, bint failed) except -1:
+    if failed:
+        self.owner.gate.poisoned = True
+    gil_acquire(self.store.context)
     try:
-        store.raise_pending()
+        if failed:
+            self.store.raise_pending()
     finally:
-        leave_store(store, entry)
-    return -1
+        leave_store(self.store, entry)
+    return 0
+
+
+cdef uint8_t quick_kind(uint8_t op) noexcept:
+    if op == ABI_OP_S32:
+        return QUICK_S32
+    if op == ABI_OP_U32:
+        return QUICK_U32
+    if op == ABI_OP_S64:
+        return QUICK_I64
+    if op == ABI_OP_F64:
+        return QUICK_F64
+    return QUICK_NONE if op == NO_OP else QUICK_OTHER
 
 
 cdef void find_quick(ComponentFunc self) noexcept:
-    """Whether `call_quick` can run it."""
-    self.quick = only_scalars(self.plan, self.param_ops, &self.result_op) and self.simple and self.options is None and self.post_return_func == NULL
+    """Fills in `quick`: functions of scalars only, without post-return and options, are called by quick.h."""
+    cdef uint8_t[16] ops
+    cdef uint8_t result_op
+    cdef uint32_t i
+    self.quick.slow = <vectorcallfunc><void *>func_vectorcall
+    self.quick.vectorcall = self.quick.slow
+    if not only_scalars(self.plan, ops, &result_op) or not self.simple or self.post_return_func != NULL:
+        return
+    if self.options is not None and not only_releases(self.options):
+        return
+    self.quick.release = self.options is not None
+    self.quick.store_object = <PyObject *>self.store
+    self.quick.host = &self.store.host
+    self.quick.store = self.store.c_store
+    self.quick.func = self.func
+    self.quick.gate = &self.owner.gate
+    self.quick.num_params = self.plan.num_params
+    for i in range(self.plan.num_params):
+        self.quick.params[i] = quick_kind(ops[i])
+    self.quick.result = quick_kind(result_op)
+    self.quick.stage = <int (*)(PyObject *, uint32_t, PyObject *, c.ValRaw *) noexcept><void *>quick_stage
+    self.quick.lift = <PyObject *(*)(PyObject *, const c.ValRaw *) noexcept><void *>quick_lift
+    self.quick.settle = <int (*)(PyObject *, c.WrEntry *, int) noexcept><void *>quick_settle
+    self.quick.vectorcall = quick_vectorcall
 
 
 cdef object bind_arguments(ComponentFunc self, PyObject *const *args, size_t count, PyObject *kwnames):
@@ -226,14 +213,14 @@ cdef object call_export(ComponentFunc self, PyObject *const *args):
         stage_params(plan, &call, args, values)
         enter_store(store, &entry)
         entered = True
-        if owner.num_borrowed:
+        if owner.gate.num_borrowed:
             settle_borrows(owner)
-        if owner.poisoned or owner.busy:
+        if owner.gate.poisoned or owner.gate.busy:
             raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
         if self.options is not None:
             options_begin(self.options, store, &saved)
         running = True
-        owner.busy = True
+        owner.gate.busy = True
         if call.num_steps:
             if self.has_resources:
                 scope.previous = instance.scopes
@@ -270,9 +257,9 @@ cdef object call_export(ComponentFunc self, PyObject *const *args):
         if running:
             if self.has_resources and instance.scopes == &scope:
                 instance.scopes = scope.previous
-            owner.busy = False
+            owner.gate.busy = False
             if not finished:
-                owner.poisoned = True
+                owner.gate.poisoned = True
             if self.options is not None:
                 options_end(store, &saved)
         if entered:
@@ -289,7 +276,7 @@ cdef class ComponentFunc:
     """
 
     def __cinit__(self) -> None:
-        self.vectorcall = func_vectorcall
+        self.quick.vectorcall = <vectorcallfunc><void *>func_vectorcall
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Replaced by the vectorcall slot; here for what looks for the method."""
@@ -369,7 +356,7 @@ describe_functions()
 
 cdef int enable_vectorcall() except -1:
     cdef ComponentFunc probe = ComponentFunc.__new__(ComponentFunc)
-    wr_enable_vectorcall(<core.PyTypeObject *>ComponentFunc, <char *>&probe.vectorcall - <char *><PyObject *>probe)
+    quick_enable(<PyTypeObject *>ComponentFunc, <char *>&probe.quick - <char *><PyObject *>probe)
     return 0
 
 

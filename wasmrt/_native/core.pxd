@@ -11,25 +11,26 @@ cdef extern from "Python.h":
         pass
     ctypedef struct PyTypeObject:
         pass
-    ctypedef object (*vectorcallfunc)(object callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
     PyThreadState *PyEval_SaveThread() nogil
-    Py_ssize_t PyList_GET_SIZE(object items) noexcept
 
-cdef extern from "vectorcall.h":
-    void wr_enable_vectorcall(PyTypeObject *type, Py_ssize_t member_offset)
-
-
-# What the C side reaches from VMStoreContext.host without the GIL.
-cdef struct StoreHost:
-    PyObject *store         # borrowed
-    PyThreadState *saved    # not NULL: the GIL was let go in the middle of guest code
-    uint64_t ticks          # slow paths taken since the outermost entry
-    int64_t deadline_ns     # monotonic; 0: none
-    uint64_t epoch_deadline
-    const uint64_t *epoch   # the engine's counter; NULL: no epoch interruption
-    int64_t timeout_ns      # of the call that `deadline_ns` belongs to; 0: it is the store's own
-    bint hold_gil           # never let go of it
-    bint release_gil        # let go of it whenever guest code runs
+cdef extern from "quick.h" nogil:
+    enum:
+        ATTENTION_CLOSED
+        ATTENTION_DROPS
+        ATTENTION_EPOCH
+        ATTENTION_NOTED
+    # What the C side reaches from VMStoreContext.host without the GIL; quick.h says what each is for.
+    ctypedef struct StoreHost:
+        PyThreadState *saved
+        uint32_t attention
+        bint hold_gil
+        bint release_gil
+        PyObject *store
+        uint64_t ticks
+        int64_t deadline_ns
+        uint64_t epoch_deadline
+        const uint64_t *epoch
+        int64_t timeout_ns
 
 
 cdef class Tunables:
@@ -72,10 +73,9 @@ cdef class Store:
     cdef public object wasi_state     # what WASI 0.1 made of it: descriptors of guests; None until one asks
     cdef object pending               # the exception of a host function that left through guest code
     cdef object noted                 # what the wasm frames were added to as a note, until the outermost call ends
-    cdef list kept                    # host functions, code memories, ...: what C points at
-    cdef dict externrefs              # word -> object
-    cdef list drop_queue              # owned handles whose Python object was collected: (callable, args)
-    cdef uint32_t depth               # entries that are open
+    cdef list kept                    # host functions, code memories, ...: what C points at; None: nothing
+    cdef dict externrefs              # word -> object; None: none
+    cdef list drop_queue              # owned handles whose Python object was collected: (callable, args); None: there were none yet
     cdef object __weakref__
 
     cdef int enter_outermost(self) except -1
@@ -83,6 +83,8 @@ cdef class Store:
     cdef int call(self, c.VMFuncRef *func, c.ValRaw *values, size_t capacity) except -1
     cdef int raise_pending(self) except -1
     cdef void set_pending(self, object exception) noexcept
+    cdef int keep(self, object item) except -1
+    cdef int queue_drop(self, tuple entry) except -1
     cdef int ensure_open(self) except -1
     cdef int ensure_mine(self) except -1
 
@@ -110,26 +112,27 @@ cdef inline int enter_store(Store store, c.WrEntry *entry) except -1:
     cdef c.WrEnterResult result
     if store.c_store == NULL:
         store.ensure_open()
-    result = c.wr_store_enter(store.c_store, entry)
+    result = c.wr_store_enter_held(store.c_store, entry)
     if result != c.WR_ENTER_OK:
         store.raise_enter(result)
-    # not NULL when native code that guests called without the GIL took it by itself and calls a guest again
-    entry.reserved[0] = <uintptr_t>store.host.saved
-    store.host.saved = NULL
-    if store.depth == 0:
+    if entry.depth == 1:
+        entry.host[0] = NULL
         store.host.ticks = 0
-        if PyList_GET_SIZE(store.drop_queue) or store.host.epoch != NULL:
+        if store.host.attention:
             store.enter_outermost()
-    store.depth += 1
+    else:
+        # not NULL when native code that guests called without the GIL took it by itself and calls a guest again
+        entry.host[0] = <void *>store.host.saved
+        store.host.saved = NULL
     return 0
 
 
 cdef inline void leave_store(Store store, c.WrEntry *entry) noexcept:
     if store.host.saved != NULL:
         gil_restore(&store.host)
-    store.host.saved = <PyThreadState *>entry.reserved[0]
-    store.depth -= 1
-    if store.depth == 0 and store.noted is not None:
+    store.host.saved = <PyThreadState *>entry.host[0]
+    if store.host.attention & ATTENTION_NOTED and entry.depth == 1:
+        store.host.attention &= ~<uint32_t>ATTENTION_NOTED
         store.noted = None
     c.wr_store_leave(store.c_store, entry)
 

@@ -441,9 +441,6 @@ cdef class Store:
     """
 
     def __cinit__(self) -> None:
-        self.kept = []
-        self.externrefs = {}
-        self.drop_queue = []
         self.host.store = <PyObject *>self
 
     def __init__(self, engine: object = None, data: object = None) -> None:
@@ -471,6 +468,7 @@ cdef class Store:
         c.wr_store_set_gc_stress(self.c_store, settings.gc_stress)
         if settings.epoch_interruption:
             self.host.epoch = &settings.epoch.value
+            self.host.attention |= ATTENTION_EPOCH
 
     def __dealloc__(self) -> None:
         if self.c_store != NULL:
@@ -494,13 +492,13 @@ cdef class Store:
         """Frees everything in the store now. Not while it runs guest code. Idempotent."""
         if self.c_store == NULL:
             return
-        if self.depth:
+        if c.wr_store_running(self.c_store):
             raise WasmError("a store cannot be closed while it runs guest code (in a forked child: while another thread of the parent ran it)")
         c.wr_store_free(self.c_store)
         self.c_store = NULL
         self.context = NULL
-        self.kept.clear()
-        self.externrefs.clear()
+        self.host.attention = ATTENTION_CLOSED
+        self.kept = self.externrefs = self.noted = None
         if self.drop_queue:
             unrun = sum(1 for entry in self.drop_queue if len(entry) == 2)  # post-returns have a third part
             self.drop_queue.clear()
@@ -511,6 +509,21 @@ cdef class Store:
     @property
     def closed(self) -> bool:
         return self.c_store == NULL
+
+    cdef int keep(self, object item) except -1:
+        """Keeps what the C store points at as long as the store."""
+        if self.kept is None:
+            self.kept = []
+        self.kept.append(item)
+        return 0
+
+    cdef int queue_drop(self, tuple entry) except -1:
+        """(callable, args) to run at the next entry; deallocators call it, whenever the collector wants."""
+        if self.drop_queue is None:
+            self.drop_queue = []
+        self.drop_queue.append(entry)
+        self.host.attention |= ATTENTION_DROPS
+        return 0
 
     cdef int raise_enter(self, int result) except -1:
         if result == c.WR_ENTER_BUSY:
@@ -524,9 +537,7 @@ cdef class Store:
     cdef int enter_outermost(self) except -1:
         """What only some outermost entries have to do (see `enter_store`). Raises nothing."""
         if self.drop_queue:
-            self.depth = 1
             self.run_drops()
-            self.depth = 0
         if self.host.epoch != NULL and self.host.epoch[0] >= self.host.epoch_deadline:
             self.context.stack_limit = <uintptr_t>-1
         return 0
@@ -535,11 +546,13 @@ cdef class Store:
         """Runs what deallocators queued: destructors and post-returns of dropped objects. What they raise goes to sys.unraisablehook: the call
         that happens to come next has nothing to do with it. What cannot run yet says False and is queued again."""
         again = []
+        self.host.attention &= ~<uint32_t>ATTENTION_DROPS
         while self.drop_queue:
             entry = self.drop_queue.pop(0)
             if not run_drop(entry[0], entry[1]):
                 again.append(entry)
-        self.drop_queue.extend(again)
+        for entry in again:
+            self.queue_drop(entry)
 
     cdef int call(self, c.VMFuncRef *func, c.ValRaw *values, size_t capacity) except -1:
         """Enters, calls, leaves; raises what came of it."""
@@ -571,6 +584,7 @@ cdef class Store:
             if type(exception) is not Trap:
                 if exception is not self.noted and type(exception) is not ExitTrap:  # the frames of outer calls were part of the first note
                     self.noted = exception
+                    self.host.attention |= ATTENTION_NOTED
                     note_frames(exception, frames_of(self))
             elif not exception.frames:
                 frames = frames_of(self)

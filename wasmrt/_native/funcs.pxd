@@ -5,19 +5,19 @@ from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
 
 cimport wasmrt._native.capi as c
-from wasmrt._native.core cimport Store, vectorcallfunc
+from wasmrt._native.core cimport Store
 from wasmrt._native.options cimport CallOptions
+from wasmrt._native.quick cimport WrQuick
 
 
 cdef class Func:
-    cdef vectorcallfunc vectorcall
+    cdef WrQuick quick             # starts with the vectorcall slot
     cdef c.VMFuncRef *c_func
     cdef readonly Store store
     cdef const uint32_t *params    # value type words, owned by the type registry
     cdef const uint32_t *results
     cdef uint32_t num_params
     cdef uint32_t num_results
-    cdef bint plain                # numbers only, at most one result
     cdef CallOptions options       # None: the defaults
     cdef object __weakref__
 

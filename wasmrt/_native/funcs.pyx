@@ -17,17 +17,26 @@ cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport (
     NO_STORE,
     PyEval_SaveThread,
-    PyTypeObject,
     Store,
     VMFuncRef,
     enter_store,
     gil_acquire,
     leave_store,
-    wr_enable_vectorcall,
     wrap_func_ref,
 )
-from wasmrt._native.options cimport GIL_RELEASE, SavedOptions, changed_options, options_begin, options_end
-from wasmrt._native.pyapi cimport float_value, is_float_exact, is_long_exact
+from wasmrt._native.options cimport GIL_RELEASE, SavedOptions, changed_options, only_releases, options_begin, options_end
+from wasmrt._native.pyapi cimport PyTypeObject
+from wasmrt._native.quick cimport (
+    QUICK_F64,
+    QUICK_I32,
+    QUICK_I64,
+    QUICK_NONE,
+    QUICK_OTHER,
+    QUICK_PARAMS,
+    quick_enable,
+    quick_vectorcall,
+    vectorcallfunc,
+)
 from wasmrt._native.refs cimport ref_from_raw, ref_to_raw
 
 from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, ArgumentValueError, WasmError
@@ -37,10 +46,6 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object value, int *overflow) except? -1
     unsigned long long PyLong_AsUnsignedLongLong(object value) except? 0xffffffffffffffff
     bint PyLong_Check(object value)
-    object PyLong_FromLong(long value)
-
-cdef extern from "abi_text.h" nogil:
-    bint abi_small_int(PyObject *value, int64_t *out)
 
 cdef enum:
     INLINE_VALUES = 16  # arguments and results that fit on the C stack
@@ -223,7 +228,7 @@ cdef class Func:
     """
 
     def __cinit__(self) -> None:
-        self.vectorcall = func_vectorcall
+        self.quick.vectorcall = <vectorcallfunc><void *>func_vectorcall
         self.store = NO_STORE
 
     def __init__(self, store: object, ty: object, func: object, access_caller: bool = False) -> None:
@@ -291,6 +296,7 @@ cdef class Func:
         self.store.ensure_open()
         bind_func(other, self.store, self.c_func)
         other.options = changed_options(self.options, gil, results, copy, timeout)
+        find_quick(other)
         return other
 
     @property
@@ -330,64 +336,58 @@ cdef int call_with_options(Func self, c.ValRaw *values, size_t capacity) except 
 
 
 cdef object func_vectorcall(object callable, PyObject *const *args, size_t nargsf, PyObject *kwnames):
-    """The vectorcall slot of Func."""
-    cdef Func self = <Func>callable
-    cdef size_t count = PyVectorcall_NARGS(nargsf)
-    if self.plain and kwnames == NULL:
-        if count == <size_t>self.num_params + 1 and args[0] == <PyObject *>self.store:
-            args += 1
-            count -= 1
-        if count == self.num_params:
-            return call_plain(self, args, count)
-    return self.invoke(args, count, kwnames)
+    """What `quick_vectorcall` leaves."""
+    return (<Func>callable).invoke(args, PyVectorcall_NARGS(nargsf), kwnames)
 
 
-cdef object call_plain(Func self, PyObject *const *args, size_t count):
-    """Numbers of the plainest kind, by value; everything else goes the long way."""
-    cdef c.ValRaw[INLINE_VALUES] values
-    cdef c.WrEntry entry
-    cdef Store store = self.store
-    cdef size_t i
-    cdef uint32_t kind
-    cdef int64_t number
-    cdef PyObject *value
-    cdef bint ok
-    for i in range(count):
-        value = args[i]
-        kind = c.wr_vt_kind(self.params[i])
-        if is_long_exact(value) and abi_small_int(value, &number) and (
-            kind == c.WR_KIND_I64 or (kind == c.WR_KIND_I32 and -0x80000000 <= number <= 0xFFFFFFFF)
-        ):
-            values[i].i64 = number
-        elif kind == c.WR_KIND_F64 and is_float_exact(value):
-            values[i].f64 = 0
-            store_double(&values[i], float_value(value))
-        else:
-            return self.invoke(args, count, NULL)
-    if self.options is not None:
-        call_with_options(self, values, INLINE_VALUES)
-    else:
-        enter_store(store, &entry)
-        ok = self.c_func.array_call(self.c_func.vmctx, self.c_func.vmctx, values, INLINE_VALUES)
-        leave_store(store, &entry)
-        if not ok:
-            store.raise_pending()
-    if self.num_results == 0:
-        return None
-    kind = c.wr_vt_kind(self.results[0])
+cdef object quick_lift(Func self, const c.ValRaw *value):
+    return value_from_raw(self.store, self.results[0], value)
+
+
+cdef int quick_settle(Func self, c.WrEntry *entry, bint failed) except -1:
+    gil_acquire(self.store.context)
+    leave_store(self.store, entry)
+    if failed:
+        self.store.raise_pending()
+    return 0
+
+
+cdef void find_quick(Func self) noexcept:
+    """Fills in `quick`: functions of numbers, without options, are called by quick.h."""
+    cdef uint32_t i
+    self.quick.slow = <vectorcallfunc><void *>func_vectorcall
+    self.quick.vectorcall = self.quick.slow
+    if self.num_params > QUICK_PARAMS or self.num_results > 1:
+        return
+    if self.options is not None and not only_releases(self.options):
+        return
+    for i in range(self.num_params):
+        self.quick.params[i] = quick_kind(self.params[i])
+        if self.quick.params[i] == QUICK_OTHER:
+            return
+    self.quick.result = quick_kind(self.results[0]) if self.num_results else QUICK_NONE
+    self.quick.release = self.options is not None
+    self.quick.store_object = <PyObject *>self.store
+    self.quick.host = &self.store.host
+    self.quick.store = self.store.c_store
+    self.quick.func = self.c_func
+    self.quick.gate = &self.quick.own_gate
+    self.quick.num_params = self.num_params
+    self.quick.lift = <PyObject *(*)(PyObject *, const c.ValRaw *) noexcept><void *>quick_lift
+    self.quick.settle = <int (*)(PyObject *, c.WrEntry *, int) noexcept><void *>quick_settle
+    self.quick.vectorcall = quick_vectorcall
+
+
+cdef uint8_t quick_kind(uint32_t word) noexcept:
+    cdef uint32_t kind = c.wr_vt_kind(word)
     if kind == c.WR_KIND_I32:
-        return PyLong_FromLong(values[0].i32)
+        return QUICK_I32
     if kind == c.WR_KIND_I64:
-        return PyLong_FromLong(values[0].i64)
-    return value_from_raw(store, self.results[0], &values[0])
-
-
-cdef inline void store_double(c.ValRaw *out, double number) noexcept:
-    memcpy(&out.f64, &number, 8)
+        return QUICK_I64
+    return QUICK_F64 if kind == c.WR_KIND_F64 else QUICK_OTHER
 
 
 cdef int bind_func(Func func, Store store, c.VMFuncRef *c_func) except -1:
-    cdef uint32_t i
     func.c_func = c_func
     func.store = store
     func.options = store.call_options
@@ -395,11 +395,7 @@ cdef int bind_func(Func func, Store store, c.VMFuncRef *c_func) except -1:
         store.registry.c_registry, c_func.type_index, &func.params, &func.num_params, &func.results, &func.num_results
     ):
         raise WasmError("the function's type is not registered in this engine")
-    func.plain = func.num_params <= INLINE_VALUES and func.num_results <= 1
-    for i in range(func.num_params):
-        func.plain = func.plain and is_number(func.params[i])
-    for i in range(func.num_results):
-        func.plain = func.plain and is_number(func.results[i])
+    find_quick(func)
     return 0
 
 
@@ -416,7 +412,7 @@ cdef Func wrap_func(Store store, c.VMFuncRef *c_func):
 
 cdef int enable_vectorcall() except -1:
     cdef Func probe = Func.__new__(Func)
-    wr_enable_vectorcall(<PyTypeObject *>Func, <char *>&probe.vectorcall - <char *><PyObject *>probe)
+    quick_enable(<PyTypeObject *>Func, <char *>&probe.quick - <char *><PyObject *>probe)
     return 0
 
 

@@ -313,5 +313,5 @@ cdef int bind_host(Func func, Store store, HostFunc host) except -1:
     func.c_func = c.wr_host_funcs_new(store.c_store, &made, 1, &error)
     if func.c_func == NULL:
         raise error_from(&error)
-    store.kept.append(host)
+    store.keep(host)
     return bind_func(func, store, func.c_func)

@@ -416,7 +416,7 @@ cdef class ModulePre:
                 free(funcs)
             if made == NULL:
                 raise error_from(&error)
-            store.kept.append(self)  # the contexts point at its functions
+            store.keep(self)  # the contexts point at its functions
         used = 0
         for i in range(<size_t>len(self.items)):
             if isinstance(self.items[i], HostFunc):

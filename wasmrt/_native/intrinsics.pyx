@@ -88,16 +88,16 @@ cdef int drop_guest(ComponentInstance owner, ResourceType ty, uint64_t rep) exce
     cdef c.ValRaw values[2]
     cdef bint ok, foreign = ty.instance is not owner
     if foreign:
-        if ty.instance.poisoned or ty.instance.busy or ty.instance.num_borrowed:
+        if ty.instance.gate.poisoned or ty.instance.gate.busy or ty.instance.gate.num_borrowed:
             raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
-        ty.instance.busy = True
+        ty.instance.gate.busy = True
     values[0].i64 = <int64_t><uint32_t>rep
     ok = ty.dtor.array_call(ty.dtor.vmctx, ty.dtor.vmctx, values, 2)
     gil_acquire(owner.store.context)
     if foreign:
-        ty.instance.busy = False
+        ty.instance.gate.busy = False
     if not ok:
-        ty.instance.poisoned = True
+        ty.instance.gate.poisoned = True
         owner.store.raise_pending()
     return 0
 

@@ -36,4 +36,5 @@ cdef struct SavedOptions:
 
 cdef void options_begin(CallOptions options, Store store, SavedOptions *saved) noexcept
 cdef void options_end(Store store, const SavedOptions *saved) noexcept
+cdef bint only_releases(CallOptions options) noexcept
 cdef CallOptions changed_options(CallOptions options, object gil, object results, object copy, object timeout)

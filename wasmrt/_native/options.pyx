@@ -81,6 +81,11 @@ def make_options(gil: object, results: object, copy: object, timeout: object) ->
     return changed_options(None, gil, results, copy, timeout)
 
 
+cdef bint only_releases(CallOptions options) noexcept:
+    """Whether gil="release" is all that they say of functions without lists."""
+    return options.gil == GIL_RELEASE and options.timeout_ns == 0
+
+
 cdef void options_begin(CallOptions options, Store store, SavedOptions *saved) noexcept:
     """After the store was entered. `options_end` must follow."""
     cdef StoreHost *host = &store.host

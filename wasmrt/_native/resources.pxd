@@ -8,6 +8,13 @@ cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport AbiCall, AbiNode, AbiStep, Resource
 from wasmrt._native.core cimport Store
 
+cdef extern from "quick.h" nogil:
+    ctypedef struct WrGate:
+        bint poisoned
+        bint busy
+        uint32_t num_borrowed
+
+
 
 # One call's borrows: those it put into the callee's table, and those it took out of the caller's.
 cdef struct Scope:
@@ -88,10 +95,8 @@ cdef class ResourceHost(Resource):
 
 cdef class ComponentInstance:
     cdef readonly Store store
-    cdef bint poisoned                   # a trap left through it
-    cdef bint busy                       # the host called into it: it cannot again before that call is over
+    cdef WrGate gate                     # whether it can be entered
     cdef void *block                     # holds all arrays below
-    cdef uint32_t num_borrowed           # calls whose results are views on its memory, or whose post-return waits: it cannot be entered
     cdef list waiting                    # Borrows that are over, whose post-return has not run
     cdef RuntimeInstance *instances
     cdef ResourceRow *rows               # ResourceIndex

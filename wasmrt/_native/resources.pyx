@@ -211,7 +211,7 @@ cdef class ResourceAny(Resource):
             if self.store.c_store == NULL:
                 warnings.warn(f"an owned {self.type} was not dropped before its store was closed: its destructor never ran", ResourceWarning, stacklevel=1)
                 return
-            self.store.drop_queue.append((drop_queued, (self.store, self.type, self.rep, self.dtor)))
+            self.store.queue_drop((drop_queued, (self.store, self.type, self.rep, self.dtor)))
 
     def __repr__(self) -> str:
         kind = "owned" if self.state == OWNED else "borrowed" if self.state == BORROWED else "unusable"
@@ -220,7 +220,7 @@ cdef class ResourceAny(Resource):
 
 def drop_queued(Store store, ResourceType ty, rep: int, dtor: object) -> bool:
     """Runs at the store's next entry for a handle that was collected; False while the instance cannot be entered, since a result is borrowed."""
-    if ty.instance is not None and ty.instance.num_borrowed:
+    if ty.instance is not None and ty.instance.gate.num_borrowed:
         return False
     drop_rep(store, ty, rep, dtor)
     return True
@@ -294,16 +294,16 @@ cdef int drop_rep(Store store, ResourceType ty, uint64_t rep, object dtor) excep
     values[0].i64 = <int64_t><uint32_t>rep
     enter_store(store, &entry)
     try:
-        if ty.instance.poisoned or ty.instance.busy:
+        if ty.instance.gate.poisoned or ty.instance.gate.busy:
             raise trap_text(c.TRAP_CANNOT_ENTER_COMPONENT, "cannot enter component instance")
-        if ty.instance.num_borrowed:
+        if ty.instance.gate.num_borrowed:
             raise WasmError("cannot enter component instance: a result of it is still borrowed; release the view first")
-        ty.instance.busy = True
+        ty.instance.gate.busy = True
         ok = ty.dtor.array_call(ty.dtor.vmctx, ty.dtor.vmctx, values, 2)
         gil_acquire(store.context)
-        ty.instance.busy = False
+        ty.instance.gate.busy = False
         if not ok:
-            ty.instance.poisoned = True
+            ty.instance.gate.poisoned = True
             store.raise_pending()
     finally:
         leave_store(store, &entry)
@@ -347,7 +347,7 @@ cdef class ComponentInstance:
     @property
     def may_be_entered(self) -> bool:
         """False once a trap, or an exception of a host function, left through it."""
-        return not self.poisoned
+        return not self.gate.poisoned
 
     def num_handles(self, instance: int) -> int:
         """Handles that a runtime component instance holds (for tests and leak hunting)."""

@@ -124,7 +124,7 @@ cdef int seal_borrow(Borrow borrow, const c.ValRaw *value) except -1:
     """The call is over: from here on the instance is closed until the last buffer is released. Call it inside the store."""
     borrow.value = value[0]
     borrow.sealed = True
-    borrow.owner.num_borrowed += 1
+    borrow.owner.gate.num_borrowed += 1
     if borrow.exports == 0:  # nothing in the result was borrowed
         borrow.over = True
         run_post_return(borrow)
@@ -136,18 +136,18 @@ cdef int end_borrow(Borrow borrow) except -1:
     cdef Store store = borrow.owner.store
     borrow.over = True
     if store.c_store == NULL or borrow.post_return == NULL:
-        borrow.owner.num_borrowed -= 1
+        borrow.owner.gate.num_borrowed -= 1
         return 0
     if borrow.owner.waiting is None:
         borrow.owner.waiting = []
     borrow.owner.waiting.append(borrow)
-    store.drop_queue.append((settle_later, (borrow.owner,), "post-return"))
+    store.queue_drop((settle_later, (borrow.owner,), "post-return"))
     return 0
 
 
 def settle_later(ComponentInstance owner) -> bool:
     """Runs at the store's next entry."""
-    if owner.busy:
+    if owner.gate.busy:
         return False
     run_waiting(owner)
     return True
@@ -163,9 +163,9 @@ cdef int run_waiting(ComponentInstance owner) except -1:
 
 cdef int settle_borrows(ComponentInstance owner) except -1:
     """Before a call enters an instance some of whose results were borrowed: runs post-returns that wait, refuses when one is still open."""
-    if not owner.poisoned and not owner.busy:
+    if not owner.gate.poisoned and not owner.gate.busy:
         run_waiting(owner)
-    if owner.num_borrowed:
+    if owner.gate.num_borrowed:
         raise WasmError("cannot enter component instance: a result of it is still borrowed; release the view first")
     return 0
 
@@ -176,18 +176,18 @@ cdef int run_post_return(Borrow borrow) except -1:
     cdef c.VMFuncRef *func = borrow.post_return
     cdef c.ValRaw values[2]
     cdef bint ok
-    owner.num_borrowed -= 1
-    if func == NULL or owner.poisoned:
+    owner.gate.num_borrowed -= 1
+    if func == NULL or owner.gate.poisoned:
         return 0
     values[0] = borrow.value
-    owner.busy = True
+    owner.gate.busy = True
     borrow.instance.may_leave[0] = 0
     ok = func.array_call(func.vmctx, func.vmctx, values, 2)
     gil_acquire(owner.store.context)
     borrow.instance.may_leave[0] = 1
-    owner.busy = False
+    owner.gate.busy = False
     if not ok:
-        owner.poisoned = True
+        owner.gate.poisoned = True
         owner.store.raise_pending()
     return 0
 

@@ -1,0 +1,40 @@
+# cython: language_level=3
+"""Quick calls of functions of scalars; quick.h says what each is for."""
+
+from cpython.object cimport PyObject
+from libc.stdint cimport uint8_t, uint32_t
+
+cimport wasmrt._native.capi as c
+from wasmrt._native.core cimport StoreHost
+from wasmrt._native.pyapi cimport PyTypeObject
+from wasmrt._native.resources cimport WrGate
+
+cdef extern from "quick.h":
+    enum:
+        QUICK_NONE
+        QUICK_I32
+        QUICK_S32
+        QUICK_U32
+        QUICK_I64
+        QUICK_F64
+        QUICK_OTHER
+        QUICK_PARAMS
+    ctypedef PyObject *(*vectorcallfunc)(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
+    ctypedef struct WrQuick:
+        vectorcallfunc vectorcall
+        vectorcallfunc slow
+        PyObject *store_object
+        StoreHost *host
+        c.WrStore *store
+        const c.VMFuncRef *func
+        WrGate *gate
+        WrGate own_gate
+        uint8_t num_params
+        uint8_t result
+        uint8_t release
+        uint8_t params[16]
+        int (*stage)(PyObject *func, uint32_t index, PyObject *value, c.ValRaw *out) noexcept
+        PyObject *(*lift)(PyObject *func, const c.ValRaw *value) noexcept
+        int (*settle)(PyObject *func, c.WrEntry *entry, int failed) noexcept
+    PyObject *quick_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
+    void quick_enable(PyTypeObject *type, Py_ssize_t offset) noexcept
