@@ -11,7 +11,7 @@ is made of, which is the specification's rule against reentrance. Imports are in
 
 from cpython.object cimport PyObject
 from cpython.type cimport PyType_Modified
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 cimport wasmrt._native.capi as c

@@ -15,7 +15,6 @@ cdef extern from "quick.h" nogil:
         uint32_t num_borrowed
 
 
-
 # One call's borrows: those it put into the callee's table, and those it took out of the caller's.
 cdef struct Scope:
     Scope *previous            # of the same runtime instance, the callee
