@@ -71,6 +71,7 @@ static bool tramp_begin(Asm *as, const WrSignature *signature)
 static const X64Gpr ENTRY_SAVED[] = {RBX, R12, R13, R14, R15};
 enum {
     ENTRY_NUM_SAVED = sizeof ENTRY_SAVED / sizeof ENTRY_SAVED[0],
+    ENTRY_NUM_USED = 2, /* of them, by the trampoline itself */
     ENTRY_RECORD = -(8 * ENTRY_NUM_SAVED + (int)sizeof(VMEntryRecord)), /* from rbp */
     ENTRY_FIXED_BYTES = (-ENTRY_RECORD + 15) & ~15,
 };
@@ -85,7 +86,8 @@ static void tramp_call_builtin(Asm *as, int builtin)
 }
 
 /* bool entry(VMContext *callee rdi, VMContext *caller rsi, ValRaw *values rdx, size_t capacity rcx, wasm_call r10)
- *   r11 the VMStoreContext, then free; rax the values, then scratch for stack arguments */
+ *   r11 the VMStoreContext, then scratch for stack arguments; rbx the values and r12 the VMStoreContext across the call, which keeps callee-saved registers
+ *   unless it traps: only the landing pad restores the others */
 bool wr_tramp_emit_entry(Asm *as, const WrSignature *signature)
 {
     AbiSlot params[ABI_MAX_VALUES], results[ABI_MAX_VALUES];
@@ -115,19 +117,19 @@ bool wr_tramp_emit_entry(Asm *as, const WrSignature *signature)
     x64_movq_mr(as, ENTRY_RECORD_FIELD(prev), RAX);
     x64_movq_rm(as, RAX, STORE_FIELD(R11, exit_fp));
     x64_movq_mr(as, ENTRY_RECORD_FIELD(prev_exit_fp), RAX);
-    x64_movq_mr(as, ENTRY_RECORD_FIELD(values), RDX);
     x64_movq_mr(as, ENTRY_RECORD_FIELD(entry_fp), RBP);
     x64_movq_mr(as, ENTRY_RECORD_FIELD(store), R11);
     x64_leaq_rm(as, RAX, x64_mem_b(RBP, ENTRY_RECORD));
     x64_movq_mr(as, STORE_FIELD(R11, last_entry), RAX);
 
-    x64_movq_rr(as, RAX, RDX);
+    x64_movq_rr(as, RBX, RDX);
+    x64_movq_rr(as, R12, R11);
     for (uint32_t i = 0; i < signature->num_params; i++) {
         ValType type = signature->params[i];
         switch (params[i].kind) {
-        case ABI_GPR: tramp_load_gpr(as, type, (X64Gpr)params[i].reg, tramp_value(RAX, i)); break;
-        case ABI_XMM: tramp_load_xmm(as, type, (X64Xmm)params[i].reg, tramp_value(RAX, i)); break;
-        default: tramp_copy(as, type, x64_mem_b(RSP, params[i].offset), tramp_value(RAX, i), R11); break;
+        case ABI_GPR: tramp_load_gpr(as, type, (X64Gpr)params[i].reg, tramp_value(RBX, i)); break;
+        case ABI_XMM: tramp_load_xmm(as, type, (X64Xmm)params[i].reg, tramp_value(RBX, i)); break;
+        default: tramp_copy(as, type, x64_mem_b(RSP, params[i].offset), tramp_value(RBX, i), R11); break;
         }
     }
     if (layout.result_area_bytes) {
@@ -135,30 +137,26 @@ bool wr_tramp_emit_entry(Asm *as, const WrSignature *signature)
     }
     x64_call_r(as, R10); /* pops its stack arguments */
 
-    if (signature->num_results) {
-        x64_movq_rm(as, RCX, ENTRY_RECORD_FIELD(values));
-    }
     for (uint32_t i = 0; i < signature->num_results; i++) { /* those in registers first: rax becomes the scratch of the others */
         if (results[i].kind == ABI_GPR) {
-            x64_movq_mr(as, tramp_value(RCX, i), RAX);
+            x64_movq_mr(as, tramp_value(RBX, i), RAX);
         } else if (results[i].kind == ABI_XMM) {
-            tramp_store_xmm(as, signature->results[i], tramp_value(RCX, i), XMM0);
+            tramp_store_xmm(as, signature->results[i], tramp_value(RBX, i), XMM0);
         }
     }
     for (uint32_t i = 0; i < signature->num_results; i++) {
         if (results[i].kind == ABI_AREA) {
-            tramp_copy(as, signature->results[i], tramp_value(RCX, i), x64_mem_b(RBP, area + results[i].offset), RAX);
+            tramp_copy(as, signature->results[i], tramp_value(RBX, i), x64_mem_b(RBP, area + results[i].offset), RAX);
         }
     }
     x64_movl_ri(as, RAX, true);
 
     x64_label_bind(as, leave);
-    x64_movq_rm(as, R11, ENTRY_RECORD_FIELD(store));
     x64_movq_rm(as, RCX, ENTRY_RECORD_FIELD(prev));
-    x64_movq_mr(as, STORE_FIELD(R11, last_entry), RCX);
+    x64_movq_mr(as, STORE_FIELD(R12, last_entry), RCX);
     x64_movq_rm(as, RCX, ENTRY_RECORD_FIELD(prev_exit_fp));
-    x64_movq_mr(as, STORE_FIELD(R11, exit_fp), RCX);
-    for (int i = 0; i < ENTRY_NUM_SAVED; i++) {
+    x64_movq_mr(as, STORE_FIELD(R12, exit_fp), RCX);
+    for (int i = 0; i < ENTRY_NUM_USED; i++) {
         x64_movq_rm(as, ENTRY_SAVED[i], x64_mem_b(RBP, -8 * (i + 1)));
     }
     x64_leave(as);
@@ -166,6 +164,10 @@ bool wr_tramp_emit_entry(Asm *as, const WrSignature *signature)
 
     x64_label_bind(as, landing); /* from a trap, with rsp = the record and nothing else known */
     x64_leaq_rm(as, RBP, x64_mem_b(RSP, -ENTRY_RECORD));
+    x64_movq_rm(as, R12, ENTRY_RECORD_FIELD(store));
+    for (int i = ENTRY_NUM_USED; i < ENTRY_NUM_SAVED; i++) {
+        x64_movq_rm(as, ENTRY_SAVED[i], x64_mem_b(RBP, -8 * (i + 1)));
+    }
     x64_zero_r(as, RAX);
     x64_jmp(as, leave);
 
@@ -274,6 +276,88 @@ bool wr_tramp_emit_host_call(Asm *as, const WrSignature *signature)
 
     x64_label_bind(as, unwind);
     x64_movq_rm(as, RSP, STORE_FIELD(R11, last_entry));
+    x64_jmp_m(as, x64_mem_b(RSP, WR_OFFSET(VMEntryRecord, landing_pc)));
+    return wr_x64_function_end(as) == X64_OK;
+}
+
+/* ---- native call ------------------------------------------------------------------------------------------------------------ */
+
+/* Frame, from rbp down: the saved rbx, then these. */
+enum {
+    NATIVE_LAST_ENTRY = -16,
+    NATIVE_CALLEE = -24,
+    NATIVE_FIXED_BYTES = 24, /* below the saved rbx: rsp ends up at a multiple of 16 */
+};
+static const X64Gpr NATIVE_FROM[] = {RDX, RCX, R8, R9}, NATIVE_TO[] = {RDI, RSI, RDX, RCX};
+
+bool wr_tramp_native_fits(const WrSignature *signature)
+{
+    uint32_t ints = 0, floats = 0;
+    for (uint32_t i = 0; i < signature->num_params; i++) {
+        uint32_t kind = wr_vt_kind(signature->params[i]);
+        if (kind == WR_KIND_I32 || kind == WR_KIND_I64)
+            ints++;
+        else if (kind == WR_KIND_F32 || kind == WR_KIND_F64)
+            floats++;
+        else
+            return false;
+    }
+    return signature->num_results <= 1 && ints <= sizeof NATIVE_FROM / sizeof NATIVE_FROM[0] && floats <= 8;
+}
+
+/* wasm_call(VMHostContext *callee rdi, VMContext *caller rsi, arguments): rbx the VMStoreContext, rax the WrNativeFunc, whose function comes first */
+bool wr_tramp_emit_native_call(Asm *as, const WrSignature *signature, bool may_leave)
+{
+    X64Label out_of_order = x64_label_new(as), refused = x64_label_new(as), unwind = x64_label_new(as);
+    uint32_t ints = 0;
+    if (!tramp_begin(as, signature)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < signature->num_params; i++) {
+        uint32_t kind = wr_vt_kind(signature->params[i]);
+        ints += kind == WR_KIND_I32 || kind == WR_KIND_I64;
+    }
+    x64_pushq_r(as, RBP);
+    x64_movq_rr(as, RBP, RSP);
+    x64_pushq_r(as, RBX);
+    x64_subq_ri(as, RSP, NATIVE_FIXED_BYTES);
+    x64_movq_rm(as, RBX, x64_mem_b(RDI, WR_OFFSET(VMContextHeader, store)));
+    x64_movq_rm(as, RAX, STORE_FIELD(RBX, last_entry));
+    x64_movq_mr(as, x64_mem_b(RBP, NATIVE_LAST_ENTRY), RAX);
+    x64_movq_mr(as, x64_mem_b(RBP, NATIVE_CALLEE), RDI);
+    x64_movq_mr(as, STORE_FIELD(RBX, exit_fp), RBP);
+    if (may_leave) {
+        x64_movq_rm(as, RAX, x64_mem_b(RDI, WR_OFFSET(VMHostContext, data2)));
+        x64_movq_rm(as, RAX, x64_mem_b(RAX, 0));
+        x64_movl_rm(as, RAX, x64_mem_b(RAX, 0));
+        x64_testl_rr(as, RAX, RAX);
+        x64_jcc(as, X64_CC_E, refused);
+    }
+    x64_movq_rm(as, RAX, x64_mem_b(RDI, WR_OFFSET(VMHostContext, data)));
+    for (uint32_t i = 0; i < ints; i++) {
+        x64_movq_rr(as, NATIVE_TO[i], NATIVE_FROM[i]);
+    }
+    x64_call_m(as, x64_mem_b(RAX, 0));
+    x64_movq_rm(as, RCX, x64_mem_b(RBP, NATIVE_LAST_ENTRY));
+    x64_cmpq_rm(as, RCX, STORE_FIELD(RBX, last_entry));
+    x64_jcc(as, X64_CC_NE, out_of_order);
+    x64_movq_rm(as, RBX, x64_mem_b(RBP, -8));
+    x64_leave(as);
+    x64_ret(as);
+
+    x64_label_bind(as, out_of_order); /* as in a host call */
+    x64_movq_mr(as, STORE_FIELD(RBX, last_entry), RCX);
+    x64_movq_rm(as, RDI, x64_mem_b(RBP, NATIVE_CALLEE));
+    tramp_call_builtin(as, WR_BUILTIN_ENTRY_ORDER);
+    x64_jmp(as, unwind);
+
+    x64_label_bind(as, refused); /* the array call looks first of all, before it reads a value, and says why not */
+    x64_zero_r(as, RDX);
+    x64_zero_r(as, RCX);
+    x64_call_m(as, x64_mem_b(RDI, WR_OFFSET(VMHostContext, call)));
+
+    x64_label_bind(as, unwind);
+    x64_movq_rm(as, RSP, STORE_FIELD(RBX, last_entry));
     x64_jmp_m(as, x64_mem_b(RSP, WR_OFFSET(VMEntryRecord, landing_pc)));
     return wr_x64_function_end(as) == X64_OK;
 }

@@ -24,6 +24,13 @@ bool wr_tramp_emit_entry_stub(Asm *as, uint32_t entry_body_offset, uint32_t targ
 bool wr_tramp_emit_host_call(Asm *as, const WrSignature *signature);
 bool wr_tramp_emit_host_array_call(Asm *as);
 
+/* A wasm_call whose callee_vmctx is a VMHostContext with a WrNativeFunc for data: calls its function with the arguments in registers, without an array. For
+ * signatures that fit: numbers only, at most 4 integers, 8 floats and one result. may_leave: data2 is a component instance's int32_t *const *, and
+ * while that is 0 the call is left to VMHostContext.call, which refuses it. What the function does to `last_entry` is compared as in a host call: C
+ * functions that take the GIL by themselves run Python, which can switch stacks. */
+bool wr_tramp_native_fits(const WrSignature *signature);
+bool wr_tramp_emit_native_call(Asm *as, const WrSignature *signature, bool may_leave);
+
 /* All trampolines of a core module, one body a signature: array_calls[num_escaped_funcs] for the functions that escape, host_calls[num_types] for the
  * types of imported functions (length 0 for the others). `funcs` are its defined functions; these, and what is given out, count from the start of the
  * module's text, of which the code buffer will be the part at text_offset, a multiple of 16. */

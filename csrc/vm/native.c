@@ -1,4 +1,5 @@
-/* Host functions given as plain C function pointers: what stands between a host-call trampoline and the function.
+/* Host functions given as plain C function pointers: what stands between a host-call trampoline and the function, where no trampoline of its own
+ * (wr_tramp_emit_native_call) calls it with the arguments in registers.
  *
  * The SysV convention lets one call site serve every signature: integers in the order of six registers, floats in the order of eight, what is left in
  * stack words; a callee ignores what it has no parameter for, and the caller cleans up. So a function is called through one of a few prototypes with
@@ -40,6 +41,8 @@ bool wr_native_init(WrNativeFunc *native)
         plain = plain && native_is_word(native->params[i]);
     }
     if (words > WR_NATIVE_MAX_WORDS) return false;
+    native->is_direct = native->result <= WR_NATIVE_F64;
+    for (uint32_t i = 0; i < native->num_params; i++) native->is_direct = native->is_direct && native->params[i] <= WR_NATIVE_F64;
     native->shape = WR_NATIVE_ANY;
     if (words) native->shape = WR_NATIVE_STACK;
     else if (plain) native->shape = ints == 0 ? WR_NATIVE_INTS_0 : ints <= 2 ? WR_NATIVE_INTS_2 : WR_NATIVE_INTS_6;

@@ -24,7 +24,8 @@ typedef struct TypesRecord {
     uint32_t supertype;       /* id; 0: none */
     uint32_t num_params, num_results;
     const ValType *params, *results; /* structs and arrays: fields as params */
-    const void *host_call;    /* NULL until somebody asks */
+    const void *host_call;    /* NULL until somebody asks, like the next ones */
+    const void *native_call[2]; /* [1]: for components */
 } TypesRecord;
 
 /* A recursion group, or an array of ids: words that are looked up by their contents. */
@@ -454,13 +455,16 @@ const uint32_t *vm_type_supertypes(const WrTypeRegistry *registry) { return regi
 
 /* ---- trampolines of host functions ---------------------------------------------------------------------------------------- */
 
-static const void *types_emit_host_call(WrTypeRegistry *registry, const TypesRecord *record, WrError *error)
+typedef enum TypesTrampoline { TYPES_NATIVE_CALL, TYPES_NATIVE_CALL_MAY_LEAVE, TYPES_HOST_CALL } TypesTrampoline;
+
+static const void *types_emit(WrTypeRegistry *registry, const TypesRecord *record, TypesTrampoline which, WrError *error)
 {
     WrSignature signature = { record->params, record->num_params, record->results, record->num_results };
     const void *code = NULL;
     Asm as;
     wr_x64_asm_init(&as, X64_CPU_BASELINE);
-    if (wr_tramp_emit_host_call(&as, &signature) && wr_array_room(&registry->pages, 1)) {
+    bool emitted = which == TYPES_HOST_CALL ? wr_tramp_emit_host_call(&as, &signature) : wr_tramp_emit_native_call(&as, &signature, which == TYPES_NATIVE_CALL_MAY_LEAVE);
+    if (emitted && wr_array_room(&registry->pages, 1)) {
         size_t bytes = wr_os_round_to_pages(x64_offset(&as));
         void *start = wr_os_alloc(bytes);
         if (start != NULL) {
@@ -481,16 +485,31 @@ static const void *types_emit_host_call(WrTypeRegistry *registry, const TypesRec
     return code;
 }
 
-bool wr_types_host_call(WrTypeRegistry *registry, uint32_t id, const void **out_wasm_call, WrError *error)
+static bool types_trampoline(WrTypeRegistry *registry, uint32_t id, TypesTrampoline which, const void **out_wasm_call, WrError *error)
 {
     bool ok = true;
     vm_lock();
     TypesRecord *record = types_record(registry, id);
-    if (record == NULL || record->kind != WASM_TYPE_FUNC)
+    if (record == NULL || record->kind != WASM_TYPE_FUNC) {
         ok = wr_error_set(error, WR_ERROR_LINK, WR_NO_OFFSET, "%u is not the id of a function type of this engine", id);
-    else if (record->host_call == NULL)
-        ok = (record->host_call = types_emit_host_call(registry, record, error)) != NULL;
-    if (ok) *out_wasm_call = record->host_call;
+    } else {
+        const WrSignature signature = { record->params, record->num_params, record->results, record->num_results };
+        if (which != TYPES_HOST_CALL && !wr_tramp_native_fits(&signature)) which = TYPES_HOST_CALL;
+        const void **made = which == TYPES_HOST_CALL ? &record->host_call : &record->native_call[which];
+        if (*made == NULL) ok = (*made = types_emit(registry, record, which, error)) != NULL;
+        if (ok) *out_wasm_call = *made;
+    }
     vm_unlock();
     return ok;
+}
+
+bool wr_types_host_call(WrTypeRegistry *registry, uint32_t id, const void **out_wasm_call, WrError *error)
+{
+    return types_trampoline(registry, id, TYPES_HOST_CALL, out_wasm_call, error);
+}
+
+bool wr_types_native_call(WrTypeRegistry *registry, uint32_t id, const WrNativeFunc *native, bool in_component, const void **out_wasm_call, WrError *error)
+{
+    TypesTrampoline which = !native->is_direct ? TYPES_HOST_CALL : in_component ? TYPES_NATIVE_CALL_MAY_LEAVE : TYPES_NATIVE_CALL;
+    return types_trampoline(registry, id, which, out_wasm_call, error);
 }

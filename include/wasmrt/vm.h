@@ -40,7 +40,7 @@ typedef struct VMEntryRecord {
     const void *landing_pc;      /* jumped to with rsp = this record; restores callee-saved registers and returns false */
     struct VMEntryRecord *prev;  /* the entry this one is nested in */
     void *prev_exit_fp;          /* VMStoreContext.exit_fp at entry, restored on the way out */
-    ValRaw *values;
+    void *reserved;
     void *entry_fp;              /* rbp of the entry trampoline: a frame walk ends where it meets this */
     struct VMStoreContext *store;
 } VMEntryRecord;

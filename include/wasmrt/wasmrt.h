@@ -205,8 +205,17 @@ WR_API VMFuncRef *wr_host_funcs_new(WrStore *store, const WrHostFunc *funcs, uin
 enum { WR_NATIVE_NONE, WR_NATIVE_I32, WR_NATIVE_I64, WR_NATIVE_F32, WR_NATIVE_F64, /* only in components: */ WR_NATIVE_BOOL, WR_NATIVE_S8, WR_NATIVE_U8, WR_NATIVE_S16, WR_NATIVE_U16, WR_NATIVE_CHAR };
 enum { WR_NATIVE_MAX_PARAMS = 38, WR_NATIVE_MAX_WORDS = 24 };
 enum { WR_NATIVE_ANY, WR_NATIVE_STACK, WR_NATIVE_INTS_0, WR_NATIVE_INTS_2, WR_NATIVE_INTS_6 };
-typedef struct WrNativeFunc { void *function; uint32_t num_params; uint8_t result, shape; uint8_t params[WR_NATIVE_MAX_PARAMS]; } WrNativeFunc;
-WR_API bool wr_native_init(WrNativeFunc *native); /* fills in `shape`; false: too many parameters */
+typedef struct WrNativeFunc {
+    void *function; /* first: trampolines call through it */
+    uint32_t num_params;
+    uint8_t result, shape;
+    bool is_direct; /* core values are C values as they are, so a trampoline can pass them in registers */
+    uint8_t params[WR_NATIVE_MAX_PARAMS];
+} WrNativeFunc;
+WR_API bool wr_native_init(WrNativeFunc *native); /* fills in `shape` and `is_direct`; false: too many parameters */
+/* The wasm_call of a VMHostContext of a native function of this type: calls it without an array where that can be. in_component: data2 is the instance's
+ * may_leave, as wr_native_call takes it. */
+WR_API bool wr_types_native_call(WrTypeRegistry *registry, uint32_t id, const WrNativeFunc *native, bool in_component, const void **out_wasm_call, WrError *error);
 WR_API VMArrayCall wr_native_call(const WrNativeFunc *native); /* after wr_native_init */
 
 /* Calls of WASI 0.1 without an embedder (csrc/vm/wasi.c): `call` of a host function of the type that wasi_snapshot_preview1 gives it. Those of descriptors

@@ -340,6 +340,12 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
         WR_ENTER_LOST
     WrEnterResult wr_store_enter(WrStore *store, WrEntry *entry)
     void wr_store_leave(WrStore *store, WrEntry *entry)
+    ctypedef enum WrCallResult:
+        WR_CALL_DONE
+        WR_CALL_STAYED
+        WR_CALL_FAILED
+        WR_CALL_DECLINED
+    WrCallResult wr_store_call_held(WrStore *store, const VMFuncRef *func, ValRaw *values, size_t capacity, WrEntry *entry)
     WrEnterResult wr_store_enter_held(WrStore *store, WrEntry *entry)
     bint wr_store_running(const WrStore *store)
     WrEnterResult wr_store_owned(const WrStore *store)
@@ -431,6 +437,8 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     c_bool wr_wasi_fd_read(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
     c_bool wr_wasi_fd_write(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
     c_bool wr_wasi_fd_seek(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
+    bint wr_types_native_call(
+        WrTypeRegistry *registry, uint32_t id, const WrNativeFunc *native, bint in_component, const void **out_wasm_call, WrError *error)
     c_bool wr_wasi_clock_time_get(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
     c_bool wr_wasi_random_get(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
     c_bool wr_wasi_sched_yield(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)

@@ -27,17 +27,19 @@ from wasmrt._native.core cimport (
     wrap_func_ref,
 )
 from wasmrt._native.funcs cimport Func
-from wasmrt._native.imports cimport NO_OP, REALLOC_HOOK, needs_memory, only_scalars, uses_resources
+from wasmrt._native.imports cimport NO_OP, REALLOC_HOOK, is_quick_op, needs_memory, uses_resources
 from wasmrt._native.leaves cimport stage_scalar
-from wasmrt._native.lift cimport lift_result, lift_scalar, steal
+from wasmrt._native.lift cimport lift_result, lift_scalar
 from wasmrt._native.lower cimport commit, stage_params, stage_result
 from wasmrt._native.options cimport GIL_RELEASE, RESULTS_PLAIN, SavedOptions, changed_options, only_releases, options_begin, options_end
 from wasmrt._native.pyapi cimport PyTypeObject, dict_get, refuse_new
 from wasmrt._native.quick cimport (
+    QUICK_BORROW,
     QUICK_F64,
     QUICK_I64,
     QUICK_NONE,
     QUICK_OTHER,
+    QUICK_PARAMS,
     QUICK_S32,
     QUICK_U32,
     quick_enable,
@@ -74,34 +76,67 @@ cdef object func_vectorcall(object callable, PyObject *const *args, size_t nargs
 
 
 cdef int quick_stage(ComponentFunc self, uint32_t index, object value, c.ValRaw *out) except -1:
-    """A scalar that quick.h does not convert."""
+    """A scalar that quick.h does not convert. 1: what is wrong with a handle is said by the long way."""
     cdef AbiCall call
+    cdef const AbiNode *node = &self.plan.nodes[self.plan.fields[self.plan.first_param + index].node]
+    cdef ResourceAny handle
+    if node.op == ABI_OP_BORROW:
+        if type(value) is not ResourceAny:
+            return 1
+        handle = <ResourceAny>value
+        if handle.type.id != self.owner.rows[node.length].id or handle.store is not self.store or handle.state > BORROWED or handle.state == STAGED:
+            return 1
+        handle.num_lends += 1
+        out.i64 = <int64_t><uint32_t>handle.rep  # who defines the type gets what it knows it by
+        return 0
     call_init(&call, self.plan)
-    if stage_scalar(&call, &self.plan.nodes[self.plan.fields[self.plan.first_param + index].node], <PyObject *>value, <uint64_t *>out) < 0:
+    if stage_scalar(&call, node, <PyObject *>value, <uint64_t *>out) < 0:
         raise_with_path(&call, f"argument '{self.plan.param_names[index]}'")
     return 0
 
 
-cdef object quick_lift(ComponentFunc self, const c.ValRaw *value):
+cdef void quick_unstage(PyObject *value) noexcept:
+    (<ResourceAny>value).num_lends -= 1
+
+
+cdef PyObject *quick_lift(ComponentFunc self, const c.ValRaw *value) except NULL:
+    cdef const AbiNode *node = &self.plan.nodes[self.plan.result]
     cdef AbiCall call
     cdef PyObject *found
-    call_init(&call, self.plan)
-    found = lift_scalar(&call, &self.plan.nodes[self.plan.result], <uint64_t>value.i64)
+    if node.op == ABI_OP_OWN:
+        found = (<LiftOwn><void *>lift_own)(self.owner, self.instance, node.length, <uint32_t>value.i32)
+    else:
+        call_init(&call, self.plan)
+        found = lift_scalar(&call, node, <uint64_t>value.i64)
     if found == NULL:
         self.owner.gate.poisoned = True
-    return steal(found)
+    return found
+
+
+# `except NULL` is the same as `noexcept` with NULL and an exception set
+ctypedef PyObject *(*LiftOwn)(ComponentInstance, RuntimeInstance *, uint64_t, uint32_t) noexcept
 
 
 cdef int quick_settle(ComponentFunc self, c.WrEntry *entry, bint failed) except -1:
-    if failed:
-        self.owner.gate.poisoned = True
-    gil_acquire(self.store.context)
-    try:
-        if failed:
-            self.store.raise_pending()
-    finally:
-        leave_store(self.store, entry)
-    return 0
+    return settle(self.store, self.owner, entry, failed)
+
+
+cdef bint is_quick(ComponentFunc self, uint8_t *out_ops, uint8_t *out_result_op) noexcept:
+    """Whether values are scalars, handles that the callee's instance gets by its own rep, or an owned result."""
+    cdef Plan plan = self.plan
+    cdef const AbiNode *node
+    cdef uint32_t i
+    if not plan.params_simple and not plan.params_flags & ABI_RESOURCES:
+        return False
+    if plan.num_params > QUICK_PARAMS or plan.params_spill or plan.result_spills:
+        return False
+    for i in range(plan.num_params):
+        node = &plan.nodes[plan.fields[plan.first_param + i].node]
+        out_ops[i] = node.op
+        if not is_quick_op(node.op) and (node.op != ABI_OP_BORROW or self.owner.rows[node.length].definer != self.instance):
+            return False
+    out_result_op[0] = NO_OP if plan.result == ABI_NO_NODE else plan.nodes[plan.result].op
+    return out_result_op[0] == NO_OP or out_result_op[0] == ABI_OP_OWN or is_quick_op(out_result_op[0])
 
 
 cdef uint8_t quick_kind(uint8_t op) noexcept:
@@ -113,17 +148,19 @@ cdef uint8_t quick_kind(uint8_t op) noexcept:
         return QUICK_I64
     if op == ABI_OP_F64:
         return QUICK_F64
+    if op == ABI_OP_BORROW:
+        return QUICK_BORROW
     return QUICK_NONE if op == NO_OP else QUICK_OTHER
 
 
 cdef void find_quick(ComponentFunc self) noexcept:
-    """Fills in `quick`: functions of scalars only, without post-return and options, are called by quick.h."""
+    """Fills in `quick`: functions of scalars and handles, without post-return and options, are called by quick.h."""
     cdef uint8_t[16] ops
     cdef uint8_t result_op
     cdef uint32_t i
     self.quick.slow = <vectorcallfunc><void *>func_vectorcall
     self.quick.vectorcall = self.quick.slow
-    if not only_scalars(self.plan, ops, &result_op) or not self.simple or self.post_return_func != NULL:
+    if self.post_return_func != NULL or not is_quick(self, ops, &result_op):
         return
     if self.options is not None and not only_releases(self.options):
         return
@@ -136,9 +173,11 @@ cdef void find_quick(ComponentFunc self) noexcept:
     self.quick.num_params = self.plan.num_params
     for i in range(self.plan.num_params):
         self.quick.params[i] = quick_kind(ops[i])
+        self.quick.has_loans = self.quick.has_loans or ops[i] == ABI_OP_BORROW
     self.quick.result = quick_kind(result_op)
     self.quick.stage = <int (*)(PyObject *, uint32_t, PyObject *, c.ValRaw *) noexcept><void *>quick_stage
     self.quick.lift = <PyObject *(*)(PyObject *, const c.ValRaw *) noexcept><void *>quick_lift
+    self.quick.unstage = quick_unstage
     self.quick.settle = <int (*)(PyObject *, c.WrEntry *, int) noexcept><void *>quick_settle
     self.quick.vectorcall = quick_vectorcall
 

@@ -137,14 +137,20 @@ cdef inline void leave_store(Store store, c.WrEntry *entry) noexcept:
     c.wr_store_leave(store.c_store, entry)
 
 
-cdef inline void gil_host_returns(c.VMStoreContext *context) noexcept nogil:
-    """Last thing in a host function: guest code that is to run without the GIL gets rid of it again."""
+cdef int64_t monotonic_ns() noexcept nogil
+
+
+cdef inline c.c_bool host_returns(c.VMStoreContext *context, c.c_bool ok) noexcept nogil:
+    """Last thing in a host function: guest code that is to run without the GIL gets rid of it again, and does not go on after its deadline."""
     cdef StoreHost *host = <StoreHost *>context.host
     if host.release_gil and host.saved == NULL:
         host.saved = PyEval_SaveThread()
+    if host.deadline_ns and ok and monotonic_ns() >= host.deadline_ns:
+        c.wr_store_trap(<c.WrStore *>context, c.TRAP_INTERRUPT)
+        return False
+    return ok
 
 
-cdef int64_t monotonic_ns() noexcept nogil
 cdef object error_from(c.WrError *error, str path=*)
 cdef object trap_from(Store store, uint32_t trap_code, str said=*)
 cdef object trap_text(uint32_t trap_code, str text)

@@ -12,7 +12,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 cimport wasmrt._native.capi as c
-from wasmrt._native.core cimport Store, TypeRegistry, error_from, gil_acquire, gil_host_returns, store_of_context
+from wasmrt._native.core cimport Store, TypeRegistry, error_from, gil_acquire, host_returns, store_of_context
 from wasmrt._native.externs cimport Caller, wrap_memory
 from wasmrt._native.funcs cimport Func, bind_func, is_number, value_from_raw, value_to_raw
 from wasmrt._native.native cimport native_fits_core, native_of
@@ -97,7 +97,10 @@ def make_host_func(registry: TypeRegistry, ty: object, func: object, access_call
 cdef int find_trampoline(HostFunc host, TypeRegistry registry) except -1:
     cdef c.WrError error
     memset(&error, 0, sizeof(error))
-    if not c.wr_types_host_call(registry.c_registry, host.type_id, &host.wasm_call, &error):
+    if host.native is not None and host.native.raw == NULL:
+        if not c.wr_types_native_call(registry.c_registry, host.type_id, &host.native.c_native, False, &host.wasm_call, &error):
+            raise error_from(&error)
+    elif not c.wr_types_host_call(registry.c_registry, host.type_id, &host.wasm_call, &error):
         raise error_from(&error)
     return 0
 
@@ -286,8 +289,7 @@ cdef c.c_bool host_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *valu
     cdef c.c_bool ok
     gil_acquire((<c.VMContextHeader *>callee).store)
     ok = (<WithGil><void *>host_call_with_gil)(<c.VMHostContext *>callee, caller, values)
-    gil_host_returns((<c.VMContextHeader *>callee).store)
-    return ok
+    return host_returns((<c.VMContextHeader *>callee).store, ok)
 
 
 def define_func(Func func, Store store, ty: object, function: object, access_caller: bool) -> None:

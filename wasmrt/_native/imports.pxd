@@ -32,6 +32,6 @@ cdef class LoweredImport:
 
 cdef c.c_bool import_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil
 cdef void leave_with_exception(Store store) noexcept
-cdef bint only_scalars(Plan plan, uint8_t *out_param_ops, uint8_t *out_result_op) noexcept
+cdef bint is_quick_op(uint8_t op) noexcept
 cdef bint uses_resources(Plan plan) noexcept
 cdef bint needs_memory(Plan plan) noexcept

@@ -11,7 +11,7 @@ from libc.stdlib cimport free, malloc
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport *
-from wasmrt._native.core cimport Store, gil_acquire, gil_host_returns, trap_text
+from wasmrt._native.core cimport Store, gil_acquire, host_returns, trap_text
 from wasmrt._native.lift cimport lift_params, lift_scalar
 from wasmrt._native.lower cimport commit, stage_result
 from wasmrt._native.native cimport native_fits_plan, native_of
@@ -37,8 +37,8 @@ cdef bint is_quick_op(uint8_t op) noexcept:
     return op <= ABI_OP_CHAR or op == ABI_OP_ENUM or op == ABI_OP_FLAGS
 
 
-cdef bint only_scalars(Plan plan, uint8_t *out_param_ops, uint8_t *out_result_op) noexcept:
-    """Whether values of this type never touch memory; and their ops, NO_OP for no result."""
+cdef bint only_scalars(Plan plan, uint8_t *out_result_op) noexcept:
+    """Whether values of this type never touch memory; and the result's op, NO_OP for none."""
     cdef uint32_t i
     cdef uint8_t op
     out_result_op[0] = NO_OP
@@ -48,8 +48,6 @@ cdef bint only_scalars(Plan plan, uint8_t *out_param_ops, uint8_t *out_result_op
         op = plan.nodes[plan.fields[plan.first_param + i].node].op
         if not is_quick_op(op):
             return False
-        if out_param_ops != NULL:
-            out_param_ops[i] = op
     if plan.result == ABI_NO_NODE:
         return True
     out_result_op[0] = plan.nodes[plan.result].op
@@ -66,30 +64,38 @@ cdef bint needs_memory(Plan plan) noexcept:
     return plan.result != ABI_NO_NODE and plan.nodes[plan.result].flags & ABI_ALLOCATES
 
 
-cdef int realloc_hook(AbiCall *call, uint32_t align, uint64_t size, uint64_t *out_address) except -1:
-    """Calls the guest's realloc; during it the instance may not leave."""
-    cdef ComponentInstance owner = <ComponentInstance>call.instance
+cdef int realloc_hook(AbiCall *call, uint32_t align, uint64_t size, uint64_t *out_address) noexcept:
+    """Calls the guest's realloc, inside the store; during it the instance may not leave. -1 with an exception."""
     cdef RuntimeInstance *instance = (<Scope *>call.scope).instance
     cdef c.VMFuncRef *func = <c.VMFuncRef *>call.realloc_func
     cdef c.ValRaw values[4]
     cdef bint ok
     if func == NULL:
-        raise WasmError("the function allocates but has no `realloc` option")
+        return (<ReallocFailed><void *>realloc_failed)(call)
     values[0].i64 = 0
     values[1].i64 = 0
     values[2].i64 = align
     values[3].i64 = <int64_t>size
     instance.may_leave[0] = 0
     ok = func.array_call(func.vmctx, func.vmctx, values, 4)
-    gil_acquire(owner.store.context)
+    gil_acquire((<c.VMContextHeader *>func.vmctx).store)
     instance.may_leave[0] = 1
     if not ok:
-        owner.store.raise_pending()
+        return (<ReallocFailed><void *>realloc_failed)(call)
     out_address[0] = <uint32_t>values[0].i32
     return 0
 
 
-REALLOC_HOOK = <ReallocHook><void *>realloc_hook
+ctypedef int (*ReallocFailed)(AbiCall *) noexcept
+
+
+cdef int realloc_failed(AbiCall *call) except -1:
+    if call.realloc_func == NULL:
+        raise WasmError("the function allocates but has no `realloc` option")
+    return (<ComponentInstance>call.instance).store.raise_pending()
+
+
+REALLOC_HOOK = realloc_hook
 
 
 # ---- imports ----------------------------------------------------------------------------------------------------------------------------------------
@@ -228,8 +234,7 @@ cdef c.c_bool import_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *va
     cdef c.c_bool ok
     gil_acquire((<c.VMContextHeader *>callee).store)
     ok = (<WithGil><void *>import_with_gil)(<c.VMHostContext *>callee, values)
-    gil_host_returns((<c.VMContextHeader *>callee).store)
-    return ok
+    return host_returns((<c.VMContextHeader *>callee).store, ok)
 
 
 def lower_import(
@@ -250,7 +255,7 @@ def lower_import(
     self.plan = plan
     self.function = function
     self.has_resources = uses_resources(plan)
-    self.quick = only_scalars(plan, NULL, &self.result_op)
+    self.quick = only_scalars(plan, &self.result_op)
     self.native = native_of(function)
     if self.native is not None:
         if self.native.raw != NULL:

@@ -11,9 +11,10 @@ here. None of those runs Python or takes the GIL, except to say what is wrong.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
+from libc.string cimport memset
 
 cimport wasmrt._native.capi as c
-from wasmrt._native.core cimport gil_acquire, trap_text
+from wasmrt._native.core cimport error_from, gil_acquire, trap_text
 from wasmrt._native.imports cimport LoweredImport, import_call, leave_with_exception
 from wasmrt._native.native cimport NativeFunc
 from wasmrt._native.resources cimport *
@@ -26,10 +27,20 @@ ctypedef c.c_bool (*WithGil)(c.VMHostContext *, c.ValRaw *) noexcept nogil
 
 # ---- resource intrinsics ----------------------------------------------------------------------------------------------------------------------------
 
-cdef int resource_new(c.VMHostContext *context, c.ValRaw *values) except -1:
+# The context of a resource intrinsic holds the row of its type. What goes well needs neither Python nor the GIL; all else is said by the functions below.
+
+cdef inline ResourceRow *row_of(c.VMHostContext *context) noexcept nogil:
+    return <ResourceRow *><size_t>context.index
+
+
+cdef inline ResourceType type_of_context(c.VMHostContext *context):
     cdef ComponentInstance owner = <ComponentInstance>context.data
+    return resource_at(owner, <uint64_t>(row_of(context) - owner.rows))
+
+
+cdef int resource_new(c.VMHostContext *context, c.ValRaw *values) except -1:
     cdef RuntimeInstance *instance = <RuntimeInstance *>context.data2
-    cdef ResourceType ty = resource_at(owner, context.index)
+    cdef ResourceType ty = type_of_context(context)
     if not instance.may_leave[0]:
         raise trap_text(c.TRAP_CANNOT_LEAVE_COMPONENT, "cannot leave component instance")
     values[0].i64 = add_handle(instance, c.WR_HANDLE_OWN, ty.id, <uint32_t>values[0].i32, 0)
@@ -37,8 +48,7 @@ cdef int resource_new(c.VMHostContext *context, c.ValRaw *values) except -1:
 
 
 cdef int resource_rep(c.VMHostContext *context, c.ValRaw *values) except -1:
-    cdef ComponentInstance owner = <ComponentInstance>context.data
-    cdef ResourceType ty = resource_at(owner, context.index)
+    cdef ResourceType ty = type_of_context(context)
     values[0].i64 = <int64_t>find_handle(<RuntimeInstance *>context.data2, <uint32_t>values[0].i32, ty).rep
     return 0
 
@@ -46,7 +56,7 @@ cdef int resource_rep(c.VMHostContext *context, c.ValRaw *values) except -1:
 cdef int resource_drop(c.VMHostContext *context, c.ValRaw *values) except -1:
     cdef ComponentInstance owner = <ComponentInstance>context.data
     cdef RuntimeInstance *instance = <RuntimeInstance *>context.data2
-    cdef ResourceType ty = resource_at(owner, context.index)
+    cdef ResourceType ty = type_of_context(context)
     cdef uint32_t index = <uint32_t>values[0].i32
     cdef c.WrHandle handle
     cdef Scope *scope
@@ -65,7 +75,7 @@ cdef int resource_drop(c.VMHostContext *context, c.ValRaw *values) except -1:
             scope = scope.previous
         return 0
     if ty.is_host:
-        drop_host(owner, ty, handle.rep, owner.dtors[context.index])
+        drop_host(owner, ty, handle.rep, owner.dtors[row_of(context) - owner.rows])
     elif ty.dtor != NULL:
         drop_guest(owner, ty, handle.rep)
     return 0
@@ -122,18 +132,50 @@ cdef c.c_bool drop_with_gil(c.VMHostContext *context, c.ValRaw *values) noexcept
 
 
 cdef c.c_bool new_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
-    gil_acquire((<c.VMContextHeader *>callee).store)
-    return (<WithGil><void *>new_with_gil)(<c.VMHostContext *>callee, values)
+    cdef c.VMHostContext *context = <c.VMHostContext *>callee
+    cdef RuntimeInstance *instance = <RuntimeInstance *>context.data2
+    cdef c.WrHandle handle
+    cdef uint32_t index = 0
+    if instance.may_leave[0]:
+        handle.kind = c.WR_HANDLE_OWN
+        handle.num_lends = 0
+        handle.resource_type = row_of(context).id
+        handle.rep = <uint32_t>values[0].i32
+        handle.scope = 0
+        index = c.wr_handles_add(instance.handles, &handle)
+    if index == 0:
+        gil_acquire(context.header.store)
+        return (<WithGil><void *>new_with_gil)(context, values)
+    values[0].i64 = index
+    return True
 
 
 cdef c.c_bool rep_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
-    gil_acquire((<c.VMContextHeader *>callee).store)
-    return (<WithGil><void *>rep_with_gil)(<c.VMHostContext *>callee, values)
+    cdef c.VMHostContext *context = <c.VMHostContext *>callee
+    cdef c.WrHandle *handle = c.wr_handles_get((<RuntimeInstance *>context.data2).handles, <uint32_t>values[0].i32)
+    if handle == NULL or handle.resource_type != row_of(context).id:
+        gil_acquire(context.header.store)
+        return (<WithGil><void *>rep_with_gil)(context, values)
+    values[0].i64 = <int64_t>handle.rep
+    return True
 
 
 cdef c.c_bool drop_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *values, size_t capacity) noexcept nogil:
-    gil_acquire((<c.VMContextHeader *>callee).store)
-    return (<WithGil><void *>drop_with_gil)(<c.VMHostContext *>callee, values)
+    cdef c.VMHostContext *context = <c.VMHostContext *>callee
+    cdef RuntimeInstance *instance = <RuntimeInstance *>context.data2
+    cdef ResourceRow *row = row_of(context)
+    cdef uint32_t index = <uint32_t>values[0].i32
+    cdef c.WrHandle *handle = c.wr_handles_get(instance.handles, index)
+    # of a type that this component instance defines: nobody else's destructor, and a trap in it poisons what runs
+    if (
+        row.definer == NULL or handle == NULL or handle.resource_type != row.id or handle.kind != c.WR_HANDLE_OWN
+        or handle.num_lends or not instance.may_leave[0]
+    ):
+        gil_acquire(context.header.store)
+        return (<WithGil><void *>drop_with_gil)(context, values)
+    values[0].i64 = <int64_t><uint32_t>handle.rep
+    c.wr_handles_remove(instance.handles, index)
+    return row.dtor == NULL or row.dtor.array_call(row.dtor.vmctx, row.dtor.vmctx, values, 1)
 
 
 # ---- resources in calls between components ----------------------------------------------------------------------------------------------------------
@@ -266,6 +308,7 @@ cdef int bind_trampoline(ComponentInstance state, const TrampolineRow *row, size
     """What the host context of a trampoline holds in this instance. `instantiate.Program` has checked the row's indices."""
     cdef NativeFunc native
     cdef Transfer *transfer
+    cdef c.WrError error
     out.type_id = row.type_id
     out.magic = c.WR_VMCTX_MAGIC_COMPONENT
     out.wasm_call = row.wasm_call
@@ -281,10 +324,13 @@ cdef int bind_trampoline(ComponentInstance state, const TrampolineRow *row, size
             out.call = c.wr_native_call(&native.c_native)
             out.data = &native.c_native
             out.data2 = &state.instances[row.a].may_leave
+            memset(&error, 0, sizeof(error))
+            if not c.wr_types_native_call(state.store.registry.c_registry, row.type_id, &native.c_native, True, &out.wasm_call, &error):
+                raise error_from(&error)
     elif row.kind <= RESOURCE_DROP:
         out.call = new_call if row.kind == RESOURCE_NEW else rep_call if row.kind == RESOURCE_REP else drop_call
         out.data2 = &state.instances[row.a]
-        out.index = row.b
+        out.index = <uint64_t><size_t>&state.rows[row.b]
     elif row.kind == ADAPTER_TRAP:
         out.call = c.wr_adapter_trap
     elif row.kind == TRANSCODER:

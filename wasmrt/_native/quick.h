@@ -38,7 +38,7 @@ typedef struct WrGate {
     uint32_t num_borrowed;   /* calls whose results are views on its memory, or whose post-return waits */
 } WrGate;
 
-enum { QUICK_NONE, QUICK_I32, QUICK_S32, QUICK_U32, QUICK_I64, QUICK_F64, QUICK_OTHER };
+enum { QUICK_NONE, QUICK_I32, QUICK_S32, QUICK_U32, QUICK_I64, QUICK_F64, QUICK_BORROW, QUICK_OTHER };
 enum { QUICK_PARAMS = 16, QUICK_VALUES = 17 };
 
 typedef struct WrQuick {
@@ -51,10 +51,12 @@ typedef struct WrQuick {
     WrGate *gate;            /* of the component instance, or own_gate */
     WrGate own_gate;
     uint8_t num_params, result;
+    uint8_t has_loans;       /* some parameter is a QUICK_BORROW */
     uint8_t release;         /* the GIL is let go of for the whole call */
     uint8_t params[QUICK_PARAMS];
-    /* QUICK_OTHER. stage: -1 with an exception; lift: a new reference, or NULL with an exception */
+    /* QUICK_OTHER and QUICK_BORROW. stage: -1 with an exception, 1 to go the long way; unstage: ends the loan of a QUICK_BORROW; lift: a new reference, or NULL with an exception */
     int (*stage)(PyObject *func, uint32_t index, PyObject *value, ValRaw *out);
+    void (*unstage)(PyObject *value);
     PyObject *(*lift)(PyObject *func, const ValRaw *value);
     /* What follows when the store was not left: takes the GIL back and leaves. -1 with an exception when the call failed. */
     int (*settle)(PyObject *func, WrEntry *entry, int failed);
@@ -83,13 +85,20 @@ static WrCallResult quick_call_released(WrQuick *self, ValRaw *values, WrEntry *
     return WR_CALL_DONE;
 }
 
+static inline void quick_end_loans(const WrQuick *self, PyObject *const *given, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (self->params[i] == QUICK_BORROW) self->unstage(given[i]);
+    }
+}
+
 static PyObject *quick_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
     WrQuick *self = (WrQuick *)(void *)((char *)callable + quick_offset);
     PyObject *const *given = args;
     StoreHost *host = self->host;
     WrGate *gate = self->gate;
-    size_t count = (size_t)PyVectorcall_NARGS(nargsf), num_params = self->num_params;
+    size_t count = (size_t)PyVectorcall_NARGS(nargsf), num_params = self->num_params, num_staged = 0;
     ValRaw values[QUICK_VALUES];
     WrEntry entry;
     if (kwnames != NULL) goto slow;
@@ -97,13 +106,16 @@ static PyObject *quick_vectorcall(PyObject *callable, PyObject *const *args, siz
         if (count != num_params + 1 || args[0] != self->store_object) goto slow;
         given++;
     }
-    for (size_t i = 0; i < num_params; i++) {
+    for (size_t i = 0; i < num_params; num_staged = ++i) {
         PyObject *value = given[i];
         uint8_t kind = self->params[i];
         int64_t number;
-        if (kind == QUICK_OTHER) {
-            if (self->stage(callable, (uint32_t)i, value, &values[i]) < 0) return NULL;
-            continue;
+        if (kind >= QUICK_BORROW) {
+            int staged = self->stage(callable, (uint32_t)i, value, &values[i]);
+            if (staged == 0) continue;
+            if (staged > 0) goto slow;
+            if (self->has_loans) quick_end_loans(self, given, i);
+            return NULL;
         }
         if (PyLong_CheckExact(value) && abi_small_int(value, &number)) {
             values[i].i64 = number;
@@ -129,6 +141,7 @@ static PyObject *quick_vectorcall(PyObject *callable, PyObject *const *args, siz
     WrCallResult came =
         self->release ? quick_call_released(self, values, &entry) : wr_store_call_held(self->store, self->func, values, QUICK_VALUES, &entry);
     gate->busy = 0;
+    if (self->has_loans && came != WR_CALL_DECLINED) quick_end_loans(self, given, num_params);
     if (__builtin_expect(came != WR_CALL_DONE, 0)) {
         if (came == WR_CALL_DECLINED) goto slow;
         entry.host[0] = NULL;
@@ -148,6 +161,7 @@ static PyObject *quick_vectorcall(PyObject *callable, PyObject *const *args, siz
     default: return self->lift(callable, &values[0]);
     }
 slow:
+    if (self->has_loans) quick_end_loans(self, given, num_staged);
     return self->slow(callable, args, nargsf, kwnames);
 }
 

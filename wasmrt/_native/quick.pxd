@@ -17,6 +17,7 @@ cdef extern from "quick.h":
         QUICK_U32
         QUICK_I64
         QUICK_F64
+        QUICK_BORROW
         QUICK_OTHER
         QUICK_PARAMS
     ctypedef PyObject *(*vectorcallfunc)(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
@@ -31,9 +32,11 @@ cdef extern from "quick.h":
         WrGate own_gate
         uint8_t num_params
         uint8_t result
+        uint8_t has_loans
         uint8_t release
         uint8_t params[16]
         int (*stage)(PyObject *func, uint32_t index, PyObject *value, c.ValRaw *out) noexcept
+        void (*unstage)(PyObject *value) noexcept
         PyObject *(*lift)(PyObject *func, const c.ValRaw *value) noexcept
         int (*settle)(PyObject *func, c.WrEntry *entry, int failed) noexcept
     PyObject *quick_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept

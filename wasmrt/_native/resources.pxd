@@ -15,6 +15,15 @@ cdef extern from "quick.h" nogil:
         uint32_t num_borrowed
 
 
+cdef enum:
+    OWNED      # the host owns it
+    STAGED     # it is an argument of a call that is being prepared
+    BORROWED   # valid until its call ends
+    MOVED      # a guest has it now
+    DROPPED
+    EXPIRED    # a borrow whose call ended
+
+
 # One call's borrows: those it put into the callee's table, and those it took out of the caller's.
 cdef struct Scope:
     Scope *previous            # of the same runtime instance, the callee
@@ -140,8 +149,10 @@ cdef inline void scope_init(Scope *scope, RuntimeInstance *instance) noexcept no
 cdef int reserve_lend(Scope *scope) noexcept nogil
 cdef void end_loans(Scope *scope) noexcept nogil
 cdef void scope_close(Scope *scope) noexcept
+cdef PyObject *lift_own(ComponentInstance owner, RuntimeInstance *instance, uint64_t resource, uint32_t index) except NULL
 cdef void set_hooks(AbiCall *call, ComponentInstance owner, Scope *scope) noexcept
 cdef c.WrHandle *find_handle(RuntimeInstance *instance, uint32_t index, ResourceType ty) except NULL
+cdef int settle(Store store, ComponentInstance owner, c.WrEntry *entry, bint failed) except -1
 cdef int drop_rep(Store store, ResourceType ty, uint64_t rep, object dtor) except -1
 cdef uint32_t add_handle(RuntimeInstance *instance, uint32_t kind, uint64_t type_id, uint64_t rep, uint64_t scope) except 0
 cdef object take_object(ComponentInstance owner, uint64_t rep)

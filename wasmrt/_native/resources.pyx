@@ -19,6 +19,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
+cimport cython
+
 cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport *
 from wasmrt._native.core cimport Store, enter_store, gil_acquire, leave_store, trap_text
@@ -29,14 +31,6 @@ import warnings
 
 from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, WasmError
 from wasmrt.spec.types import FuncType, substitute_resources
-
-cdef enum:
-    OWNED      # the host owns it
-    STAGED     # it is an argument of a call that is being prepared
-    BORROWED   # valid until its call ends
-    MOVED      # a guest has it now
-    DROPPED
-    EXPIRED    # a borrow whose call ended
 
 cdef uint64_t GUEST_TYPES = <uint64_t>1 << 32  # ids from here on are guest-defined
 cdef uint64_t next_guest_type = GUEST_TYPES
@@ -144,6 +138,8 @@ cdef ResourceAny new_any(Store store, ResourceType ty, uint64_t rep, uint8_t sta
     return self
 
 
+# The collector leaves the fields to the deallocator, which needs them; a cycle through a handle is broken at the store's data or the destructor.
+@cython.no_gc_clear
 cdef class ResourceAny(Resource):
     """A handle that the host holds: owned, or borrowed for the call that it is an argument of.
 
@@ -205,7 +201,7 @@ cdef class ResourceAny(Resource):
         if self.state == OWNED:
             self.drop()
 
-    def __del__(self) -> None:
+    def __dealloc__(self) -> None:
         if self.state == OWNED and (self.type.dtor != NULL or self.dtor is not None):
             self.state = DROPPED
             if self.store.c_store == NULL:
@@ -278,10 +274,25 @@ cdef uint64_t checked_rep(object rep) except? 0xFFFFFFFFFFFFFFFF:
     return rep
 
 
+cdef int settle(Store store, ComponentInstance owner, c.WrEntry *entry, bint failed) except -1:
+    """Ends an outermost call of the instance that did not leave the store by itself."""
+    if failed:
+        owner.gate.poisoned = True
+    gil_acquire(store.context)
+    try:
+        if failed:
+            store.raise_pending()
+    finally:
+        leave_store(store, entry)
+    return 0
+
+
 cdef int drop_rep(Store store, ResourceType ty, uint64_t rep, object dtor) except -1:
     """Runs the destructor of an owned resource, called by the host."""
     cdef c.WrEntry entry
+    cdef c.WrCallResult came
     cdef c.ValRaw values[2]
+    cdef WrGate *gate
     cdef bint ok
     if store.c_store == NULL:
         return 0
@@ -292,6 +303,17 @@ cdef int drop_rep(Store store, ResourceType ty, uint64_t rep, object dtor) excep
     if ty.dtor == NULL:
         return 0
     values[0].i64 = <int64_t><uint32_t>rep
+    gate = &ty.instance.gate
+    if not (gate.poisoned or gate.busy or gate.num_borrowed or store.host.attention):
+        store.host.ticks = 0
+        gate.busy = True
+        came = c.wr_store_call_held(store.c_store, ty.dtor, values, 2, &entry)
+        gate.busy = False
+        if came == c.WR_CALL_DONE:
+            return 0
+        if came != c.WR_CALL_DECLINED:
+            entry.host[0] = NULL
+            return settle(store, ty.instance, &entry, came == c.WR_CALL_FAILED)
     enter_store(store, &entry)
     try:
         if ty.instance.gate.poisoned or ty.instance.gate.busy:
@@ -605,35 +627,46 @@ cdef void finish_resource(AbiCall *call, AbiStep *step, int committed) noexcept:
         take_object(<ComponentInstance>call.instance, <uint64_t><size_t>step.lent - 1)
 
 
+cdef PyObject *lift_own(ComponentInstance owner, RuntimeInstance *instance, uint64_t resource, uint32_t index) except NULL:
+    """A guest's owned handle leaves its table and becomes the host's."""
+    cdef ResourceType ty = resource_at(owner, resource)
+    cdef c.WrHandle *handle = find_handle(instance, index, ty)
+    cdef uint64_t rep = handle.rep
+    cdef object value
+    if handle.num_lends:
+        raise trap_text(c.TRAP_HANDLE, "cannot remove owned resource while borrowed")
+    if handle.kind != c.WR_HANDLE_OWN:
+        raise trap_text(c.TRAP_HANDLE, f"cannot lift own resource from a borrow, handle index {index}")
+    c.wr_handles_remove(instance.handles, index)
+    if ty.is_class:
+        value = take_object(owner, rep)
+    else:
+        value = new_any(owner.store, ty, rep, OWNED, owner.dtors[<Py_ssize_t>resource])
+    incref(<PyObject *>value)
+    return <PyObject *>value
+
+
 cdef PyObject *lift_resource(AbiCall *call, const AbiNode *node, uint32_t index) except NULL:
     """What a guest's handle is in Python; an own leaves the table, a borrow is lent until the scope closes."""
     cdef ComponentInstance owner = <ComponentInstance>call.instance
     cdef Scope *scope = <Scope *>call.scope
-    cdef ResourceType ty = resource_at(owner, node.length)
-    cdef c.WrHandle *handle = find_handle(scope.instance, index, ty)
-    cdef uint64_t rep = handle.rep
+    cdef ResourceType ty
+    cdef c.WrHandle *handle
     cdef object value
     if node.op == ABI_OP_OWN:
-        if handle.num_lends:
-            raise trap_text(c.TRAP_HANDLE, "cannot remove owned resource while borrowed")
-        if handle.kind != c.WR_HANDLE_OWN:
-            raise trap_text(c.TRAP_HANDLE, f"cannot lift own resource from a borrow, handle index {index}")
-        c.wr_handles_remove(scope.instance.handles, index)
-        if ty.is_class:
-            value = take_object(owner, rep)
-        else:
-            value = new_any(owner.store, ty, rep, OWNED, owner.dtors[node.length])
+        return lift_own(owner, scope.instance, node.length, index)
+    ty = resource_at(owner, node.length)
+    handle = find_handle(scope.instance, index, ty)
+    lend(scope, index)
+    handle.num_lends += 1
+    if ty.is_class:
+        value = owner.objects[handle.rep]
     else:
-        lend(scope, index)
-        handle.num_lends += 1
-        if ty.is_class:
-            value = owner.objects[rep]
-        else:
-            value = new_any(owner.store, ty, rep, BORROWED, None)
-            if scope.borrowed == NULL:
-                borrowed = []
-                incref(<PyObject *>borrowed)
-                scope.borrowed = <PyObject *>borrowed
-            (<list>scope.borrowed).append(value)
+        value = new_any(owner.store, ty, handle.rep, BORROWED, None)
+        if scope.borrowed == NULL:
+            borrowed = []
+            incref(<PyObject *>borrowed)
+            scope.borrowed = <PyObject *>borrowed
+        (<list>scope.borrowed).append(value)
     incref(<PyObject *>value)
     return <PyObject *>value
