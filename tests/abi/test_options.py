@@ -423,3 +423,41 @@ def test_config_sets_the_defaults() -> None:
             Config(**bad)
     with pytest.raises(ArgumentValueError, match="gil"):
         Engine(Config(gil="sometimes"))
+
+
+LATE = """
+(component
+  (import "wait" (func $wait (result u32)))
+  (core func $wait' (canon lower (func $wait)))
+  (core module $M (import "" "wait" (func $wait (result i32))) (func (export "run") (result i32) (call $wait)))
+  (core instance $m (instantiate $M (with "" (instance (export "wait" (func $wait'))))))
+  (func (export "run") (result u32) (canon lift (core func $m "run"))))
+"""
+
+
+def test_a_timeout_is_seen_when_a_host_function_returns(engine: Engine) -> None:
+    """Even by a guest that does nothing more than return."""
+    nap = [0.0]
+
+    def wait(*_: object) -> int:
+        time.sleep(nap[0])
+        return 7
+
+    linker: Any = wasmrt.component.Linker(engine)
+    with linker.root() as root:
+        root.add_func("wait", wait)
+    instance = linker.instantiate(wasmrt.Store(engine), wasmrt.component.Component(engine, LATE))
+    run = instance.get_func("run").with_options(timeout=0.05)
+    assert run() == 7
+    nap[0] = 0.1
+    with pytest.raises(Trap, match=r"timeout of 0\.05 s") as trap:
+        run()
+    assert trap.value.trap_code == wasmrt.TrapCode.INTERRUPT
+
+    core_linker = wasmrt.Linker(engine)
+    core_linker.define_func("", "wait", wasmrt.FuncType([], [wasmrt.ValType.i32()]), wait)
+    text = '(module (import "" "wait" (func $w (result i32))) (func (export "run") (result i32) (call $w)))'
+    core: Any = core_linker.instantiate(wasmrt.Store(engine), wasmrt.Module(engine, text)).exports()
+    assert core["run"]() == 7
+    with pytest.raises(Trap, match=r"timeout of 0\.05 s"):
+        core["run"].with_options(timeout=0.05)()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -451,3 +452,52 @@ def test_many_resources(guest: Any) -> None:
     for r in held:
         e.consume(r)
     assert e.dropped() == 500
+
+
+MIXED = """
+(component
+  (core module $M
+    (func (export "make") (param i32) (result i32) (local.get 0))
+    (func (export "mix") (param i32 i32 i32) (result i32) (i32.add (local.get 0) (i32.add (local.get 1) (local.get 2)))))
+  (core instance $m (instantiate $M))
+  (type $r0 (resource (rep i32)))
+  (export $r "r" (type $r0))
+  (core func $new (canon resource.new $r0))
+  (core module $N (import "" "new" (func $new (param i32) (result i32)))
+    (func (export "make") (param i32) (result i32) (call $new (local.get 0))))
+  (core instance $n (instantiate $N (with "" (instance (export "new" (func $new))))))
+  (func (export "make") (param "n" u32) (result (own $r)) (canon lift (core func $n "make")))
+  (func (export "mix") (param "a" (borrow $r)) (param "n" u8) (param "b" (borrow $r)) (result u32) (canon lift (core func $m "mix"))))
+"""
+
+
+def test_loans_of_a_call_that_was_refused_are_over() -> None:
+    """Whatever argument is wrong, the handles before it can be given away and dropped."""
+    engine = wasmrt.Engine()
+    component = wasmrt.component.Component(engine, MIXED)
+    guest, other = (wasmrt.component.Linker(engine).instantiate(wasmrt.Store(engine), component) for _ in range(2))
+    make, mix = guest.get_func("make"), guest.get_func("mix")
+    first, second, gone, foreign = make(10), make(20), make(30), other.get_func("make")(40)
+    gone.drop()
+    assert mix(first, 3, second) == 33 and mix(first, 3, first) == 23 and mix(a=first, n=1, b=second) == 31
+    for args in [(first, 256, second), (first, "1", second), (first, 1, gone), (first, 1, foreign), (first, 1, 5), (gone, 1, first)]:
+        with pytest.raises(errors.WasmError):
+            mix(*args)
+    with pytest.raises(errors.WasmError):
+        mix(first, 1)
+    assert mix(first, 3, second) == 33
+    first.drop()
+    second.drop()
+    with pytest.raises(errors.WasmError, match="dropped"):
+        mix(first, 1, first)
+
+
+def test_handles_in_a_cycle_are_collected() -> None:
+    engine = wasmrt.Engine()
+    store = wasmrt.Store(engine, data=[])
+    guest = wasmrt.component.Linker(engine).instantiate(store, wasmrt.component.Component(engine, MIXED))
+    store.data().append(guest.get_func("make")(1))
+    alive = weakref.ref(store)
+    del guest, store
+    gc.collect()
+    assert alive() is None

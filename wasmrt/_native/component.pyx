@@ -334,7 +334,9 @@ cdef class ComponentFunc:
         * `results`: lists of numbers and bools as None (bytes for list<u8>, else lists), "memoryview", "array" (array.array) or "numpy".
         * `copy=False`: views on guest memory instead, read-only. While one is open, entering the instance raises WasmError; releasing it (`release()`,
           or when it is collected) lets the guest take its memory back at the store's next entry.
-        * `timeout`: seconds after which guest code is interrupted with a Trap (TrapCode.INTERRUPT); None for no limit.
+        * `timeout`: seconds after which guest code is interrupted with a Trap (TrapCode.INTERRUPT); None for no limit. Host functions are not interrupted:
+          after one that was implemented in Python and returned too late, the guest does not go on. Native ones count when the guest looks next, within
+          about a millisecond of running.
 
         Raises ArgumentValueError and ArgumentTypeError for what these cannot be. Config has the same names for the defaults.
 

@@ -87,6 +87,8 @@ cdef int ref_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) exc
         if out.ref == NULL:
             raise MemoryError("externref table")
         if is_new:
+            if store.externrefs is None:
+                store.externrefs = {}
             store.externrefs[<uintptr_t>out.ref] = value
         return 0
     else:
