@@ -288,6 +288,25 @@ static void loop_choose(FuncCompiler *fc, const WasmBlockInfo *block, const Wasm
     }
 }
 
+/* In an innermost loop without calls, a register that nobody wants holds the VMStoreContext, which the interrupt check reads. */
+static Reg loop_keep_store(FuncCompiler *fc, const WasmBlockInfo *block, LoopChoice *choice)
+{
+    if (!fc->mc->tunables.interruptible || block->has_loop || block->call_weight || fc->mc->careful || fc->catches) return REG_NONE;
+    if (choice->num_gpr >= CG_LOOP_GPRS || fc->num_hoisted == WASM_SPARE_LOCALS) return REG_NONE;
+    uint32_t set = choice->left & REGS_GPR & ~(fc->rs.locals | fc->stk) & (fc->ever | ~REGS_CALLEE_SAVED);
+    if (!set) return REG_NONE;
+    if (set & ~REGS_CALLEE_SAVED) set &= ~REGS_CALLEE_SAVED;
+    Reg reg = (Reg)__builtin_ctz(set);
+    uint32_t local = fc->num_locals + fc->num_hoisted++;
+    fc->hoist_loop = fc->depth - 1;
+    fc->local_type[local] = WR_KIND_I64;
+    fc->uses_vmctx = true;
+    x64_movq_rm(fc->as, REG_GPR(reg), x64_mem_b(REG_VMCTX, WR_OFFSET(VMContextHeader, store)));
+    cg_local_assign(fc, local, reg);
+    loop_give(fc, choice, local, reg, false);
+    return reg;
+}
+
 static void control_loop(FuncCompiler *fc, Control *c, const WasmBlockInfo *block)
 {
     control_params_to_slots(fc, c);
@@ -295,6 +314,7 @@ static void control_loop(FuncCompiler *fc, Control *c, const WasmBlockInfo *bloc
     uint32_t count = cg_hoist(fc, block, weights);
     LoopChoice choice;
     loop_choose(fc, block, weights, fc->mc->careful ? 0 : count, &choice);
+    Reg store = loop_keep_store(fc, block, &choice);
     control_pins_clear(fc);
     c->outer_loop = fc->loop;
 
@@ -309,7 +329,7 @@ static void control_loop(FuncCompiler *fc, Control *c, const WasmBlockInfo *bloc
     }
     c->state = choice.state;
     c->pins = choice.state.locals;
-    if (!fc->catches) c->state.locals &= ~choice.killed;
+    if (!fc->catches && !block->has_loop && !block->call_weight) c->state.locals &= ~choice.killed; /* elsewhere it does not pay */
     c->state.dirty &= c->state.locals;
     c->fixed = true;
     uint32_t arity = c->num_params;
@@ -328,7 +348,7 @@ static void control_loop(FuncCompiler *fc, Control *c, const WasmBlockInfo *bloc
     c->fuel_ops = fc->fuel_ops;
     cg_fuel_begin(fc);
     fc->zero_at = UINT32_MAX;
-    cg_interrupt_check(fc);
+    cg_interrupt_check(fc, store);
 }
 
 void cg_block(FuncCompiler *fc, ControlKind kind)

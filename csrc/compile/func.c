@@ -165,15 +165,18 @@ void cg_trap(FuncCompiler *fc, uint8_t trap_code)
     emit_trap(fc, trap_code);
 }
 
-void cg_interrupt_check(FuncCompiler *fc)
+void cg_interrupt_check(FuncCompiler *fc, Reg store)
 {
     if (!fc->mc->tunables.interruptible) return;
     fc->uses_vmctx = true;
     fc->makes_calls = true;
     Late *late = late_add(fc, LATE_INTERRUPT, 0);
     if (!late) return;
-    x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, WR_OFFSET(VMContextHeader, store)));
-    x64_cmpq_rm(fc->as, RSP, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMStoreContext, stack_limit)));
+    if (store == REG_NONE) {
+        store = REG_SCRATCH;
+        x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, WR_OFFSET(VMContextHeader, store)));
+    }
+    x64_cmpq_rm(fc->as, RSP, x64_mem_b(REG_GPR(store), WR_OFFSET(VMStoreContext, stack_limit)));
     x64_jcc(fc->as, X64_CC_B, late->label);
     late->back = x64_label_here(fc->as);
 }

@@ -4,11 +4,12 @@
  * trap on those. The largest such expressions, as ranges of bytes (sites), become locals of the compiler's own behind the function's (WASM_SPARE_LOCALS of
  * them), which the allocator treats like any other; where the second pass comes to a site it pushes that local and goes on behind it. A local of the
  * function that the loop sets once, in its head before anybody reads it (WasmLocalWeight.killed), to a value that is invariant is set before the loop
- * instead: whoever enters the loop comes by that set, so this is so on every way out as well. One that the loop sets several times, all in its head and all
- * to such values, holds the last one throughout; between the others, where it is read, stand the values themselves (this takes a second scan).
+ * instead: whoever enters the loop comes by that set, so this is so on every way out as well. Where the loop sets it several times, all in its
+ * head, each set but the last ends before anybody leaves: one to an invariant value goes away, and where the local is read up to the next set, stands the value.
  *
  * Values of the compiler's own end with their loop: no label outside wants them (cg_is_dead), and `hoist_end` forgets them.
- * Linear: only innermost loops are scanned, each once, and the tables are of fixed size; a value that has no room is computed where it stands. */
+ * Linear: only innermost loops of up to a kilobyte are scanned, twice at most, and the tables are of fixed size; a value that has no room is computed where it stands.
+ * Such a loop also keeps the address of what its interrupt check reads, where a register is left (loop_keep_store in control.c). */
 #include "compile/state.h"
 
 enum { HOIST_NODES = 96, HOIST_ENTRIES = 24, HOIST_ACTIONS = 24, HOIST_DEPTH = 6, HOIST_HASH = 128, HOIST_UNKNOWN = 0xff, HOIST_MAX_BYTES = 1024, HOIST_TRIES = 12 };
@@ -42,8 +43,10 @@ typedef struct HoistScan {
     uint8_t slot[64];      /* by local modulo 64: 1 + its index in `weights`, HOIST_UNKNOWN: several */
     uint8_t bound[WASM_LOOP_WEIGHTS];  /* value that the local has here */
     bool moved[WASM_LOOP_WEIGHTS];     /* the local is set before the loop */
-    bool several[WASM_LOOP_WEIGHTS];   /* by all of its sets, and there are several */
-    uint8_t seen[WASM_LOOP_WEIGHTS];   /* sets in the head to something invariant */
+    bool split[WASM_LOOP_WEIGHTS];     /* sets that are not the last may go away */
+    bool gone[WASM_LOOP_WEIGHTS];      /* the set that the local has its value from did */
+    uint8_t seen[WASM_LOOP_WEIGHTS];   /* sets so far */
+    uint8_t num_gone[WASM_LOOP_WEIGHTS];
     uint8_t hash[HOIST_HASH];
     WasmLocalWeight weights[WASM_LOOP_WEIGHTS];
     HoistNode nodes[HOIST_NODES];
@@ -102,6 +105,7 @@ static uint32_t hoist_index(const HoistScan *h, uint32_t local)
 static void hoist_push(HoistScan *h, uint8_t node, uint32_t start, uint32_t end, uint32_t cost, bool must)
 {
     if (h->num_entries == HOIST_ENTRIES) { /* the deepest is forgotten */
+        h->full |= h->entries[0].must;
         memmove(h->entries, h->entries + 1, (HOIST_ENTRIES - 1) * sizeof *h->entries);
         h->num_entries--;
     }
@@ -140,7 +144,7 @@ static void hoist_flush(HoistScan *h, uint32_t weight)
 static void hoist_unbind(HoistScan *h)
 {
     for (uint32_t i = 0; i < h->block->num_weights; i++)
-        if (!h->moved[i]) h->bound[i] = 0;
+        if (!h->moved[i] && !h->gone[i]) h->bound[i] = 0;
 }
 
 static void hoist_get(HoistScan *h, uint32_t local, uint32_t start, uint32_t end)
@@ -154,41 +158,40 @@ static void hoist_get(HoistScan *h, uint32_t local, uint32_t start, uint32_t end
         uint32_t i = hoist_index(h, local);
         if (i < WASM_LOOP_WEIGHTS) {
             node = h->weights[i].sets ? h->bound[i] : hoist_number(h, WASM_OP_LOCAL_GET, fc->local_type[local], 0, 0, local);
-            must = h->several[i] && !h->moved[i];
+            must = h->gone[i];
         }
     }
     hoist_push(h, node, start, end, 0, must);
 }
 
-/* In the loop; 8: that or more. */
-static uint32_t hoist_sets(const HoistScan *h, uint32_t i) { return (uint32_t)__builtin_popcount(h->weights[i].sets); }
+/* In the loop; 7: that or more. */
+static uint32_t hoist_sets(const HoistScan *h, uint32_t i) { return (uint32_t)__builtin_popcount(h->weights[i].sets & WASM_SETS); }
 
 static void hoist_set(HoistScan *h, uint32_t local, uint32_t at, uint32_t end, bool is_tee, uint32_t weight)
 {
     HoistEntry e = hoist_pop(h);
     uint32_t i = hoist_index(h, local);
     bool integer = !cg_is_float(h->fc->local_type[local]) && h->fc->local_type[local] != WR_KIND_REF;
-    bool movable = e.node && integer && e.end == at && i < WASM_LOOP_WEIGHTS && h->weights[i].killed && h->head;
-    if (movable) {
+    if (i < WASM_LOOP_WEIGHTS) {
         uint32_t sets = hoist_sets(h, i);
-        h->seen[i]++;
-        if (sets == 1 || h->several[i]) {
-            bool last = h->seen[i] == sets;
+        bool last = ++h->seen[i] == sets, movable = e.node && integer && e.end == at && h->weights[i].killed && h->head;
+        h->gone[i] = false;
+        if (movable && (last ? h->num_gone[i] + 1u == sets : h->split[i])) {
             if (h->num_actions == HOIST_ACTIONS) h->full = true;
-            if (h->full) return;
             h->bound[i] = e.node;
             if (last) {
                 h->moved[i] = true;
-                h->actions[h->num_actions++] = (HoistAction){e.node, local};
+                if (!h->full) h->actions[h->num_actions++] = (HoistAction){e.node, local};
                 hoist_site(h, is_tee ? HOIST_SITE_TEE : HOIST_SITE_SET, e, end, local);
-            } else if (!is_tee) {
-                hoist_site(h, HOIST_SITE_SET, e, end, local);
+            } else {
+                h->gone[i] = true;
+                h->num_gone[i]++;
+                if (!is_tee) hoist_site(h, HOIST_SITE_SET, e, end, local);
             }
             if (is_tee) hoist_push(h, e.node, e.start, end, last ? 0 : e.cost, !last);
             return;
         }
     }
-    if (i < WASM_LOOP_WEIGHTS && h->several[i]) h->full = true; /* the first scan saw more than this one */
     hoist_use(h, e, weight);
     if (i < WASM_LOOP_WEIGHTS) h->bound[i] = integer ? e.node : 0;
     if (is_tee) hoist_push(h, 0, at, end, 0, false);
@@ -225,6 +228,7 @@ static void hoist_other(HoistScan *h, WasmOp op, const uint8_t **p, uint32_t wei
     else if (op == WASM_OP_GLOBAL_GET) pushes = 1;
     else if (op == WASM_OP_GLOBAL_SET) pops = 1;
     else if (info->special) {
+        h->head = false; /* it may leave */
         hoist_flush(h, weight);
         return;
     }
@@ -283,7 +287,6 @@ static bool hoist_scan(HoistScan *h)
             }
             break;
         case WASM_OP_END:
-            h->head = false;
             hoist_flush(h, weight);
             hoist_unbind(h);
             if (depth-- == 0) return h->num_sites != 0;
@@ -459,34 +462,27 @@ static void hoist_emit(HoistScan *h)
     fc->ip = ip;
 }
 
-/* One scan, or two. */
-static bool hoist_scans(HoistScan *h)
+static bool hoist_begin(HoistScan *h, bool split)
 {
-    for (uint32_t round = 0;; round++) {
-        bool more = false;
-        h->num_nodes = 1;
-        h->num_entries = h->num_sites = h->num_actions = 0;
-        h->full = false;
-        h->head = true;
-        memset(h->hash, 0, sizeof h->hash);
-        for (uint32_t i = 0; i < h->block->num_weights; i++) {
-            h->bound[i] = 0;
-            h->moved[i] = false;
-            h->seen[i] = 0;
-        }
-        bool found = hoist_scan(h);
-        for (uint32_t i = 0; found && round == 0 && i < h->block->num_weights; i++) {
-            h->several[i] = h->seen[i] > 1 && h->seen[i] < 8 && h->seen[i] == hoist_sets(h, i);
-            more |= h->several[i];
-        }
-        if (!more) return found;
+    h->num_nodes = 1;
+    h->num_entries = h->num_sites = h->num_actions = 0;
+    h->full = false;
+    h->head = true;
+    h->fc->num_hoisted = 0;
+    memset(h->hash, 0, sizeof h->hash);
+    for (uint32_t i = 0; i < h->block->num_weights; i++) {
+        uint32_t sets = hoist_sets(h, i);
+        h->split[i] = split && h->weights[i].killed && !(h->weights[i].sets & WASM_SETS_LATE) && sets > 1 && sets < 7;
+        h->bound[i] = h->seen[i] = h->num_gone[i] = 0;
+        h->moved[i] = h->gone[i] = false;
     }
+    return hoist_scan(h);
 }
 
 /* What is computed before the loop, and what has which place; false: nothing. */
-static bool hoist_find(HoistScan *h)
+static bool hoist_find(HoistScan *h, bool split)
 {
-    if (!hoist_scans(h)) return false;
+    if (!hoist_begin(h, split)) return false;
     for (uint32_t i = 0; i < h->num_actions; i++) { /* the first that holds a value is where others find it */
         HoistNode *n = &h->nodes[h->actions[i].node];
         if (n->op != WASM_OP_LOCAL_GET && n->local == UINT32_MAX) n->local = h->actions[i].local;
@@ -516,12 +512,16 @@ uint32_t cg_hoist(FuncCompiler *fc, const WasmBlockInfo *block, WasmLocalWeight 
     memset(h.slot, 0, sizeof h.slot);
     for (uint32_t i = 0; i < block->num_weights; i++) {
         h.weights[i] = known[i];
-        h.several[i] = false;
         uint8_t *slot = &h.slot[known[i].local & 63u];
         *slot = *slot ? HOIST_UNKNOWN : (uint8_t)(i + 1);
     }
     uint32_t count = block->num_weights;
-    if (hoist_find(&h)) {
+    bool found = hoist_find(&h, true);
+    if (!found && h.num_sites) { /* too many values that must have a place */
+        memcpy(h.weights, known, count * sizeof *known);
+        found = hoist_find(&h, false);
+    }
+    if (found) {
         fc->hoist_loop = fc->depth - 1;
         hoist_emit(&h);
         hoist_activate(&h);

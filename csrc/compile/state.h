@@ -364,7 +364,7 @@ X64Label cg_trap_label(FuncCompiler *fc, uint8_t trap_code); /* late code that t
 void cg_trap(FuncCompiler *fc, uint8_t trap_code); /* here and now */
 void cg_trap_row(FuncCompiler *fc, uint8_t trap_code); /* the next instruction may fault */
 void cg_addr_row(FuncCompiler *fc);               /* the next instruction belongs to this place */
-void cg_interrupt_check(FuncCompiler *fc);
+void cg_interrupt_check(FuncCompiler *fc, Reg store); /* store: holds the VMStoreContext, or REG_NONE */
 void cg_fuel_begin(FuncCompiler *fc); /* charges for what follows, up to cg_fuel_end, each time code comes by */
 void cg_fuel_end(FuncCompiler *fc);
 /* The arguments of a tail call are in place, those on the stack at rsp: gives this frame up and goes to a function of this module, or to the one in rax. */

@@ -65,7 +65,7 @@ void wr_gather_begin(WasmFuncInfo *info)
 void wr_gather_block(WasmFuncInfo *info, uint32_t kind)
 {
     if (info->oom || !GATHER_ROOM(info, blocks, info->num_blocks + 1) || !GATHER_ROOM(info, open, info->num_open + 1)) return;
-    info->open[info->num_open++] = (WasmGatherOpen){info->num_blocks, info->stamp, info->num_undo, info->num_init, info->head};
+    info->open[info->num_open++] = (WasmGatherOpen){info->num_blocks, info->stamp, info->num_undo, info->num_init};
     info->blocks[info->num_blocks++] = (WasmBlockInfo){.kind = (uint8_t)kind};
     if (kind == WASM_GATHER_LOOP) {
         info->stamp = ++info->next_stamp;
@@ -146,10 +146,7 @@ static void gather_end_loop(WasmFuncInfo *info, WasmBlockInfo *block, WasmGather
     if (info->stamp == 0) return;
     for (uint32_t i = 0; i < count; i++) { /* the loop around this one uses them too */
         WasmGatherLocal *l = &info->locals[top[i].local];
-        if (l->stamp != info->stamp) {
-            wr_gather_touch(info, top[i].local);
-            l->killed = top[i].killed && open.head; /* whoever enters that head enters this one */
-        }
+        if (l->stamp != info->stamp) wr_gather_touch(info, top[i].local);
         uint32_t weight = l->weight + 8 * top[i].weight;
         l->weight = weight > WASM_WEIGHT_MAX ? WASM_WEIGHT_MAX : weight;
     }

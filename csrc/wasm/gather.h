@@ -9,7 +9,7 @@
  * A local needs its zero only if some get is not dominated by a set in the same or an enclosing block (the rule of non-nullable locals): the
  * others start undefined.
  * A loop's head is its code up to the first place that control leaves or joins. A local that is set there before it is read is `killed`: every way from
- * the header goes by that set, so nobody reads what the local holds at the header. */
+ * the header goes by that set, so nobody reads what the local holds at the header. (Said of what the loop does outside of loops in it.) */
 #ifndef WR_WASM_GATHER_H
 #define WR_WASM_GATHER_H
 
@@ -19,12 +19,14 @@
 
 #include "wasm/types.h"
 
-enum { WASM_LOOP_WEIGHTS = 32, WASM_WEIGHT_MAX = 1 << 26, WASM_SPARE_LOCALS = 8 /* rows behind the locals', for values of the compiler's own */ };
+enum { WASM_LOOP_WEIGHTS = 32, WASM_WEIGHT_MAX = 1 << 26, WASM_SPARE_LOCALS = 12 /* rows behind the locals', for values of the compiler's own */ };
+enum { WASM_SETS = 0x7f, WASM_SETS_LATE = 0x80 };
 enum { WASM_GATHER_BLOCK, WASM_GATHER_LOOP, WASM_GATHER_IF };
 
 typedef struct WasmLocalWeight {
     uint32_t local, weight;
-    uint8_t sets;   /* 0, 1, or more: sets and tees in the loop (of loops in it: not counted, so use it in innermost ones) */
+    uint8_t sets;   /* WASM_SETS: as many bits as there are sets and tees in the loop, up to seven (those in loops in it are not counted, so use it in
+                     * innermost ones); WASM_SETS_LATE: one is behind the loop's head */
     bool killed;
     uint16_t reserved;
 } WasmLocalWeight;
@@ -43,7 +45,7 @@ typedef struct WasmBlockInfo { /* one per block, loop, if (and try_table), in or
 
 typedef struct WasmGatherLocal { uint32_t stamp, weight, last_get; uint8_t is_set, needs_zero, sets; bool killed; } WasmGatherLocal;
 typedef struct WasmGatherUndo { uint32_t local, stamp, weight; uint8_t sets; bool killed; } WasmGatherUndo;
-typedef struct WasmGatherOpen { uint32_t block, stamp, first_undo, first_init; bool head; } WasmGatherOpen;
+typedef struct WasmGatherOpen { uint32_t block, stamp, first_undo, first_init; } WasmGatherOpen;
 
 typedef struct WasmFuncInfo {
     ValType *local_types; uint32_t num_locals, cap_local_types; /* parameters first */
@@ -95,7 +97,7 @@ static inline void wr_gather_define(WasmFuncInfo *info, uint32_t local)
         l->killed = info->head;
     }
     l->weight++;
-    l->sets = (uint8_t)(l->sets << 1 | 1);
+    l->sets = (uint8_t)((l->sets & WASM_SETS_LATE) | ((l->sets << 1 | 1) & WASM_SETS) | (info->head ? 0 : WASM_SETS_LATE));
 }
 
 static inline void wr_gather_local_get(WasmFuncInfo *info, uint32_t local, uint32_t offset)
