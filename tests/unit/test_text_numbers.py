@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wasmrt.spec import leb128
 from wasmrt.text import numbers
 
 
@@ -122,7 +123,7 @@ def test_integers_out_of_range(text: str, bits: int) -> None:
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_leb(value: int) -> None:
     out, shift = 0, 0
-    for byte in numbers.sleb(value):
+    for byte in leb128.sleb(value):
         out |= (byte & 0x7F) << shift
         shift += 7
     assert (out - (1 << shift) if out >> shift - 1 else out) == value

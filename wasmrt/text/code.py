@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from wasmrt.spec._gen.wasm_ops import WASM_OP, WasmOpRow
+from wasmrt.spec.leb128 import sleb, uleb, vector
 
 from . import lexer, numbers
 from .core_types import TYPE_USE_WORDS, TypeParser
-from .numbers import sleb, uleb
 from .parser import ID, Space
 
 if TYPE_CHECKING:
@@ -333,7 +333,7 @@ class CodeParser(TypeParser):
                 tag = b"" if kind >= 2 else uleb(self.module.spaces["tags"].index(self))
                 catches.append(bytes((kind,)) + tag + self._label())
                 self.close()
-            code += numbers.vector(catches)
+            code += vector(catches)
         return label, name, code
 
     def _arm(self, stack: list[Frame], token: str) -> None:
@@ -561,7 +561,7 @@ class CodeParser(TypeParser):
         types = []
         while self.open("result"):
             types += self.valtypes()
-        return opcode(ROWS["SELECT_T"]) + numbers.vector(types)
+        return opcode(ROWS["SELECT_T"]) + vector(types)
 
     def _imm_HEAP_TYPE(self, op: Operator) -> bytes:
         if op.row.name == "REF_NULL":

@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 from wasmrt.binary.decoder import BUILTINS
 from wasmrt.binary.records import Sort
+from wasmrt.spec.leb128 import sized, uleb, vector
 
 from . import lexer, scope
 from .component_types import ATTRIBUTES, ComponentTypeParser
 from .lexer import Source
 from .module import custom_section, encode_module, producers_section
-from .numbers import sized, uleb, vector
 from .parser import ID
 from .scope import CORE_SORT_BYTES, CORE_WORDS, PLAIN_WORDS, SORT_BYTES, Scope
 from .values import encode_value

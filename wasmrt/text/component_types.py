@@ -12,11 +12,11 @@ from typing import NoReturn
 from wasmrt.binary.records import Sort
 from wasmrt.binary.type_decoder import PRIMITIVES
 from wasmrt.spec import limits
+from wasmrt.spec.leb128 import sized, sleb, uleb, vector
 
 from . import lexer
 from .core_types import TypeParser
 from .lexer import Source
-from .numbers import sized, sleb, uleb, vector
 from .parser import ID
 from .scope import (
     ALIAS,

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from wasmrt.binary.type_decoder import CORE_VALTYPES, HEAP_TYPES
+from wasmrt.spec.leb128 import sleb, uleb, vector
 from wasmrt.spec.valtypes import HEAP_EXN, HEAP_NAMES, valtype_str
 
 from . import lexer
-from .numbers import sleb, uleb, vector
 from .parser import ID, Cursor
 
 HEAP_BYTES = {HEAP_NAMES[heap]: bytes((code,)) for code, heap in HEAP_TYPES.items()}

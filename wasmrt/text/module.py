@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from wasmrt.spec.leb128 import sized, sleb, uleb, vector
+
 from . import lexer
 from .code import CodeParser
 from .core_types import Limits, LocalName, Signature, TypeParser, TypeUse
 from .lexer import Source
-from .numbers import sized, sleb, uleb, vector
 from .parser import ID, Cursor, Space
 
 MAGIC = b"\0asm\x01\0\0\0"

@@ -1,4 +1,4 @@
-"""Numbers of the text format, exactly: integers, and floats correctly rounded from decimal and hexadecimal; LEB128.
+"""Numbers of the text format, exactly: integers, and floats correctly rounded from decimal and hexadecimal.
 
 Functions give None for what is not the syntax and raise ValueError for what does not fit. Digits are bounded by the
 text's length only, so nothing here goes through int() of a long decimal string, which is quadratic.
@@ -19,37 +19,6 @@ _HEX = re.compile(
 _NAN = re.compile(r"[+-]?nan(?::0x([0-9a-fA-F]++(?:_[0-9a-fA-F]++)*+))?")
 # more digits than any number in range can have
 _MAX_DIGITS = 40
-_SMALL = [bytes((value,)) for value in range(128)]
-
-
-def uleb(value: int) -> bytes:
-    if value < 0x80:
-        return _SMALL[value]
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def sleb(value: int) -> bytes:
-    out = bytearray()
-    while not -0x40 <= value < 0x40:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value & 0x7F)
-    return bytes(out)
-
-
-def vector(items: list[bytes]) -> bytes:
-    count = len(items)
-    return (_SMALL[count] if count < 0x80 else uleb(count)) + b"".join(items)
-
-
-def sized(data: bytes | bytearray) -> bytes:
-    size = len(data)
-    return (_SMALL[size] if size < 0x80 else uleb(size)) + data
 
 
 def integer(token: str) -> int | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from wasmrt.binary.records import Sort
 from wasmrt.binary.type_decoder import CORE_SORTS, SORTS
+from wasmrt.spec.leb128 import sized, uleb, vector
 
-from .numbers import sized, uleb, vector
 from .parser import ID, Space
 
 CORE_SORT_BYTES = {sort: bytes((code,)) for code, sort in CORE_SORTS.items()}

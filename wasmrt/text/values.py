@@ -10,9 +10,9 @@ from wasmrt.binary.cursor import Cursor as Bytes
 from wasmrt.binary.type_decoder import type_def, valtype
 from wasmrt.spec import limits
 from wasmrt.spec import types as t
+from wasmrt.spec.leb128 import sized, sleb, uleb, vector
 
 from . import numbers
-from .numbers import sized, sleb, uleb, vector
 from .writer import float_text, quoted_name
 
 if TYPE_CHECKING:

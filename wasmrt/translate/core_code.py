@@ -12,29 +12,12 @@ from dataclasses import dataclass, field
 
 from wasmrt.spec._gen.wasm_ops import WASM_OP
 from wasmrt.spec.core_types import VALTYPE_F32, VALTYPE_F64, VALTYPE_I32, VALTYPE_I64, CoreFuncType
+from wasmrt.spec.leb128 import sleb, uleb
 
 _OPS = {row.text: row for row in WASM_OP}
 _VALTYPE_BYTES = {VALTYPE_I32: 0x7F, VALTYPE_I64: 0x7E, VALTYPE_F32: 0x7D, VALTYPE_F64: 0x7C}
 _EMPTY_BLOCK = 0x40
 _CALL = _OPS["call"].code
-
-
-def uleb(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def sleb(value: int) -> bytes:
-    out = bytearray()
-    while not -0x40 <= value < 0x40:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value & 0x7F)
-    return bytes(out)
 
 
 class FuncWriter:
