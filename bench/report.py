@@ -29,6 +29,7 @@ from bench import (
     bench_instantiate,
     bench_load,
     bench_memory,
+    bench_objects,
     bench_threads,
     plots,
 )
@@ -46,6 +47,7 @@ GROUPS: dict[str, Callable[[int, float], list[Table]]] = {
     "compile": bench_compile.tables,
     "execute": bench_execute.tables,
     "memory": bench_memory.tables,
+    "objects": bench_objects.tables,
     "threads": bench_threads.tables,
 }
 
