@@ -160,6 +160,7 @@ def restore(cls: Any, engine: Engine, form: str, digest: str, content: Any) -> A
     else:
         if form == "source":
             made = cls(engine, data)
+            assert stamp is not None
             made._origin = Origin(content, stamp)
         elif form == "artifact":
             made = cls.deserialize_file(engine, content)
