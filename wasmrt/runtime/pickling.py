@@ -147,7 +147,7 @@ def _key(engine: Engine, cls: type, form: str, digest: str) -> Key:
 
 def restore(cls: Any, engine: Engine, form: str, digest: str, content: Any) -> Any:
     """What `reduce` said. Raises ArtifactError when a file has changed, OSError when it is gone."""
-    data, stamp = b"", None
+    data, stamp = b"", tuple[int, ...]()
     if form == "source":
         data, stamp = read_stamped(content)
         _same(content, sha256(data), digest)
