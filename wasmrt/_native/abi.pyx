@@ -19,6 +19,9 @@ from wasmrt._native.pyapi cimport *
 import sys
 import weakref
 
+cdef extern from "record.h":
+    void wr_record_class_made(PyTypeObject *type) noexcept
+
 from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, Trap
 
 cdef enum:
@@ -112,6 +115,7 @@ def record_class(names: tuple) -> type:
         for name, slot in zip(names, slots):
             if name != slot:
                 setattr(found, name, found.__dict__[slot])
+        wr_record_class_made(<PyTypeObject *><PyObject *>found)
         _record_classes[names] = found
     return found
 

@@ -24,14 +24,14 @@ static inline int abi_small_int(PyObject *value, int64_t *out) {
     return 1;
 #else
     const PyLongObject *number = (const PyLongObject *)value;
-    switch (Py_SIZE(value)) {
-    case 0: *out = 0; return 1;
-    case 1: *out = (int64_t)number->ob_digit[0]; return 1;
-    case -1: *out = -(int64_t)number->ob_digit[0]; return 1;
-    case 2: *out = (int64_t)((uint64_t)number->ob_digit[1] << PyLong_SHIFT | number->ob_digit[0]); return 1;
-    case -2: *out = -(int64_t)((uint64_t)number->ob_digit[1] << PyLong_SHIFT | number->ob_digit[0]); return 1;
-    default: return 0;
+    const Py_ssize_t size = Py_SIZE(value); /* the sign is the number's */
+    if ((size_t)(size + 1) <= 2) {
+        *out = size * (int64_t)number->ob_digit[0];
+        return 1;
     }
+    if (size != 2 && size != -2) return 0;
+    *out = (int64_t)((uint64_t)number->ob_digit[1] << PyLong_SHIFT | number->ob_digit[0]) * (size / 2);
+    return 1;
 #endif
 }
 

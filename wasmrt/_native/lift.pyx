@@ -29,6 +29,9 @@ cdef extern from "abi_text.h" nogil:
     PyObject *abi_text_from_utf8(const uint8_t *text, size_t size, int *out_error, size_t *out_at, int *out_bad)
     PyObject *abi_text_from_utf16(const uint8_t *text, size_t units, int *out_error, size_t *out_at, int *out_bad)
 
+cdef extern from "record.h":
+    PyObject *wr_new_variant(PyTypeObject *type, PyObject *tag, PyObject *payload) noexcept
+
 cdef enum:
     TRAP_INVALID_CHAR = 25
     TRAP_STRING_OUT_OF_BOUNDS = 30
@@ -41,6 +44,9 @@ abi_text_init()
 assert (TRAP_INVALID_CHAR, TRAP_STRING_OUT_OF_BOUNDS, TRAP_LIST_OUT_OF_BOUNDS, TRAP_INVALID_DISCRIMINANT, TRAP_UNALIGNED_POINTER, TRAP_CANONICAL_ABI) == (
     _traps.INVALID_CHAR, _traps.STRING_OUT_OF_BOUNDS, _traps.LIST_OUT_OF_BOUNDS, _traps.INVALID_DISCRIMINANT, _traps.UNALIGNED_POINTER, _traps.CANONICAL_ABI,
 )
+
+cdef PyTypeObject *VARIANT_TYPE = <PyTypeObject *><PyObject *>Variant
+
 
 cdef PyObject *trap(uint32_t code, object text) noexcept:
     raise_trap(code, text)
@@ -263,32 +269,71 @@ cdef PyObject *lift_elements(AbiCall *call, const AbiNode *element, const uint8_
 
 # ---- compounds --------------------------------------------------------------------------------------------------------------------------------------
 
-cdef PyObject *new_record(AbiCall *call, const AbiNode *node) noexcept:
-    return new_instance(<PyTypeObject *>call.objects[node.lookup])
+cdef inline PyObject *lift_part(AbiCall *call, const AbiField *field, const uint8_t *at, bint flat) noexcept:
+    """A field of a record, an element of a tuple, or the payload of a case."""
+    cdef const AbiNode *node = &call.nodes[field.node]
+    at += field.slot * sizeof(ValRaw) if flat else field.offset
+    if is_scalar_op(node.op):
+        return lift_scalar(call, node, abi_load64(at) if flat else load_bits(at, node.size))
+    return lift_flat(call, node, <const ValRaw *>at) if flat else lift_memory(call, node, at)
 
 
-cdef PyObject *lift_case(AbiCall *call, const AbiNode *node, uint32_t index, PyObject *payload) noexcept:
-    """What stands for a case in Python; `payload` is stolen, NULL: the case has none."""
-    cdef Variant variant
-    if node.op != ABI_OP_VARIANT:
+cdef inline PyObject *lift_case(AbiCall *call, const AbiNode *node, uint32_t index, const uint8_t *at, bint flat) noexcept:
+    """What stands for a case in Python."""
+    cdef const AbiField *field
+    cdef PyObject *payload = NONE
+    if index >= node.count:
+        return trap(TRAP_INVALID_DISCRIMINANT, "invalid variant discriminant")
+    field = &call.fields[node.first + index]
+    if field.node == ABI_NO_NODE:
+        incref(payload)
+    else:
+        payload = lift_part(call, field, at, flat)
         if payload == NULL:
-            payload = NONE
-            incref(payload)
+            return NULL
+    if node.op != ABI_OP_VARIANT:
         return payload
-    variant = Variant.__new__(Variant)
-    variant.tag = <object>tuple_item(<PyObject *>call.objects[node.names], index)
-    if payload != NULL:
-        variant.payload = <object>payload
-        decref(payload)
-    incref(<PyObject *>variant)
-    return <PyObject *>variant
+    return wr_new_variant(VARIANT_TYPE, tuple_item(<PyObject *>call.objects[node.names], index), payload)
+
+
+cdef inline PyObject *lift_record(AbiCall *call, const AbiNode *node, const uint8_t *at, bint flat) noexcept:
+    cdef PyObject *found = new_instance(<PyTypeObject *>call.objects[node.lookup])
+    cdef PyObject *item
+    cdef const AbiField *field = &call.fields[node.first]
+    cdef uint32_t i
+    if found == NULL:
+        return NULL
+    for i in range(node.count):
+        item = lift_part(call, field, at, flat)
+        if item == NULL:
+            decref(found)
+            return NULL
+        member(found, field.place)[0] = item
+        field += 1
+    return found
+
+
+cdef inline PyObject *lift_tuple(AbiCall *call, const AbiNode *node, const uint8_t *at, bint flat) noexcept:
+    cdef PyObject *found = new_tuple(node.count)
+    cdef PyObject *item
+    cdef const AbiField *field = &call.fields[node.first]
+    cdef uint32_t i
+    if found == NULL:
+        return NULL
+    for i in range(node.count):
+        item = lift_part(call, field, at, flat)
+        if item == NULL:
+            decref(found)
+            return NULL
+        tuple_set(found, i, item)
+        field += 1
+    return found
 
 
 cdef PyObject *lift_flat(AbiCall *call, const AbiNode *node, const ValRaw *values) noexcept:
     """A new reference to the value that starts at `values`, NULL with an exception."""
     cdef uint8_t op = node.op
     cdef uint32_t i, word
-    cdef const AbiField *field
     cdef PyObject *found
     cdef PyObject *item
     if is_scalar_op(op):
@@ -299,39 +344,11 @@ cdef PyObject *lift_flat(AbiCall *call, const AbiNode *node, const ValRaw *value
     if op == ABI_OP_BYTES or op == ABI_OP_LIST or op == ABI_OP_MAP:
         return lift_list(call, node, word, <uint32_t>values[1].i32)
     if op == ABI_OP_OPTION or op == ABI_OP_BARE or op == ABI_OP_VARIANT:
-        if word >= node.count:
-            return trap(TRAP_INVALID_DISCRIMINANT, "invalid variant discriminant")
-        field = &call.fields[node.first + word]
-        item = NULL
-        if field.node != ABI_NO_NODE:
-            item = lift_flat(call, &call.nodes[field.node], values + 1)
-            if item == NULL:
-                return NULL
-        return lift_case(call, node, word, item)
+        return lift_case(call, node, word, <const uint8_t *>values, True)
     if op == ABI_OP_RECORD:
-        found = new_record(call, node)
-        if found == NULL:
-            return NULL
-        for i in range(node.count):
-            field = &call.fields[node.first + i]
-            item = lift_flat(call, &call.nodes[field.node], values + field.slot)
-            if item == NULL:
-                decref(found)
-                return NULL
-            member(found, field.place)[0] = item
-        return found
+        return lift_record(call, node, <const uint8_t *>values, True)
     if op == ABI_OP_TUPLE:
-        found = new_tuple(node.count)
-        if found == NULL:
-            return NULL
-        for i in range(node.count):
-            field = &call.fields[node.first + i]
-            item = lift_flat(call, &call.nodes[field.node], values + field.slot)
-            if item == NULL:
-                decref(found)
-                return NULL
-            tuple_set(found, i, item)
-        return found
+        return lift_tuple(call, node, <const uint8_t *>values, True)
     if op == ABI_OP_FIXED_LIST:
         word = node.length
         node = &call.nodes[call.fields[node.first].node]
@@ -351,51 +368,19 @@ cdef PyObject *lift_flat(AbiCall *call, const AbiNode *node, const ValRaw *value
 cdef PyObject *lift_memory(AbiCall *call, const AbiNode *node, const uint8_t *at) noexcept:
     """The same from `node.size` bytes of linear memory at a checked place."""
     cdef uint8_t op = node.op
-    cdef uint32_t i, word
-    cdef const AbiField *field
-    cdef PyObject *found
-    cdef PyObject *item
+    cdef uint32_t word
     if is_scalar_op(op):
         return lift_scalar(call, node, load_bits(at, node.size))
+    if op == ABI_OP_OPTION or op == ABI_OP_BARE or op == ABI_OP_VARIANT:
+        return lift_case(call, node, <uint32_t>load_bits(at, node.disc_size), at, False)
+    if op == ABI_OP_RECORD:
+        return lift_record(call, node, at, False)
+    if op == ABI_OP_TUPLE:
+        return lift_tuple(call, node, at, False)
     if op == ABI_OP_STRING:
         return lift_string(call, abi_load32(at), abi_load32(at + 4))
     if op == ABI_OP_BYTES or op == ABI_OP_LIST or op == ABI_OP_MAP:
         return lift_list(call, node, abi_load32(at), abi_load32(at + 4))
-    if op == ABI_OP_OPTION or op == ABI_OP_BARE or op == ABI_OP_VARIANT:
-        word = <uint32_t>load_bits(at, node.disc_size)
-        if word >= node.count:
-            return trap(TRAP_INVALID_DISCRIMINANT, "invalid variant discriminant")
-        field = &call.fields[node.first + word]
-        item = NULL
-        if field.node != ABI_NO_NODE:
-            item = lift_memory(call, &call.nodes[field.node], at + node.payload_offset)
-            if item == NULL:
-                return NULL
-        return lift_case(call, node, word, item)
-    if op == ABI_OP_RECORD:
-        found = new_record(call, node)
-        if found == NULL:
-            return NULL
-        for i in range(node.count):
-            field = &call.fields[node.first + i]
-            item = lift_memory(call, &call.nodes[field.node], at + field.offset)
-            if item == NULL:
-                decref(found)
-                return NULL
-            member(found, field.place)[0] = item
-        return found
-    if op == ABI_OP_TUPLE:
-        found = new_tuple(node.count)
-        if found == NULL:
-            return NULL
-        for i in range(node.count):
-            field = &call.fields[node.first + i]
-            item = lift_memory(call, &call.nodes[field.node], at + field.offset)
-            if item == NULL:
-                decref(found)
-                return NULL
-            tuple_set(found, i, item)
-        return found
     if op == ABI_OP_FIXED_LIST:
         word = node.length
         node = &call.nodes[call.fields[node.first].node]
@@ -418,9 +403,9 @@ cdef PyObject *fixed_result(const AbiNode *element, PyObject *items) noexcept:
 
 # ---- entry points -----------------------------------------------------------------------------------------------------------------------------------
 
-cdef const uint8_t *spilled(AbiCall *call, uint32_t pointer, uint32_t align, uint32_t size) except NULL:
+cdef inline const uint8_t *spilled(AbiCall *call, uint32_t pointer, uint32_t align, uint32_t size) except NULL:
     """Where spilled parameters or results lie, checked."""
-    if pointer % align:
+    if pointer & (align - 1):
         raise_trap(TRAP_UNALIGNED_POINTER, "unaligned pointer")
         return NULL
     if <uint64_t>pointer + size > call.memory.length_bytes:

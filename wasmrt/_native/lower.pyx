@@ -47,6 +47,7 @@ cdef PyTypeObject *VARIANT_TYPE = <PyTypeObject *><PyObject *>Variant
 cdef PyTypeObject *RESOURCE_TYPE = <PyTypeObject *><PyObject *>Resource
 
 
+getattr(Record(), "_fields")  # gives the class a version
 plain_init(RECORD_TYPE, VARIANT_TYPE)
 probe = Variant("tag", "payload")
 assert <object>plain_tag(<PyObject *>probe) is probe.tag and <object>plain_payload(<PyObject *>probe) is probe.payload

@@ -1,5 +1,5 @@
 /* Lowers *plain* values without a call into Python: exact instances of the class that a type lifts to (bool, int of a machine word, float, str, bytes, set
- * and names that the plan interned, tuple, None, Variant, a record of the plan's own class), and dicts whose keys are a record's fields in their order.
+ * and names that the plan interned, tuple, None, Variant, Record or a record of the plan's own class), and dicts whose keys are a record's fields in order.
  *
  * Looking at one runs no user code, allocates nothing and raises nothing, so nothing needs to be held while it is read, and it can be given up at any
  * point. Every function answers 1 when the value was lowered, else 0: then it is not plain (wrong, or right in a rarer way), and who called starts that
@@ -11,6 +11,7 @@
 #define WASMRT_NATIVE_PLAIN_H
 
 #include "abi_text.h"
+#include "record.h"
 
 #define PLAIN_INLINE static inline __attribute__((always_inline))
 
@@ -18,11 +19,14 @@ enum { PLAIN_MAX_NAMES = 16 }; /* looked for one by one */
 
 /* The classes of values that abi.pyx defines; set once, by lower.pyx, which checks the layout of Variant. */
 static PyTypeObject *plain_record_class, *plain_variant_class;
-typedef struct { PyObject_HEAD PyObject *tag, *payload; } PlainVariant;
+static unsigned int plain_record_version; /* of the class as it was made: while it is that, reading an attribute of a Record runs no user code */
 
-static inline void plain_init(PyTypeObject *record, PyTypeObject *variant) { plain_record_class = record, plain_variant_class = variant; }
-static inline PyObject *plain_tag(PyObject *variant) { return ((PlainVariant *)variant)->tag; }
-static inline PyObject *plain_payload(PyObject *variant) { return ((PlainVariant *)variant)->payload; }
+static inline void plain_init(PyTypeObject *record, PyTypeObject *variant) {
+    plain_record_class = record, plain_variant_class = variant;
+    plain_record_version = record->tp_getattro == PyObject_GenericGetAttr ? record->tp_version_tag : 0;
+}
+static inline PyObject *plain_tag(PyObject *variant) { return ((VariantObject *)variant)->tag; }
+static inline PyObject *plain_payload(PyObject *variant) { return ((VariantObject *)variant)->payload; }
 
 /* ---- steps ----------------------------------------------------------------------------------------------------------------------------------- */
 
@@ -178,8 +182,24 @@ PLAIN_INLINE int plain_field(AbiCall *call, const AbiField *field, PyObject *val
     return flat ? plain_scalar(call, node, value, (uint64_t *)(void *)out) : plain_put(call, node, value, out);
 }
 
-/* Field `index` of a record, or NULL. `*at` is where in a dict to go on. */
 PLAIN_INLINE PyObject *plain_member(const AbiField *field, PyObject *value) { return *(PyObject **)((char *)value + field->place); }
+
+/* Records that programs make by hand, by the attributes' Python names. */
+static int plain_attributes(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *out, int flat) {
+    const AbiField *field = &call->fields[node->first], *end = field + node->count;
+    PyObject *const *names = ((PyTupleObject *)call->objects[node->names])->ob_item + node->count;
+    int fits = plain_record_version != 0 && plain_record_class->tp_version_tag == plain_record_version;
+    for (; fits && field < end; field++, names++) {
+        PyObject *item = PyObject_GenericGetAttr(value, *names);
+        if (item == NULL) {
+            PyErr_Clear();
+            return 0;
+        }
+        fits = plain_field(call, field, item, out, flat);
+        Py_DECREF(item);
+    }
+    return fits;
+}
 
 PLAIN_INLINE int plain_record(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *out, int flat) {
     const AbiField *field = &call->fields[node->first], *end = field + node->count;
@@ -190,6 +210,7 @@ PLAIN_INLINE int plain_record(AbiCall *call, const AbiNode *node, PyObject *valu
         }
         return 1;
     }
+    if (Py_TYPE(value) == plain_record_class) return plain_attributes(call, node, value, out, flat);
     if (!PyDict_CheckExact(value) || PyDict_GET_SIZE(value) != (Py_ssize_t)node->count) return 0;
     /* as many keys as fields: each is its own */
     PyObject *const *names = ((PyTupleObject *)call->objects[node->names])->ob_item, *key, *item;
@@ -211,7 +232,7 @@ PLAIN_INLINE uint32_t plain_kind(PyObject *value) {
     if (type == &PyBytes_Type) return 1u << ABI_KIND_BYTES;
     if (type == &PyTuple_Type) return 1u << ABI_KIND_TUPLE;
     if (type == &PySet_Type) return 1u << ABI_KIND_SET;
-    if (type->tp_base == plain_record_class) return 1u << ABI_KIND_RECORD;
+    if (type->tp_base == plain_record_class || type == plain_record_class) return 1u << ABI_KIND_RECORD;
     return 0;
 }
 
