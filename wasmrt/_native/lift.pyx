@@ -299,17 +299,17 @@ cdef inline PyObject *lift_case(AbiCall *call, const AbiNode *node, uint32_t ind
 cdef inline PyObject *lift_record(AbiCall *call, const AbiNode *node, const uint8_t *at, bint flat) noexcept:
     cdef PyObject *found = new_instance(<PyTypeObject *>call.objects[node.lookup])
     cdef PyObject *item
-    cdef const AbiField *field = &call.fields[node.first]
+    cdef const AbiField *field
     cdef uint32_t i
     if found == NULL:
         return NULL
     for i in range(node.count):
+        field = &call.fields[node.first + i]
         item = lift_part(call, field, at, flat)
         if item == NULL:
             decref(found)
             return NULL
         member(found, field.place)[0] = item
-        field += 1
     return found
 
 
