@@ -4,7 +4,8 @@
 
 Subjects: `component` and `module` compile PATH; `guest` also instantiates what still compiles and calls its exports, for a
 moment each; `mapped` maps files that are damaged in what every load reads and in the component records, `verified` such that are damaged behind it, with `verify`; `forged` has
-right checksums over the damage, wherever it is, and loads with `verify` without running what it gets; `artifact` compiles PATH as it is, loads damaged copies of what that serializes to, and runs what loads.
+right checksums over the damage, wherever it is, and loads with `verify` without running what it gets; `used` has them over damage in arrays, loads
+without `verify`, and runs what it gets, as long as they do not say where code is entered or traps; `artifact` compiles PATH as it is, loads damaged copies of what that serializes to, and runs what loads.
 
 A case is made from its number alone, so that one that crashed is made again by FIRST=number COUNT=1. The number is written
 to PROGRESS before the case runs; a case that takes longer than LIMIT_SECONDS ends the process with a traceback. Prints a
@@ -27,7 +28,7 @@ from typing import Any
 
 LIMIT_SECONDS = 20
 ADDRESS_SPACE_BYTES = 200 << 30  # room for guarded memories; peak memory is counted
-ARTIFACTS = ("artifact", "mapped", "verified", "forged")
+ARTIFACTS = ("artifact", "mapped", "verified", "forged", "used")
 INTERESTING = (0x00, 0x01, 0x0B, 0x3F, 0x40, 0x41, 0x60, 0x6F, 0x70, 0x7E, 0x7F, 0x80, 0xFF)
 
 
@@ -153,7 +154,8 @@ def subject(name: str, whole: bytes) -> tuple[bytes, Callable[[bytes], object]]:
         image = Component(engine, whole).serialize()
         return image, lambda data: run_guest(Component.deserialize(engine, data))
     if name in ARTIFACTS:
-        return artifact_subject(name, engine, engine.precompile_component(whole))
+        image = engine.precompile_component(whole)
+        return used_subject(engine, image) if name == "used" else artifact_subject(name, engine, image)
     raise SystemExit(f"unknown subject {name}")
 
 
@@ -180,6 +182,43 @@ def artifact_subject(name: str, engine: Any, image: bytes) -> tuple[bytes, Calla
             run_guest(component)
 
     return image[first:end], run
+
+
+# where code is entered and where it may trap is as trusted as code: FUNCS, HANDLERS, TRAPS, metas
+USED = ("ADDRMAP", "NAMES", "DATA", "IMAGES", "UNWIND", "UNWIND_INDEX", "SYMBOLS", "STRINGS")
+
+
+def used_subject(engine: Any, image: bytes) -> tuple[bytes, Callable[[bytes], object]]:
+    """Damage in the contents of one array after the other, which sections and counts do not show."""
+    import checksums
+
+    from wasmrt.artifact import reader
+    from wasmrt.cli import objdump
+    from wasmrt.component import Component
+    from wasmrt.errors import ArtifactError
+
+    artifact = checksums.read(image)
+    arrays = [section for section in artifact.sections if section.size and section.name in USED]
+    whole = b"".join(image[section.offset : section.offset + section.size] for section in arrays)
+
+    def run(data: bytes) -> None:
+        out = bytearray(image)
+        at = 0
+        for section in arrays:
+            out[section.offset : section.offset + section.size] = data[at : at + section.size]
+            at += section.size
+        path = written(checksums.sign(bytes(out), artifact))
+        component = Component.deserialize_file(engine, path)
+        for look in (lambda: list(reader.read(out).functions()), lambda: list(objdump.listing(engine, Path(path), ()))):
+            try:
+                look()
+            except ArtifactError as error:
+                str(error)
+        _ = component.type, component.static_modules, [module.exports for module in component.static_modules]
+        component.wit()
+        run_guest(component)
+
+    return whole, run
 
 
 def written(data: bytes) -> str:

@@ -174,6 +174,13 @@ def test_mapped_artifacts(tmp_path: Path, subject: str, kind: str) -> None:
     assert tally.outcomes["ArtifactError"] > 500
 
 
+def test_arrays_that_are_used_unverified(tmp_path: Path) -> None:
+    """Their contents are anything, with right checksums, and nothing was verified: what reads them bounds what it reads."""
+    path = tmp_path / "small.wat"
+    path.write_text(SMALL)
+    check(run("used", path, "overwriting", seeds.first(0), 300, tmp_path), 300)
+
+
 @pytest.mark.network
 def test_more_mutations(component_path: Path, tmp_path: Path) -> None:
     seconds = float(os.environ.get("WASMRT_FUZZ_SECONDS", "0"))

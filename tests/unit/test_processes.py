@@ -492,3 +492,25 @@ def test_forking_before_the_first_store() -> None:
         """
     )
     assert out == "done\n"
+
+
+def test_what_belongs_to_a_process_says_what_to_pickle_instead() -> None:
+    engine = wasmrt.Engine()
+    module = wasmrt.Module(engine, "(module)")
+    component = wasmrt.component.Component(engine, "(component)")
+    running = [
+        wasmrt.Store(engine),
+        wasmrt.Linker(engine),
+        wasmrt.component.Linker(engine),
+        wasmrt.Instance(wasmrt.Store(engine), module, []),
+        wasmrt.component.Linker(engine).instantiate(wasmrt.Store(engine), component),
+    ]
+    for item in running:
+        with pytest.raises(pickle.PicklingError, match=rf"a {type(item).__name__} cannot be pickled: .* where it arrives"):
+            pickle.dumps(item)
+
+
+def test_a_path_that_is_no_file_is_no_text() -> None:
+    for make in (wasmrt.Module, wasmrt.component.Component):
+        with pytest.raises(wasmrt.WasmError, match=r"looks like a path .*from_file takes paths"):
+            make(wasmrt.Engine(), "missing.wasm")

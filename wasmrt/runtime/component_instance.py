@@ -18,6 +18,7 @@ from wasmrt.spec import types as spec
 from wasmrt.translate import info
 
 from . import component_types as types
+from . import pickling
 from .component import Component, ComponentExportIndex
 from .definitions import Definition, HostFunction, HostResource
 from .module import Module
@@ -266,6 +267,8 @@ class ComponentInstance(native.FuncLookup):
     `exports` is a mapping with attributes (`instance.exports.run()`, `instance.exports["ns:pkg/iface@1.0.0"]["f"]`); `get_func` takes a name or an index
     that `Component.get_export_index` returned. A store argument is accepted first wherever the peer has one.
     """
+
+    __reduce__ = pickling.refuse("ComponentInstance", "it is a running program; pickle the Component and make an instance of it where it arrives")
 
     __slots__ = ("__weakref__", "_items", "_pre", "_root", "_state", "component", "store")
 

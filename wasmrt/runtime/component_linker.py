@@ -15,6 +15,7 @@ from wasmrt.errors import ArgumentTypeError, LinkError, Trap, WasmError
 from wasmrt.spec import types as spec
 
 from . import component_types as types
+from . import pickling
 from .component import Component
 from .component_instance import ComponentExports, ComponentInstance, InstancePre
 from .definitions import Definition, HostFunction, HostResource
@@ -147,6 +148,8 @@ class Linker:
     >>> linker.root().add_func("log", lambda store, text: print(text))
     >>> instance = linker.instantiate(store, component)
     """
+
+    __reduce__ = pickling.refuse("Linker", "host functions do not leave their process; make one where it arrives")
 
     def __init__(self, engine: Engine) -> None:
         if not isinstance(engine, Engine):

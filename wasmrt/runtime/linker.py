@@ -10,6 +10,7 @@ from wasmrt._native import core, externs, funcs, hosts, instantiate
 from wasmrt.errors import ArgumentTypeError, LinkError, WasmError
 from wasmrt.spec.core_types import CoreExternType, CoreFuncType, core_extern_str
 
+from . import pickling
 from .engine import Engine
 from .module import AsExtern, Instance, Module
 from .store import Store
@@ -69,6 +70,8 @@ class Linker:
     >>> linker.define_func("env", "add", FuncType([i32, i32], [i32]), lambda a, b: a + b)
     >>> instance = linker.instantiate(store, module)
     """
+
+    __reduce__ = pickling.refuse("Linker", "host functions do not leave their process; make one where it arrives")
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

@@ -328,6 +328,8 @@ class Instance:
     Raises LinkError when an import does not fit, Trap when a segment is out of bounds or the start function traps.
     """
 
+    __reduce__ = pickling.refuse("Instance", "it is a running program; pickle the Module and make an instance of it where it arrives")
+
     def __init__(self, store: Store, module: Module, imports: Sequence[AsExtern]) -> None:
         wanted = module._info.imports
         if len(imports) != len(wanted):

@@ -71,6 +71,8 @@ def from_text(text: str, what: str) -> bytes:
     stripped = text.lstrip()
     if stripped and not stripped.startswith(("(", ";")) and "\n" not in text and len(text) < 4096 and os.path.exists(text):
         raise WasmError(f"{text!r} is the name of a file: use {what}.from_file")
+    if stripped.endswith((".wasm", ".wat", ".wasmrt")) and "\n" not in text and "(" not in text:
+        raise WasmError(f"expected bytes or text, and {text!r} looks like a path (there is no such file): {what}.from_file takes paths")
     return checked_binary(encode(text), what)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from wasmrt.errors import ArtifactError
 from wasmrt.spec import types as t
 from wasmrt.spec.core_types import CoreFuncType, GlobalType, MemoryType, TableType, TagType
 
@@ -122,7 +123,7 @@ class ComponentTypes:
 
         def part(index: int) -> Any:
             if not 0 <= index < bound:
-                raise ValueError(f"type row {bound} refers to row {index}")
+                raise ArtifactError(f"type row {bound} refers to row {index}")
             return self[TypeIndex(index)]
 
         def optional(index: int) -> Any:
@@ -172,7 +173,7 @@ class ComponentTypes:
                 return _CORE[tag](*row[1:])
             case "tag":
                 return TagType(part(row[1]))
-        raise ValueError(f"type row {bound} has the unknown tag {tag!r}")
+        raise ArtifactError(f"type row {bound} has the unknown tag {tag!r}")
 
 
 def _resource_row(resource: Any) -> Any:
