@@ -162,7 +162,7 @@ def test_objdump_of_an_artifact_has_offsets(module: Path, artifact: Path) -> Non
     assert re.search(r"  0x[0-9a-f]{2}$", stored, re.MULTILINE)
 
 
-def test_objdump_picks_functions(module: Path, component: Path) -> None:
+def test_objdump_picks_functions(module: Path, component: Path, artifact: Path) -> None:
     def heads(*args: object) -> list[str]:
         return re.findall(r"^module.*?:", wasmrt("objdump", *args).output, re.MULTILINE)
 
@@ -171,8 +171,16 @@ def test_objdump_picks_functions(module: Path, component: Path) -> None:
     assert heads(component, "--func", "1:0") == ["module[1] function 0:"]
     assert heads(component, "--func", "0:run") == ["module[0] function 1 $run:"]
     assert "i32.shl" in wasmrt("objdump", component, "--func", "1:0").output
+    # by what they are exported as
+    assert heads(module, "--func", "say") == ["module[0] function 3:"]
+    assert heads(component, "--func", "double", "--func", "1:double") == ["module[1] function 0:"] * 2
+    assert heads(artifact, "--func", "0:say") == ["module[0] function 3:"]
+    # a function alone is as it is among the others
+    alone = wasmrt("objdump", module, "--func", "sum").output
+    assert "i32.div_u" in alone and alone in wasmrt("objdump", module).output
     done = wasmrt("objdump", module, "--func", "summ")
     assert done.exit_code == 1 and "no function 'summ'; did you mean sum?" in done.stderr
+    assert "did you mean say?" in wasmrt("objdump", module, "--func", "sayy").stderr
 
 
 def test_objdump_without_capstone(module: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +206,7 @@ def test_objdump_agrees_with_the_code(module: Path) -> None:
 def test_artifacts_where_they_cannot_be_used(artifact: Path, module: Path, tmp_path: Path) -> None:
     for command in ("print", "wit"):
         result = CliRunner().invoke(main, [command, str(artifact)])
-        assert result.exit_code == 1 and "this is a compiled artifact" in result.output, result.output
+        assert result.exit_code == 1 and "this is a compiled " in result.output, result.output
     nowhere = tmp_path / "missing" / "out.cwasm"
     result = CliRunner().invoke(main, ["compile", str(module), "-o", str(nowhere)])
     assert result.exit_code == 1 and f"cannot write {nowhere}: No such file or directory" in result.output, result.output

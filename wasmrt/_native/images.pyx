@@ -319,6 +319,21 @@ cdef class CodeMemory:
         memories = [<object>found.memories[i].limits.min << <object>found.memories[i].limits.page_size_log2 for i in range(found.num_imported_memories, found.num_memories)]
         return memories, [found.tables[i].limits.min for i in range(found.num_imported_tables, found.num_tables)], size
 
+    def exported_funcs(self, module: int) -> list[tuple[str, int]]:
+        """The names that functions of a module are exported by, with their indices."""
+        cdef c.WrError error
+        memset(&error, 0, sizeof(error))
+        cdef const c.WasmModule *found = c.wr_code_module(self.c_code, module, &error)
+        cdef uint32_t i
+        if found == NULL:
+            raise error_from(&error)
+        result = []
+        for i in range(found.num_exports):
+            if found.exports[i].kind == c.WASM_EXTERN_FUNC:
+                name = (<const char *>found.bytes)[found.exports[i].name.offset : found.exports[i].name.offset + found.exports[i].name.length]
+                result.append((name.decode("utf-8", "replace"), found.exports[i].index))
+        return result
+
     def trampoline(self, index: int) -> tuple[int, int]:
         """(wasm_call, array_call) addresses of a component trampoline: the AllCallFuncPointers of the image."""
         cdef const void *wasm_call = NULL

@@ -174,15 +174,15 @@ def inspect(file: Path, every: bool, as_json: bool, features: tuple[str, ...], w
 
 @main.command()
 @_FILE
-@click.option("--func", "names", multiple=True, metavar="NAME", help="Only this function, by name, index, or module:index. Several times for several.")
+@click.option("--func", "names", multiple=True, metavar="NAME", help="Only this function, by name, export, index, or module:index. Several times for several.")
 @_feature_options
 def objdump(file: Path, names: tuple[str, ...], features: tuple[str, ...], without: tuple[str, ...]) -> None:
     """Disassemble an artifact, module or component: machine code beside its wasm. Takes capstone (pip install capstone)."""
     from .objdump import listing
 
     def work(path: Path) -> None:
-        for line in listing(Engine(_config(features, without)), path, names):
-            click.echo(line)
+        for function in listing(Engine(_config(features, without)), path, names):
+            click.echo(function)
 
     _each((file,), work)
 

@@ -265,6 +265,12 @@ def verify_image(code: images.CodeMemory) -> None:
     reader.verify(code)
 
 
+def exported_funcs(image: Any) -> list[tuple[int, str, int]]:
+    """(module, name, function index) of what an artifact's core modules export. Raises ArtifactError, also when it is for another machine."""
+    code = images.CodeMemory.load(image)
+    return [(module, name, index) for module in range(code.num_modules) for name, index in code.exported_funcs(module)]
+
+
 def with_path(path: Any, make: Callable[[], T]) -> T:
     """Runs `make`; errors about bytes get the file's name."""
     try:
