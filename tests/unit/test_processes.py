@@ -510,6 +510,20 @@ def test_what_belongs_to_a_process_says_what_to_pickle_instead() -> None:
             pickle.dumps(item)
 
 
+def test_what_belongs_to_a_store_says_what_to_pickle_instead() -> None:
+    engine = wasmrt.Engine()
+    text = '(module (func (export "f")) (memory (export "m") 1) (table (export "t") 1 funcref) (global (export "g") i32 (i32.const 1)) (tag (export "e")))'
+    instance = wasmrt.Instance(wasmrt.Store(engine), wasmrt.Module(engine, text), [])
+    for item in instance.exports.by_index:
+        for copied in (pickle.dumps, copy.copy):
+            with pytest.raises(pickle.PicklingError, match=rf"a {type(item).__name__} cannot be pickled: .* pickle the Module"):
+                copied(item)
+    text = '(component (core module $m (func (export "f"))) (core instance $i (instantiate $m)) (func (export "f") (canon lift (core func $i "f"))))'
+    func = wasmrt.component.Linker(engine).instantiate(wasmrt.Store(engine), wasmrt.component.Component(engine, text)).get_func("f")
+    with pytest.raises(pickle.PicklingError, match="a component's Func cannot be pickled: .* pickle the Component"):
+        pickle.dumps(func)
+
+
 def test_a_path_that_is_no_file_is_no_text() -> None:
     for make in (wasmrt.Module, wasmrt.component.Component):
         with pytest.raises(wasmrt.WasmError, match=r"looks like a path .*from_file takes paths"):

@@ -49,6 +49,8 @@ from wasmrt._native.quick cimport (
 from wasmrt._native.resources cimport *
 from wasmrt._native.results cimport Borrow, ResultContext, open_borrow, seal_borrow, set_result_hooks, settle_borrows
 
+from pickle import PicklingError
+
 from wasmrt.errors import ArgumentTypeError, WasmError
 
 cdef extern from "Python.h":
@@ -320,6 +322,9 @@ cdef class ComponentFunc:
     def __call__(self, *args: object, **kwargs: object) -> object:
         """Replaced by the vectorcall slot; here for what looks for the method."""
         raise AssertionError("unreachable")
+
+    def __reduce__(self) -> object:
+        raise PicklingError("a component's Func cannot be pickled: it belongs to a store; pickle the Component and make an instance of it where it arrives")
 
     def type(self, store: object = None) -> object:
         """The FuncType, its resources being ResourceType."""

@@ -12,9 +12,10 @@ from libc.string cimport memmove, memset
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport NO_STORE, Store, Tunables, TypeRegistry, error_from, gil_acquire, trap_from
-from wasmrt._native.funcs cimport Func, check_store, func_type_of, is_store, shown, store_of, value_from_raw, value_to_raw, wrap_func
+from wasmrt._native.funcs cimport Func, check_store, func_type_of, is_store, of_store, shown, store_of, value_from_raw, value_to_raw, wrap_func
 
 import operator
+from pickle import PicklingError
 
 from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, ArgumentValueError, WasmError
 
@@ -56,6 +57,9 @@ cdef class Caller:
 
     def __cinit__(self) -> None:
         self.store = NO_STORE
+
+    def __reduce__(self) -> object:
+        raise PicklingError("a Caller cannot be pickled: it is a call that is going on")
 
     def __init__(self) -> None:
         raise WasmError("a Caller is given to host functions made with access_caller=True")
@@ -109,6 +113,9 @@ cdef class Memory:
     def __cinit__(self) -> None:
         self.store = NO_STORE
         self.definition = &NO_MEMORY
+
+    def __reduce__(self) -> object:
+        raise of_store(self)
 
     def __init__(self, store: object, ty: object) -> None:
         cdef Store c_store = store_of(store)
@@ -294,6 +301,9 @@ cdef class Table:
     def __cinit__(self) -> None:
         self.store = NO_STORE
 
+    def __reduce__(self) -> object:
+        raise of_store(self)
+
     def __init__(self, store: object, ty: object, init: object) -> None:
         cdef Store c_store = store_of(store)
         cdef c.WrError error
@@ -384,6 +394,9 @@ cdef class Global:
     def __cinit__(self) -> None:
         self.store = NO_STORE
 
+    def __reduce__(self) -> object:
+        raise of_store(self)
+
     def __init__(self, store: object, ty: object, val: object) -> None:
         cdef Store c_store = store_of(store)
         cdef c.WrError error
@@ -446,6 +459,9 @@ cdef class Tag:
 
     def __cinit__(self) -> None:
         self.store = NO_STORE
+
+    def __reduce__(self) -> object:
+        raise of_store(self)
 
     def __init__(self, store: object, ty: object) -> None:
         cdef Store c_store = store_of(store)

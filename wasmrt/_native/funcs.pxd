@@ -34,3 +34,4 @@ cdef bint is_store(object value)
 cdef Store store_of(object value)
 cdef int check_store(Store own, object given) except -1
 cdef str shown(str name, object item)
+cdef object of_store(object item)

@@ -39,6 +39,8 @@ from wasmrt._native.quick cimport (
 )
 from wasmrt._native.refs cimport ref_from_raw, ref_to_raw
 
+from pickle import PicklingError
+
 from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, ArgumentValueError, WasmError
 
 cdef extern from "Python.h":
@@ -212,6 +214,11 @@ cdef str shown(str name, object item):
         return f"<wasmrt.{name} of a closed store>"
 
 
+cdef object of_store(object item):
+    """What pickling something of a store raises."""
+    return PicklingError(f"a {type(item).__name__} cannot be pickled: it belongs to a store; pickle the Module and make an instance of it where it arrives")
+
+
 # ---- functions --------------------------------------------------------------------------------------------------------------------------------------
 
 cdef class Func:
@@ -230,6 +237,9 @@ cdef class Func:
     def __cinit__(self) -> None:
         self.quick.vectorcall = <vectorcallfunc><void *>func_vectorcall
         self.store = NO_STORE
+
+    def __reduce__(self) -> object:
+        raise of_store(self)
 
     def __init__(self, store: object, ty: object, func: object, access_caller: bool = False) -> None:
         from wasmrt._native.hosts import define_func
