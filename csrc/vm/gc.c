@@ -184,7 +184,7 @@ static void *heap_new_small(WrStore *store, size_t bytes)
     if (alloc->cursor == alloc->limit) {
         if (heap_is_due(heap)) (void)vm_collect(store, true);
         if (!heap_next_run(store, class_index, cell_bytes)) {
-            if (heap->hold != 0 || !vm_collect(store, true) || !heap_next_run(store, class_index, cell_bytes)) return NULL;
+            if (!vm_collect(store, true) || !heap_next_run(store, class_index, cell_bytes)) return NULL;
         }
     }
     void *object = (void *)alloc->cursor;
@@ -201,7 +201,7 @@ static void *heap_new_large(WrStore *store, size_t bytes)
     heap->allocated += wanted << BLOCK_SHIFT;
     bool collected = heap_is_due(heap) && vm_collect(store, true);
     while ((first = heap_take_blocks(store, span)) == UINT32_MAX) {
-        if (collected || heap->hold != 0 || !vm_collect(store, true)) return NULL;
+        if (collected || !vm_collect(store, true)) return NULL;
         collected = true;
     }
     bool is_zero = true;
@@ -423,6 +423,7 @@ __attribute__((noinline)) bool vm_collect(WrStore *store, bool with_stack)
     VmHeap *heap = &store->heap;
     __builtin_unwind_init(); /* pushes them all */
     vm_exceptions_begin(store);
+    if (heap->hold != 0) return false;
     heap->allocated = 0;
     heap->has_failed = false;
     if (heap->threshold < HEAP_THRESHOLD_BYTES) heap->threshold = HEAP_THRESHOLD_BYTES;
@@ -458,7 +459,7 @@ __attribute__((noinline)) bool vm_collect(WrStore *store, bool with_stack)
 
 bool wr_store_gc(WrStore *store)
 {
-    return store->heap.hold == 0 && wr_store_owned(store) == WR_ENTER_OK && vm_collect(store, true);
+    return wr_store_owned(store) == WR_ENTER_OK && vm_collect(store, true);
 }
 
 void wr_store_gc_hold(WrStore *store, bool is_held) { store->heap.hold += is_held ? 1u : UINT32_MAX; }

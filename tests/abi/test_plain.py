@@ -201,6 +201,62 @@ def test_rows_of_doubles() -> None:
         probe(ty).lower_params(rows)
 
 
+class Late(str):
+    """A key that clears the list that is being read when it is compared."""
+
+    items: list[Any]
+
+    def __hash__(self) -> int:
+        return hash("the_y")
+
+    def __eq__(self, other: object) -> bool:
+        self.items.clear()
+        return False
+
+
+@pytest.mark.parametrize("wrap", [lambda row: row, lambda row: (row, 1.0), lambda row: {"a": row, "b": 1.0}], ids=["row", "tuple", "dict"])
+def test_attributes_of_a_record_may_change_the_list_it_is_in(wrap: Any) -> None:
+    items: list[Any] = []
+    for _ in range(100):
+        row = Record()
+        key = Late("z")
+        key.items = []
+        vars(row)[key] = 1
+        row.x, row.the_y = 1.0, 2.0  # type: ignore[attr-defined]
+        key.items = items
+        items.append(wrap(row))
+    del row
+    element: Any = {Record: POINT, tuple: t.TupleType((POINT, t.F64())), dict: t.RecordType((("a", POINT), ("b", t.F64())))}[type(items[0])]
+    with pytest.raises(errors.ArgumentValueError, match="changed while it was read"):
+        probe(t.ListType(element)).lower_params(items)
+
+
+@pytest.mark.parametrize("before", range(6))
+def test_a_missing_attribute_may_start_the_collector(before: int) -> None:
+    """Whose callbacks change the list: before it is read, or in the middle."""
+    items: list[Any] = [Record(x=1.0) for _ in range(100)]
+    function = probe(t.ListType(POINT))
+    calls: list[str] = []
+
+    def clear(phase: str, info: Any) -> None:
+        calls.append(phase)
+        if len(calls) > before:
+            items.clear()
+
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.callbacks.append(clear)
+    gc.set_threshold(1)
+    try:
+        function.lower_params(items)
+    except (errors.ArgumentValueError, errors.MissingFieldError):
+        pass
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(clear)
+    assert calls
+
+
 def test_a_changed_record_class_runs_its_own_code() -> None:
     """A property that a program puts on Record is asked, and may change what is being read."""
     items: list[Any] = [Record(x=1.0, the_y=i) for i in range(3)]

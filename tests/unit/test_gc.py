@@ -437,3 +437,99 @@ def test_many_results_survive_python_code_that_runs_between_them() -> None:
             assert [exports["value"](value) for value in values] == list(range(count))
     finally:
         gc.set_threshold(*thresholds)
+
+
+def test_a_closed_store_takes_no_objects() -> None:
+    """Arguments that need no object, the first call after close and a close while arguments are converted."""
+    store, exports = make("""(module (func (export "any") (param anyref)) (func (export "i31") (param i31ref)) (func (export "late") (param i32 anyref funcref)))""")
+    functions = {name: exports[name] for name in ("any", "i31", "late")}
+
+    class Closing:
+        def __index__(self) -> int:
+            store.close()
+            return 1
+
+    with pytest.raises((ArgumentTypeError, ValueError)):
+        functions["late"](Closing(), 1, None)
+    store.close()
+    for name in ("any", "i31"):
+        with pytest.raises(ValueError, match="closed"):
+            functions[name](5)
+
+
+RESULTS = """(module (type $s (struct (field i64))) (type $small (struct (field i32)))
+  (tag $t)
+  (func $many (export "many") (result {results}) {made})
+  (func (export "churn") (local $n i32)
+    (local.set $n (i32.const 2000))
+    (loop $more
+      (block $caught (try_table (catch $t $caught) (throw $t)))
+      (drop (struct.new $s (i64.const -1)))
+      (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
+  (func $f (export "f") (result {funcs}) {refs})
+  (func (export "value") (param anyref) (result i64) (struct.get $s 0 (ref.cast (ref $s) (local.get 0)))))"""
+
+
+def results_module(count: int, stress: bool) -> Any:
+    made = " ".join(f"(struct.new $s (i64.const {i}))" for i in range(count))
+    return make(RESULTS.format(results="anyref " * count, made=made, funcs="funcref " * count, refs="(ref.func $f) " * count), stress=stress)
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_exceptions_thrown_between_results_free_none_of_them(count: int) -> None:
+    """A throw collects too, when enough exceptions live."""
+    _, exports = results_module(count, stress=False)
+    many, churn, value = exports["many"], exports["churn"], exports["value"]
+    churn()
+    calls = []
+
+    def between(phase: str, info: Any) -> None:
+        calls.append(phase)
+        churn()
+
+    thresholds = gc.get_threshold()
+    gc.collect()
+    try:
+        for _ in range(3):
+            gc.set_threshold(1)
+            gc.callbacks.append(between)
+            try:
+                found = many()
+            finally:
+                gc.callbacks.remove(between)
+                gc.set_threshold(*thresholds)
+            assert [value(item) for item in found] == list(range(count))
+        assert calls
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+@pytest.mark.parametrize("name", ["many", "f"])
+def test_a_store_that_is_closed_between_results(name: str, count: int) -> None:
+    """Objects and functions of results that are not converted yet are gone: an error, or results of a closed store."""
+    thresholds = gc.get_threshold()
+    for after in range(1, 5):
+        store, exports = results_module(count, stress=False)
+        call, seen = exports[name], []
+
+        def close(phase: str, info: Any) -> None:
+            seen.append(phase)  # noqa: B023
+            if len(seen) > after:  # noqa: B023
+                try:
+                    store.close()  # noqa: B023
+                except WasmError:
+                    pass  # it runs
+
+        del exports
+        gc.collect()
+        gc.callbacks.append(close)
+        gc.set_threshold(1)
+        try:
+            call()
+        except ValueError as error:
+            assert "closed" in str(error)
+        finally:
+            gc.set_threshold(*thresholds)
+            gc.callbacks.remove(close)
+        store.close()

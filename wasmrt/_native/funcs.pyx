@@ -280,14 +280,14 @@ cdef class Func:
                 return None
             if self.num_results == 1:
                 return value_from_raw(self.store, self.results[0], &values[0])
-            if values != inline:  # converting may run Python code that calls the guest, and no collection looks there
+            if self.store.c_store != NULL:  # converting may run Python code that calls the guest, even in another thread, where no collection looks here
                 c.wr_store_gc_hold(self.store.c_store, True)
                 held = True
             return [value_from_raw(self.store, self.results[i], &values[i]) for i in range(self.num_results)]
         finally:
+            if held and self.store.c_store != NULL:  # it may have been closed too
+                c.wr_store_gc_hold(self.store.c_store, False)
             if values != inline:
-                if held:
-                    c.wr_store_gc_hold(self.store.c_store, False)
                 free(values)
 
     def type(self, store: object = None) -> object:
@@ -416,6 +416,7 @@ cdef bint is_number(uint32_t word) noexcept:
 
 cdef Func wrap_func(Store store, c.VMFuncRef *c_func):
     cdef Func func = Func.__new__(Func)
+    store.ensure_open()  # `c_func` is the store's, and Python code may have run since it was got
     bind_func(func, store, c_func)
     return func
 

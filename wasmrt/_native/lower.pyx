@@ -30,7 +30,7 @@ cdef extern from "plain.h":
     bint plain_lower_memory(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *out) noexcept
     bint plain_leaf_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw *out) noexcept
     bint plain_leaf_memory(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *out) noexcept
-    Py_ssize_t plain_elements(AbiCall *call, const AbiNode *element, PyObject *const *items, Py_ssize_t count, uint8_t *out) noexcept
+    Py_ssize_t plain_elements(AbiCall *call, const AbiNode *element, PyObject *of, Py_ssize_t i, Py_ssize_t count, uint8_t *start) noexcept
 
 cdef enum:
     TRAP_UNALIGNED_POINTER = 33
@@ -67,9 +67,11 @@ cdef int stage_elements(AbiCall *call, const AbiNode *element, PyObject *items, 
     while True:
         if in_list and list_size(items) != count:
             return fail(call, ArgumentValueError, "the list changed while it was read")
-        i += plain_elements(call, element, (list_items(items) if in_list else tuple_items(items)) + i, count - i, out + i * element.size)
+        i = plain_elements(call, element, items, i, count, out)
         if i == count:
             return 0
+        if in_list and list_size(items) != count:
+            continue
         item = list_item(items, i) if in_list else tuple_item(items, i)
         incref(item)
         failed = stage_memory(call, element, item, out + i * element.size)

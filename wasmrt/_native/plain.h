@@ -1,8 +1,9 @@
 /* Lowers *plain* values without a call into Python: exact instances of the class that a type lifts to (bool, int of a machine word, float, str, bytes, set
  * and names that the plan interned, tuple, None, Variant, Record or a record of the plan's own class), and dicts whose keys are a record's fields in order.
  *
- * Looking at one runs no user code, allocates nothing and raises nothing, so nothing needs to be held while it is read, and it can be given up at any
- * point. Every function answers 1 when the value was lowered, else 0: then it is not plain (wrong, or right in a rarer way), and who called starts that
+ * Looking at one runs no user code, with one exception: attributes of a Record made by hand (a key of its __dict__ may be a str that compares as it likes; an
+ * attribute that is missing makes an exception, which can start Python's collector). So a compound is held while it is read, and what is read of a list
+ * or dict is read anew after each element. Scalars, strings and bytes need neither. A value can be given up at any point. Every function answers 1 when the value was lowered, else 0: then it is not plain (wrong, or right in a rarer way), and who called starts that
  * value over on the general path (leaves.pyx, lower.pyx), which knows all of the ways and words all errors. So this file decides nothing: a plain value
  * gives the same bits and steps there. Lists are not plain, their elements may be.
  *
@@ -178,7 +179,12 @@ static int plain_memory(AbiCall *call, const AbiNode *node, PyObject *value, uin
 PLAIN_INLINE int plain_field(AbiCall *call, const AbiField *field, PyObject *value, uint8_t *out, int flat) {
     const AbiNode *node = &call->nodes[field->node];
     out += flat ? field->slot * sizeof(ValRaw) : field->offset;
-    if (!plain_is_scalar(node->op)) return flat ? plain_flat(call, node, value, out) : plain_memory(call, node, value, out);
+    if (!plain_is_scalar(node->op)) {
+        Py_INCREF(value);
+        int fits = flat ? plain_flat(call, node, value, out) : plain_memory(call, node, value, out);
+        Py_DECREF(value);
+        return fits;
+    }
     return flat ? plain_scalar(call, node, value, (uint64_t *)(void *)out) : plain_put(call, node, value, out);
 }
 
@@ -356,21 +362,32 @@ static inline Py_ssize_t plain_rows(const AbiCall *call, const AbiNode *element,
     return count;
 }
 
-/* Elements of a list into consecutive bytes: how many of the first `count` are plain, which are lowered. */
-static inline Py_ssize_t plain_elements(AbiCall *call, const AbiNode *element, PyObject *const *items, Py_ssize_t count, uint8_t *out) {
-    Py_ssize_t i = 0;
+/* A compound, which is held, and which may change the list or tuple it is in. */
+static inline int plain_element(AbiCall *call, const AbiNode *element, PyObject *of, Py_ssize_t i, Py_ssize_t count, uint8_t *out) {
+    if (PySequence_Fast_GET_SIZE(of) != count) return 0;
+    PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(of, i));
+    int fits = plain_lower_memory(call, element, item, out);
+    Py_DECREF(item);
+    return fits;
+}
+
+/* Elements of a list or tuple of `count`, from element i on, into consecutive bytes. Returns the first that is not plain, or that was not looked at because
+ * the list has changed its length; those before it are lowered. */
+static inline Py_ssize_t plain_elements(AbiCall *call, const AbiNode *element, PyObject *of, Py_ssize_t i, Py_ssize_t count, uint8_t *start) {
+    PyObject *const *items = PySequence_Fast_ITEMS(of);
+    uint8_t *out = start + i * element->size;
     int64_t number;
     switch (element->op) {
     case ABI_OP_F64:
-        for (; i < count && PyFloat_CheckExact(items[i]); i++) memcpy(out + 8 * i, &PyFloat_AS_DOUBLE(items[i]), 8);
+        for (; i < count && PyFloat_CheckExact(items[i]); i++) memcpy(start + 8 * i, &PyFloat_AS_DOUBLE(items[i]), 8);
         break;
     case ABI_OP_S32:
         for (; i < count && PyLong_CheckExact(items[i]) && abi_small_int(items[i], &number) && number == (int32_t)number; i++)
-            abi_store32(out + 4 * i, (uint32_t)number);
+            abi_store32(start + 4 * i, (uint32_t)number);
         break;
     case ABI_OP_U32:
         for (; i < count && PyLong_CheckExact(items[i]) && abi_small_int(items[i], &number) && number == (int64_t)(uint32_t)number; i++)
-            abi_store32(out + 4 * i, (uint32_t)number);
+            abi_store32(start + 4 * i, (uint32_t)number);
         break;
     case ABI_OP_LIST:
     case ABI_OP_FIXED_LIST:
@@ -379,12 +396,16 @@ static inline Py_ssize_t plain_elements(AbiCall *call, const AbiNode *element, P
     case ABI_OP_BORROW:
         break;
     case ABI_OP_RECORD:
-        if (element->flags & ABI_DOUBLES) i = plain_rows(call, element, items, count, out);
-        for (out += i * element->size; i < count && plain_lower_memory(call, element, items[i], out); i++) out += element->size;
+        if (element->flags & ABI_DOUBLES) i += plain_rows(call, element, items + i, count - i, out);
+        for (out = start + i * element->size; i < count && plain_element(call, element, of, i, count, out); i++) out += element->size;
         break;
     default:
-        for (; i < count; i++, out += element->size) {
-            if (plain_is_scalar(element->op) ? !plain_put(call, element, items[i], out) : !plain_lower_memory(call, element, items[i], out)) break;
+        if (plain_is_scalar(element->op)) {
+            for (; i < count && plain_put(call, element, items[i], out); i++) out += element->size;
+        } else if (element->op == ABI_OP_STRING || element->op == ABI_OP_BYTES) {
+            for (; i < count && plain_lower_memory(call, element, items[i], out); i++) out += element->size;
+        } else {
+            for (; i < count && plain_element(call, element, of, i, count, out); i++) out += element->size;
         }
     }
     return i;

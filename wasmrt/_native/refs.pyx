@@ -72,10 +72,10 @@ cdef int ref_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) exc
     cdef bint is_extern = is_abstract and heap == c.WR_HEAP_EXTERN
     cdef bint is_i31 = is_abstract and heap == c.WR_HEAP_I31
     cdef c.c_bool is_new = False
+    store.ensure_open()
     if isinstance(value, AnyRef):
         if (<AnyRef>value).store is not store:
             raise WasmError("an object of another store was given")
-        store.ensure_open()
         out.ref = (<AnyRef>value).c_ref
     elif type(value) is int and not is_extern and -0x40000000 <= value < (0x80000000 if is_i31 else 0x40000000):
         out.ref = <void *>(<uintptr_t>((<uint32_t>(value & 0x7fffffff)) << 1 | 1))
@@ -100,19 +100,23 @@ cdef int ref_to_raw(Store store, uint32_t word, object value, c.ValRaw *out) exc
 
 cdef object ref_from_raw(Store store, void *c_ref):
     """`c_ref` is not null."""
-    cdef c.WrRefKind kind = c.wr_ref_kind(c_ref)
+    cdef c.WrRefKind kind
     cdef AnyRef made
+    cdef uint32_t kept
+    store.ensure_open()  # Python code that ran since the guest returned may have closed it
+    kind = c.wr_ref_kind(c_ref)
     if kind == c.WR_REF_I31:
         return <int32_t><uint32_t><uintptr_t>c_ref >> 1
     if kind == c.WR_REF_HOST:
         return store.externrefs[<uintptr_t>c_ref]
+    kept = c.wr_ref_keep(store.c_store, c_ref)  # first: making an object can run Python code, and with it the guest
+    if kept == 0:
+        raise MemoryError("references that the host holds")
     if kind == c.WR_REF_STRUCT:
         made = StructRef.__new__(StructRef)
     else:
         made = ArrayRef.__new__(ArrayRef)
     made.store = store
     made.c_ref = c_ref
-    made.kept = c.wr_ref_keep(store.c_store, c_ref)
-    if made.kept == 0:
-        raise MemoryError("references that the host holds")
+    made.kept = kept
     return made
