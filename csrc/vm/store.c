@@ -5,6 +5,7 @@
  * when the ticker sleeps. */
 #include "vm/store.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,9 +127,12 @@ WrStore *wr_store_new(WrTypeRegistry *registry, size_t max_wasm_stack, void *hos
     WrStore *store = store_free_list;
     if (store != NULL) store_free_list = store->next_free;
     vm_unlock();
-    if (store != NULL)
-        memset(store, 0, sizeof *store);
-    else if ((store = calloc(1, sizeof *store)) == NULL) {
+    if (store != NULL) {
+        memset(store, 0, offsetof(WrStore, heap)); /* the heap was left empty, and text and frames behind it count as far as these say */
+        store->trap_text[0] = 0;
+        store->num_trap_frames = 0;
+        store->next_free = NULL;
+    } else if ((store = calloc(1, sizeof *store)) == NULL) {
         wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for a store");
         return NULL;
     }

@@ -7,12 +7,13 @@ cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport Plan
 from wasmrt._native.core cimport Store
 from wasmrt._native.options cimport CallOptions
-from wasmrt._native.quick cimport WrQuick
+from wasmrt._native.quick cimport WrPlain, WrQuick
 from wasmrt._native.resources cimport ComponentInstance, RuntimeInstance
 
 
 cdef class ComponentFunc:
     cdef WrQuick quick                   # starts with the vectorcall slot
+    cdef WrPlain plain
     cdef c.VMFuncRef *func
     cdef c.VMFuncRef *realloc
     cdef c.VMFuncRef *post_return_func

@@ -30,9 +30,9 @@ from wasmrt._native.funcs cimport Func
 from wasmrt._native.imports cimport NO_OP, REALLOC_HOOK, is_quick_op, needs_memory, uses_resources
 from wasmrt._native.leaves cimport stage_scalar
 from wasmrt._native.lift cimport lift_result, lift_scalar
-from wasmrt._native.lower cimport commit, stage_params, stage_result
+from wasmrt._native.lower cimport commit, refuse_address, stage_params, stage_plain, stage_result
 from wasmrt._native.options cimport GIL_RELEASE, RESULTS_PLAIN, SavedOptions, changed_options, only_releases, options_begin, options_end
-from wasmrt._native.pyapi cimport PyTypeObject, dict_get, refuse_new
+from wasmrt._native.pyapi cimport PyTypeObject, dict_get, incref, refuse_new
 from wasmrt._native.quick cimport (
     QUICK_BORROW,
     QUICK_F64,
@@ -42,6 +42,7 @@ from wasmrt._native.quick cimport (
     QUICK_PARAMS,
     QUICK_S32,
     QUICK_U32,
+    plain_vectorcall,
     quick_enable,
     quick_vectorcall,
     vectorcallfunc,
@@ -156,14 +157,12 @@ cdef uint8_t quick_kind(uint8_t op) noexcept:
 
 
 cdef void find_quick(ComponentFunc self) noexcept:
-    """Fills in `quick`: functions of scalars and handles, without post-return and options, are called by quick.h."""
+    """Fills in `quick`: functions of scalars and handles, without post-return and options, are called by quick.h, others by plain_call.h if they can."""
     cdef uint8_t[16] ops
     cdef uint8_t result_op
     cdef uint32_t i
     self.quick.slow = <vectorcallfunc><void *>func_vectorcall
     self.quick.vectorcall = self.quick.slow
-    if self.post_return_func != NULL or not is_quick(self, ops, &result_op):
-        return
     if self.options is not None and not only_releases(self.options):
         return
     self.quick.release = self.options is not None
@@ -173,6 +172,10 @@ cdef void find_quick(ComponentFunc self) noexcept:
     self.quick.func = self.func
     self.quick.gate = &self.owner.gate
     self.quick.num_params = self.plan.num_params
+    self.quick.settle = <int (*)(PyObject *, c.WrEntry *, int) noexcept><void *>quick_settle
+    if self.post_return_func != NULL or not is_quick(self, ops, &result_op):
+        find_plain(self)
+        return
     for i in range(self.plan.num_params):
         self.quick.params[i] = quick_kind(ops[i])
         self.quick.has_loans = self.quick.has_loans or ops[i] == ABI_OP_BORROW
@@ -180,8 +183,38 @@ cdef void find_quick(ComponentFunc self) noexcept:
     self.quick.stage = <int (*)(PyObject *, uint32_t, PyObject *, c.ValRaw *) noexcept><void *>quick_stage
     self.quick.lift = <PyObject *(*)(PyObject *, const c.ValRaw *) noexcept><void *>quick_lift
     self.quick.unstage = quick_unstage
-    self.quick.settle = <int (*)(PyObject *, c.WrEntry *, int) noexcept><void *>quick_settle
     self.quick.vectorcall = quick_vectorcall
+
+
+cdef PyObject *plain_lift(Plan plan, AbiCall *call, const c.ValRaw *values) except NULL:
+    result = lift_result(plan, call, values)
+    incref(<PyObject *>result)
+    return <PyObject *>result
+
+
+cdef void find_plain(ComponentFunc self) noexcept:
+    """Fills in `plain`: functions without resources and options, whose parameters are flat, and may be plain values."""
+    cdef Plan plan = self.plan
+    cdef uint32_t i
+    cdef uint8_t op
+    if self.options is not None or self.has_resources or plan.params_spill or plan.num_params > QUICK_PARAMS:
+        return
+    for i in range(plan.num_params):
+        op = plan.nodes[plan.fields[plan.first_param + i].node].op
+        if op == ABI_OP_LIST or op == ABI_OP_FIXED_LIST or op == ABI_OP_MAP:
+            return  # never plain
+    op = NO_OP if plan.result == ABI_NO_NODE else plan.nodes[plan.result].op
+    self.quick.result = QUICK_OTHER if plan.result_spills else quick_kind(op)
+    self.plain.plan = <PyObject *>plan
+    self.plain.nodes, self.plain.fields, self.plain.objects = plan.nodes, plan.fields, <void *const *>plan.objects
+    self.plain.memory, self.plain.encoding = self.memory, self.encoding
+    self.plain.realloc, self.plain.post_return = self.realloc, self.post_return_func
+    self.plain.may_leave = self.instance.may_leave
+    self.plain.stage = <int (*)(PyObject *, AbiCall *, PyObject *const *, c.ValRaw *) noexcept><void *>stage_plain
+    self.plain.lift = <PyObject *(*)(PyObject *, AbiCall *, const c.ValRaw *) noexcept><void *>plain_lift
+    self.plain.refuse = refuse_address
+    self.quick.plain = &self.plain
+    self.quick.vectorcall = plain_vectorcall
 
 
 cdef object bind_arguments(ComponentFunc self, PyObject *const *args, size_t count, PyObject *kwnames):

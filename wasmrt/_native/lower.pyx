@@ -26,6 +26,7 @@ cdef extern from "plain.h":
     void plain_init(PyTypeObject *record, PyTypeObject *variant) noexcept
     PyObject *plain_tag(PyObject *variant) noexcept
     PyObject *plain_payload(PyObject *variant) noexcept
+    int plain_undo(AbiCall *call, uint32_t kept) noexcept
     bint plain_lower_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw *out) noexcept
     bint plain_lower_memory(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *out) noexcept
     bint plain_leaf_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw *out) noexcept
@@ -528,6 +529,17 @@ cdef int stage_params(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *v
     return 0
 
 
+cdef int stage_plain(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *values) noexcept:
+    """`stage_params` when all arguments are plain and none spills: 1; else 0, and nothing was staged."""
+    cdef uint32_t i
+    cdef const AbiField *field = &plan.fields[plan.first_param]
+    for i in range(plan.num_params):
+        if not plain_lower_flat(call, &plan.nodes[field.node], args[i], values + field.slot):
+            return plain_undo(call, 0)
+        field += 1
+    return 1
+
+
 cdef str place_of_result(str name):
     return f"result of `{name}`" if name else "result"
 
@@ -563,6 +575,11 @@ cdef int stage_result(Plan plan, AbiCall *call, PyObject *value, ValRaw *values,
     return 0
 
 
+cdef void refuse_address(uint64_t address, const AbiStep *step) noexcept:
+    """Raises what is wrong with what the guest's realloc returned."""
+    raise_trap(TRAP_REALLOC, "realloc return: result not aligned" if address % step.align else "realloc return: beyond end of memory")
+
+
 cdef int commit(AbiCall *call) except -1:
     """Allocates and hands over in the guest, in order, then copies. Raises Trap for what the guest's realloc gets wrong."""
     cdef uint32_t i, handle
@@ -586,11 +603,8 @@ cdef int commit(AbiCall *call) except -1:
             continue
         if call.realloc_guest(call, step.align, step.size, &address) < 0:
             return -1
-        if address % step.align:
-            raise_trap(TRAP_REALLOC, "realloc return: result not aligned")
-            return -1
-        if address + step.size > call.memory.length_bytes:
-            raise_trap(TRAP_REALLOC, "realloc return: beyond end of memory")
+        if address % step.align or address + step.size > call.memory.length_bytes:
+            refuse_address(address, step)
             return -1
         step.guest = address
         abi_store32(step.patch, <uint32_t>address)

@@ -60,6 +60,7 @@ typedef struct WrQuick {
     PyObject *(*lift)(PyObject *func, const ValRaw *value);
     /* What follows when the store was not left: takes the GIL back and leaves. -1 with an exception when the call failed. */
     int (*settle)(PyObject *func, WrEntry *entry, int failed);
+    const struct WrPlain *plain; /* of plain_call.h */
 } WrQuick;
 
 static Py_ssize_t quick_offset; /* of the WrQuick in the objects of the extension that includes this */
@@ -89,6 +90,23 @@ static inline void quick_end_loans(const WrQuick *self, PyObject *const *given, 
 {
     for (size_t i = 0; i < count; i++) {
         if (self->params[i] == QUICK_BORROW) self->unstage(given[i]);
+    }
+}
+
+/* A result of the kinds before QUICK_BORROW. */
+static inline PyObject *quick_box(uint8_t kind, const ValRaw *value)
+{
+    switch (kind) {
+    case QUICK_NONE: return Py_NewRef(Py_None);
+    case QUICK_I32:
+    case QUICK_S32: return PyLong_FromLong(value->i32);
+    case QUICK_U32: return PyLong_FromLong((long)(uint32_t)value->i32);
+    case QUICK_I64: return PyLong_FromLong((long)value->i64);
+    default: {
+        double real;
+        memcpy(&real, &value->f64, sizeof real);
+        return PyFloat_FromDouble(real);
+    }
     }
 }
 
@@ -147,19 +165,7 @@ static PyObject *quick_vectorcall(PyObject *callable, PyObject *const *args, siz
         entry.host[0] = NULL;
         if (self->settle(callable, &entry, came == WR_CALL_FAILED) < 0) return NULL;
     }
-    switch (self->result) {
-    case QUICK_NONE: return Py_NewRef(Py_None);
-    case QUICK_I32:
-    case QUICK_S32: return PyLong_FromLong(values[0].i32);
-    case QUICK_U32: return PyLong_FromLong((long)(uint32_t)values[0].i32);
-    case QUICK_I64: return PyLong_FromLong((long)values[0].i64);
-    case QUICK_F64: {
-        double real;
-        memcpy(&real, &values[0].f64, sizeof real);
-        return PyFloat_FromDouble(real);
-    }
-    default: return self->lift(callable, &values[0]);
-    }
+    return self->result < QUICK_BORROW ? quick_box(self->result, &values[0]) : self->lift(callable, &values[0]);
 slow:
     if (self->has_loans) quick_end_loans(self, given, num_staged);
     return self->slow(callable, args, nargsf, kwnames);

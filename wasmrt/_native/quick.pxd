@@ -2,12 +2,29 @@
 """Quick calls of functions of scalars; quick.h says what each is for."""
 
 from cpython.object cimport PyObject
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 cimport wasmrt._native.capi as c
+from wasmrt._native.abi cimport AbiCall, AbiField, AbiNode, AbiStep
 from wasmrt._native.core cimport StoreHost
 from wasmrt._native.pyapi cimport PyTypeObject
 from wasmrt._native.resources cimport WrGate
+
+cdef extern from "plain_call.h":
+    ctypedef struct WrPlain:
+        PyObject *plan
+        const AbiNode *nodes
+        const AbiField *fields
+        void *const *objects
+        c.VMMemoryDef *memory
+        const c.VMFuncRef *realloc
+        const c.VMFuncRef *post_return
+        int32_t *may_leave
+        uint32_t encoding
+        int (*stage)(PyObject *plan, AbiCall *call, PyObject *const *args, c.ValRaw *values) noexcept
+        PyObject *(*lift)(PyObject *plan, AbiCall *call, const c.ValRaw *values) noexcept
+        void (*refuse)(uint64_t address, const AbiStep *step) noexcept
+    PyObject *plain_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
 
 cdef extern from "quick.h":
     enum:
@@ -39,5 +56,6 @@ cdef extern from "quick.h":
         void (*unstage)(PyObject *value) noexcept
         PyObject *(*lift)(PyObject *func, const c.ValRaw *value) noexcept
         int (*settle)(PyObject *func, c.WrEntry *entry, int failed) noexcept
+        const WrPlain *plain
     PyObject *quick_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
     void quick_enable(PyTypeObject *type, Py_ssize_t offset) noexcept
