@@ -531,7 +531,7 @@ bool wr_func_matches(WrStore *store, ValType type, const VMFuncRef *func)
 void vm_heap_free(WrStore *store)
 {
     VmHeap *heap = &store->heap;
-    if (heap->base == NULL && heap->blocks == NULL && heap->kept == NULL && heap->num_collections == 0 && heap->hold == 0 && !heap->is_stressed)
+    if (heap->base == NULL && heap->blocks == NULL && heap->kept == NULL && heap->marks == NULL && heap->num_collections == 0 && heap->hold == 0 && !heap->is_stressed)
         return; /* as most stores: it is all zeros, and too large to be cleared for nothing */
     if (heap->base != NULL) wr_os_release(heap->base, (size_t)heap->reserved_blocks << BLOCK_SHIFT);
     free(heap->blocks);
