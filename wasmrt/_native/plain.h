@@ -3,9 +3,10 @@
  *
  * Looking at one runs no user code, with one exception: attributes of a Record made by hand (a key of its __dict__ may be a str that compares as it likes; an
  * attribute that is missing makes an exception, which can start Python's collector). So a compound is held while it is read, and what is read of a list
- * or dict is read anew after each element. Scalars, strings and bytes need neither. A value can be given up at any point. Every function answers 1 when the value was lowered, else 0: then it is not plain (wrong, or right in a rarer way), and who called starts that
- * value over on the general path (leaves.pyx, lower.pyx), which knows all of the ways and words all errors. So this file decides nothing: a plain value
- * gives the same bits and steps there. Lists are not plain, their elements may be.
+ * or dict is read anew after each element. Scalars, strings and bytes need neither. A value can be given up at any point. Every function answers 1 when
+ * the value was lowered, else 0: then it is not plain (wrong, or right in a rarer way), and who called starts that value over on the general path
+ * (leaves.pyx, lower.pyx), which knows all of the ways and words all errors. So this file decides nothing: a plain value gives the same bits and steps
+ * there. Lists are not plain, their elements may be.
  *
  * Flat values are ValRaw slots, written as 64 zero-extended bits; values in memory lie at their offsets in staged bytes. */
 #ifndef WASMRT_NATIVE_PLAIN_H

@@ -1,5 +1,5 @@
 /* Calls of exports whose arguments are plain values (plain.h): strings, bytes, records, variants and scalars, without a step through Cython before the
- * result is lifted. Like quick.h, it gives up before anything has happened, and leaves the call to `slow`: staging plain values changes nothing.
+ * result is lifted. Like quick.h, it gives up before anything has happened, and leaves the call to `slow`: staging plain values changes nothing that a call can see.
  *
  * The order is that of call_export (component.pyx), which is the model: enter, reallocs, copies, call, lift, post-return, leave. */
 #ifndef WASMRT_NATIVE_PLAIN_CALL_H
@@ -103,7 +103,6 @@ static PyObject *plain_vectorcall(PyObject *callable, PyObject *const *args, siz
         if (count != (size_t)self->num_params + 1 || args[0] != self->store_object) goto slow;
         given++;
     }
-    if ((host->attention | (uint32_t)gate->poisoned | (uint32_t)gate->busy | gate->num_borrowed) != 0) goto slow;
     call.nodes = plain->nodes;
     call.fields = plain->fields;
     call.objects = plain->objects;
@@ -117,7 +116,9 @@ static PyObject *plain_vectorcall(PyObject *callable, PyObject *const *args, siz
     call.path = NULL;
     call.lift_buffer = NULL;
     if (!plain->stage(plain->plan, &call, given, values)) goto slow;
-    if ((call.num_steps != 0 && plain->realloc == NULL) || !plain_enter(self->store, &entry)) {
+    /* only now: staging may have run Python code */
+    if ((host->attention | (uint32_t)gate->poisoned | (uint32_t)gate->busy | gate->num_borrowed) != 0 || (call.num_steps != 0 && plain->realloc == NULL) ||
+        !plain_enter(self->store, &entry)) {
         for (uint32_t i = 0; i < call.num_steps; i++) Py_DECREF((PyObject *)call.first_steps[i].owner);
         goto slow;
     }
