@@ -533,3 +533,39 @@ def test_a_store_that_is_closed_between_results(name: str, count: int) -> None:
             gc.set_threshold(*thresholds)
             gc.callbacks.remove(close)
         store.close()
+
+
+def test_a_store_is_not_closed_while_a_trap_is_described() -> None:
+    """Its frames name code that the store alone may keep."""
+    text = """(module (func $r (export "f") (param i32 anyref)
+      (if (i32.eqz (local.get 0)) (then unreachable))
+      (call $r (i32.sub (local.get 0) (i32.const 1)) (local.get 1))))"""
+    thresholds = gc.get_threshold()
+    refused = []
+    for after in range(0, 60, 2):
+        store, exports = make(text)
+        call, seen = exports["f"], []
+
+        def close(phase: str, info: Any) -> None:
+            seen.append(phase)  # noqa: B023
+            if len(seen) > after:  # noqa: B023
+                try:
+                    store.close()  # noqa: B023
+                except WasmError as error:
+                    refused.append(error)
+
+        del exports
+        gc.collect()
+        gc.callbacks.append(close)
+        gc.set_threshold(1)
+        try:
+            call(20, None)
+        except Trap as trap:
+            assert len(trap.frames) == 21
+        except ValueError as error:
+            assert "closed" in str(error)
+        finally:
+            gc.set_threshold(*thresholds)
+            gc.callbacks.remove(close)
+        store.close()
+    assert any("while it runs guest code" in str(error) for error in refused)

@@ -560,9 +560,12 @@ cdef class Store:
         cdef bint ok
         enter_store(self, &entry)
         ok = func.array_call(func.vmctx, func.vmctx, values, capacity)
-        leave_store(self, &entry)
-        if not ok:
-            self.raise_pending()
+        gil_acquire(self.context)
+        try:
+            if not ok:
+                self.raise_pending()  # before it is left: making a Trap can run Python code, and nobody can close the store now
+        finally:
+            leave_store(self, &entry)
         return 0
 
     cdef int raise_pending(self) except -1:
