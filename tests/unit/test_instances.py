@@ -624,6 +624,7 @@ assert pre.instantiate(wasmrt.Store(engine)).exports.run(1) == 2
 """
 
 
+@pytest.mark.skipif(os.environ.get("WASMRT_VARIANT") == "asan", reason="the sanitizer keeps freed memory")
 @pytest.mark.parametrize(
     "config",
     [
