@@ -117,13 +117,16 @@ cdef class Program:
         if self.steps == NULL or self.refs == NULL or self.rows == NULL:
             raise MemoryError
         self.kept = steps
-        for i in range(self.counts.trampolines):
-            self.read_row(&self.rows[i], rows[i])
-        for i in range(self.num_refs):
-            source, at, kind, index = refs[i]
-            self.refs[i] = CoreRef(source, at, kind, index)
-        for i in range(self.num_steps):
-            self.read_step(i, steps[i])
+        try:
+            for i in range(self.counts.trampolines):
+                self.read_row(&self.rows[i], rows[i])
+            for i in range(self.num_refs):
+                source, at, kind, index = refs[i]
+                self.refs[i] = CoreRef(source, at, kind, index)
+            for i in range(self.num_steps):
+                self.read_step(i, steps[i])
+        except OverflowError:
+            raise malformed("a number of more than 32 bits") from None
 
     def __dealloc__(self) -> None:
         free(self.steps)
@@ -343,10 +346,12 @@ def instantiate(Bindings bindings not None, Store store not None) -> ComponentIn
 
 def core_item(ComponentInstance state, source: int, at: int, kind: int, index: int) -> object:
     """The extern object of a core item of an instance."""
-    cdef CoreRef ref = CoreRef(source, at, kind, index)
+    cdef CoreRef ref
     cdef Program program = (<Bindings>state.bindings).program
     cdef c.WrExtern item
+    checked(index, 0xFFFFFFFF, "core item")
     checked(at, program.counts.trampolines if source == REF_TRAMPOLINE else program.counts.instances if source == REF_FLAGS else program.counts.core_instances, "core item")
+    ref = CoreRef(source, at, kind, index)
     state.store.ensure_open()
     core_extern(state, &ref, &item)
     return wrap_extern(state.store, &item)

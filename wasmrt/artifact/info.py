@@ -13,6 +13,7 @@ import msgspec
 
 from wasmrt.errors import ArtifactError
 from wasmrt.spec.core_types import CoreExternType
+from wasmrt.translate import info as records
 from wasmrt.translate.info import Component
 
 
@@ -49,6 +50,9 @@ class ComponentArtifacts(msgspec.Struct, array_like=True):
         return self.info.skeleton
 
 
+# of component instances in one component, far more than a compiler makes
+_MAX_INSTANCES = 1 << 20
+
 Info = TypeVar("Info", ModuleInfo, ComponentArtifacts)
 
 
@@ -74,3 +78,95 @@ def decode(data: bytes, kind: type[Info]) -> Info:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ArtifactError(f"the artifact's info section is corrupted ({error})") from None
     return found
+
+
+def check(found: ComponentArtifacts) -> None:
+    """Every index of a component's records is in range and names what it should, so that who makes objects of them need not look.
+
+    Raises ArtifactError. What is in type rows is checked when they are built; what a core instance exports, when it is made.
+    """
+    component = found.component
+    rows = found.type_rows
+    imports, items = len(component.imports), len(component.export_items)
+    _counts(component)
+    _type(rows, component.ty, "component")
+    for _, ty in component.import_types:
+        _type(rows, ty)
+    for imported in component.imports:
+        _index(imported.import_, len(component.import_types), "import")
+    for runtime_import in component.imported_resources:
+        _index(runtime_import, imports, "import")
+    for instance in component.defined_resource_instances:
+        _index(instance, component.num_runtime_component_instances, "component instance")
+    for options in component.options:
+        _options(component, options)
+    for row in rows:
+        if row[:1] in (["own"], ["borrow"], ["resource"]) and isinstance(row[-1], int):
+            _index(row[-1], component.num_resources, "resource")
+    lowerings = set()
+    for trampoline in component.trampolines:
+        signature = records.trampoline_signature(trampoline)
+        for word in signature.params + signature.results:
+            _index(word, 1 << 32, "value type")
+        if isinstance(trampoline, records.TrampolineLowerImport):
+            lowerings.add(trampoline.index)
+            _type(rows, trampoline.ty, "func")
+            _index(trampoline.options, len(component.options), "options")
+    for initializer in component.initializers:
+        if isinstance(initializer, records.LowerImport):
+            _index(initializer.import_, imports, "import")
+            if initializer.index not in lowerings:
+                raise ArtifactError(f"the artifact's records are damaged: lowering {initializer.index} has no trampoline")
+        elif isinstance(initializer, records.InstantiateModuleImport):
+            _index(initializer.module, imports, "import")
+    for _, index in component.exports:
+        _index(index, items, "export")
+    for export in component.export_items:
+        if isinstance(export, records.ExportResource):
+            _index(export.resource, component.num_resources, "resource")
+            continue
+        _type(rows, export.ty, "func" if isinstance(export, (records.ExportLiftedFunction, records.ExportImportedFunction)) else None)
+        if isinstance(export, records.ExportLiftedFunction):
+            _index(export.options, len(component.options), "options")
+            if isinstance(export.func, records.InstanceFlags) or (isinstance(export.func, records.CoreExport) and export.func.kind != records.CoreKind.FUNC):
+                raise ArtifactError("the artifact's records are damaged: what is lifted is no function")
+        elif isinstance(export, (records.ExportImportedFunction, records.ExportModuleImport)):
+            _index(export.import_, imports, "import")
+        elif isinstance(export, records.ExportModuleStatic):
+            _index(export.index, len(found.static_modules), "module")
+        elif isinstance(export, records.ExportInstance):
+            for _, index in export.exports:
+                _index(index, items, "export")
+
+
+def _counts(component: Component) -> None:
+    """Slots are allocated by these counts: each has an initializer that fills it."""
+    kinds = [type(initializer) for initializer in component.initializers]
+    _index(component.num_runtime_memories, kinds.count(records.ExtractMemory) + 1, "number of memories")
+    _index(component.num_runtime_reallocs, kinds.count(records.ExtractRealloc) + 1, "number of reallocs")
+    _index(component.num_runtime_post_returns, kinds.count(records.ExtractPostReturn) + 1, "number of post-returns")
+    _index(component.num_runtime_component_instances, _MAX_INSTANCES + 1, "number of component instances")
+    if len(component.resource_names) != component.num_resources:
+        raise ArtifactError("the artifact's records are damaged: number of names of resources", len(component.resource_names), component.num_resources)
+
+
+def _options(component: Component, options: records.CanonicalOptions) -> None:
+    _index(options.instance, component.num_runtime_component_instances, "component instance")
+    for slot, count, what in (
+        (options.memory, component.num_runtime_memories, "memory"),
+        (options.realloc, component.num_runtime_reallocs, "realloc"),
+        (options.post_return, component.num_runtime_post_returns, "post-return"),
+    ):
+        if slot is not None:
+            _index(slot, count, what)
+
+
+def _index(index: int, count: int, what: str) -> None:
+    if not 0 <= index < count:
+        raise ArtifactError(f"the artifact's records are damaged: {what} {index} of {count}")
+
+
+def _type(rows: list[list[object]], index: int, tag: str | None = None) -> None:
+    _index(index, len(rows), "type")
+    if tag is not None and rows[index][:1] != [tag]:
+        raise ArtifactError(f"the artifact's records are damaged: type {index} is no {tag}")

@@ -448,3 +448,4 @@ def check_artifacts(artifacts: artifact.ComponentArtifacts, code: images.CodeMem
         raise ArtifactError("the artifact's module count is wrong", len(artifacts.static_modules), code.num_modules)
     if not all(0 <= index < code.num_modules for index in instantiated_modules(artifacts)):
         raise ArtifactError("the artifact instantiates a module that it does not have")
+    artifact.check(artifacts)

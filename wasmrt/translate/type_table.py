@@ -8,6 +8,7 @@ types that nobody looks at.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from wasmrt.errors import ArtifactError
@@ -38,7 +39,10 @@ class ComponentTypes:
     def __getitem__(self, index: TypeIndex) -> Any:
         found = self._objects[index]
         if found is None:
-            found = self._objects[index] = self._build(self.rows[index], index)
+            try:
+                found = self._objects[index] = self._build(self.rows[index], index)
+            except (LookupError, TypeError, ValueError, RecursionError) as error:
+                raise ArtifactError(f"type row {index} is damaged ({error})") from None
         return found
 
     def func(self, index: TypeIndex) -> t.FuncType:
@@ -129,8 +133,8 @@ class ComponentTypes:
         def optional(index: int) -> Any:
             return None if index == -1 else part(index)
 
-        def pairs(rows: list[list[Any]]) -> tuple[tuple[str, Any], ...]:
-            return tuple((name, optional(index)) for name, index in rows)
+        def pairs(rows: list[list[Any]], each: Callable[[int], Any] = part) -> tuple[tuple[str, Any], ...]:
+            return tuple((name, each(index)) for name, index in rows)
 
         match tag:
             case "list":
@@ -142,7 +146,7 @@ class ComponentTypes:
             case "tuple":
                 return t.TupleType(tuple(map(part, row[1])))
             case "variant":
-                return t.VariantType(pairs(row[1]))
+                return t.VariantType(pairs(row[1], optional))
             case "enum":
                 return t.EnumType(tuple(row[1]))
             case "flags":

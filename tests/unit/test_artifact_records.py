@@ -1,0 +1,88 @@
+"""Component records of an artifact that decode, but whose numbers say what is not there: ArtifactError, never another error."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from wasmrt import Engine, Store, WasmError
+from wasmrt.artifact import info
+from wasmrt.component import Component, Linker
+from wasmrt.errors import ArtifactError
+
+TEXT = """(component
+  (import "log" (func $log (param "text" string) (result u32)))
+  (import "host" (instance $host (export "r" (type (sub resource))) (export "f" (func (param "n" u32)))))
+  (core module $libc (memory (export "mem") 1) (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64)))
+  (core instance $libc (instantiate $libc))
+  (core func $log (canon lower (func $log) (memory $libc "mem") (realloc (func $libc "realloc"))))
+  (type $r (resource (rep i32)))
+  (core func $new (canon resource.new $r))
+  (core func $drop (canon resource.drop $r))
+  (core module $m (import "" "log" (func $log (param i32 i32) (result i32))) (import "" "new" (func (param i32) (result i32))) (import "" "drop" (func (param i32)))
+    (func (export "run") (param i32 i32) (result i32) (call $log (local.get 0) (local.get 1))) (func (export "after") (param i32)))
+  (core instance $i (instantiate $m (with "" (instance (export "log" (func $log)) (export "new" (func $new)) (export "drop" (func $drop))))))
+  (func $run (param "text" string) (result u32) (canon lift (core func $i "run") (memory $libc "mem") (realloc (func $libc "realloc")) (post-return (func $i "after"))))
+  (instance $out (export "run" (func $run)))
+  (export "out" (instance $out))
+  (export "run" (func $run))
+  (export "r" (type $r)))"""
+
+
+def numbers(tree: Any, path: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
+    """Where the integers are."""
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        if isinstance(value, (list, dict)):
+            yield from numbers(value, (*path, key))
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield (*path, key)
+
+
+def use(engine: Engine, image: bytes) -> None:
+    component = Component.deserialize(engine, image)
+    str(component.type), component.static_modules, component.resources_required, repr(component)
+    linker = Linker(engine)
+    linker.root().add_func("log", lambda store, text: len(text))
+    with linker.root().add_instance("host") as host:
+        host.add_func("f", lambda store, n: None)
+    linker.define_unknown_imports_as_traps(component)
+    instance = linker.instantiate(Store(engine), component)
+    run = instance.get_func("run")
+    if run is not None:
+        assert run("abc") == 3
+
+
+@pytest.mark.parametrize("bad", [-1, 0x7FFFFFFF, 1 << 40, 3, 7])
+def test_wrong_numbers(bad: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine()
+    image = Component(engine, TEXT).serialize()
+    decode = info.decode
+    sound: list[bytes] = []
+
+    def keep(data: bytes, kind: Any) -> Any:
+        sound.append(data)
+        return decode(data, kind)
+
+    monkeypatch.setattr(info, "decode", keep)
+    use(engine, image)
+    tree = msgspec.msgpack.decode(sound[0])
+    refused = 0
+    for path in numbers(tree[:2]):
+        forged = copy.deepcopy(tree)
+        part = forged
+        for key in path[:-1]:
+            part = part[key]
+        part[path[-1]] = bad
+        data = msgspec.msgpack.encode(forged)
+        monkeypatch.setattr(info, "decode", lambda _, kind, data=data: decode(data, kind))
+        try:
+            use(engine, image)
+        except ArtifactError:
+            refused += 1
+        except WasmError:
+            pass  # another sound component: its types do not fit, or it traps
+    assert refused > 30
