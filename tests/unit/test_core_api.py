@@ -159,6 +159,27 @@ def test_host_result_is_checked(store: Store, wat: Wat) -> None:
         Func(store, FuncType([], []), coroutine)
 
 
+def test_an_object_with_a_coroutine_to_call_is_refused(store: Store) -> None:
+    class Later:
+        async def __call__(self, *args: object) -> None: ...
+
+    from wasmrt.component import Linker
+
+    for define in (
+        lambda: Func(store, FuncType([], []), Later()),
+        lambda: wasmrt.Linker(store.engine).define_func("a", "b", FuncType([], []), Later()),
+        lambda: Linker(store.engine).root().add_func("f", Later()),
+    ):
+        with pytest.raises(TypeError, match="coroutine"):
+            define()
+
+
+def test_an_import_that_is_none_is_named(store: Store, wat: Wat) -> None:
+    module = wat('(module (import "env" "f" (func)) (import "env" "g" (func)))')
+    with pytest.raises(TypeError, match="import `env::g`: expected a Func, Memory, Table, Global or Tag, got int"):
+        instance_of(store, module, [Func(store, FuncType([], []), lambda: None), 5])
+
+
 def test_nested_calls_and_traps_inside(store: Store, wat: Wat) -> None:
     inner = instance_of(
         store, wat('(module (func (export "f") (param i32) (result i32) (i32.div_u (i32.const 100) (local.get 0))))')

@@ -65,13 +65,18 @@ cdef class HostFunc:
         return 0
 
 
+def is_coroutine_function(func: object) -> bool:
+    """Whether calling it only makes a coroutine; also an object whose class has `async def __call__`."""
+    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(getattr(type(func), "__call__", None))
+
+
 def make_host_func(registry: TypeRegistry, ty: object, func: object, access_caller: bool = False) -> HostFunc:
     """A function implemented in Python, of no store yet. Raises ArgumentTypeError for what cannot be called, LimitError for too many values."""
     cdef HostFunc host = HostFunc.__new__(HostFunc)
     cdef uint32_t i
     if not callable(func):
         raise ArgumentTypeError(f"expected a callable, got {type(func).__name__}")
-    if inspect.iscoroutinefunction(func):
+    if is_coroutine_function(func):
         raise ArgumentTypeError("a coroutine function cannot be called by a guest synchronously")
     host.type_id = registry.register_func(ty.param_words, ty.result_words)
     host.function = func

@@ -7,10 +7,10 @@ component to a definition and reports everything that is missing or of the wrong
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from wasmrt._native import hosts
 from wasmrt.errors import ArgumentTypeError, LinkError, Trap, WasmError
 from wasmrt.spec import types as spec
 
@@ -95,7 +95,7 @@ class LinkerInstance:
     def _add_func(self, name: str, func: Callable[..., Any], pass_store: bool) -> None:
         if not callable(func):
             raise ArgumentTypeError(f"expected a callable, got {type(func).__name__}")
-        if inspect.iscoroutinefunction(func):
+        if hosts.is_coroutine_function(func):
             raise ArgumentTypeError("a coroutine function cannot be called synchronously by a guest")
         self._define(name, HostFunction(func, pass_store))
 

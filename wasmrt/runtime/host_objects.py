@@ -12,6 +12,7 @@ import keyword
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from wasmrt._native import hosts
 from wasmrt.spec import types as spec
 from wasmrt.spec.names import parse_import_name, parse_name
 
@@ -173,7 +174,7 @@ def _method(function: Any, attribute: str) -> Callable[..., Any]:
 
 def _checked(function: Callable[..., Any], ty: spec.FuncType, pass_store: bool, is_constructor: bool) -> Callable[..., Any]:
     """The function, once it can be called with what `ty` has; raising WitError is how it returns an `err`."""
-    if inspect.iscoroutinefunction(function):
+    if hosts.is_coroutine_function(function):
         raise UnfitError("a coroutine function cannot be called synchronously by a guest")
     try:
         signature = inspect.signature(function)

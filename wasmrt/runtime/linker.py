@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +100,7 @@ class Linker:
         """Defines a host function for every store: `func(*args)`, after a Caller when `access_caller`."""
         if not isinstance(ty, FuncType):
             raise ArgumentTypeError(f"expected a FuncType, got {type(ty).__name__}")
-        if not callable(func) or inspect.iscoroutinefunction(func):
+        if not callable(func) or hosts.is_coroutine_function(func):
             raise ArgumentTypeError("expected a callable that is no coroutine function")
         self._define(module, name, HostDefinition.of(ty, func, access_caller))
 

@@ -340,7 +340,8 @@ class Instance:
         wanted = module._info.imports
         if len(imports) != len(wanted):
             raise LinkError(f"expected {len(wanted)} imports, got {len(imports)}")
-        self._bind(module._instantiate(store, [as_extern(item) for item in imports]), module)
+        given = [as_extern(item, f"import `{name}::{field}`: ") for item, (name, field, _) in zip(imports, wanted, strict=True)]
+        self._bind(module._instantiate(store, given), module)
 
     def _bind(self, handle: externs.InstanceHandle, module: Module) -> None:
         self._handle = handle
@@ -362,7 +363,7 @@ class Instance:
         return f"<wasmrt.Instance of {self.module!r}>"
 
 
-def as_extern(item: Any) -> AsExtern:
+def as_extern(item: Any, where: str = "") -> AsExtern:
     if isinstance(item, (funcs.Func, externs.Memory, externs.Table, externs.Global, externs.Tag)):
         return item
-    raise ArgumentTypeError(f"expected a Func, Memory, Table, Global or Tag, got {type(item).__name__}")
+    raise ArgumentTypeError(f"{where}expected a Func, Memory, Table, Global or Tag, got {type(item).__name__}")
