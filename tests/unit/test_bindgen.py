@@ -50,10 +50,12 @@ def write(folder: Path, files: dict[str, str]) -> None:
 
 
 def mypy(folder: Path, program: str) -> list[str]:
-    """What mypy says of a program in `folder`, a line each; none when all is well."""
+    """What mypy says of a program and the packages in `folder`, a line each; none when all is well."""
     pytest.importorskip("mypy")
     (folder / "program.py").write_text(program)
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(folder / ".mypy"), "program.py"]
+    packages = [path.parent.name for path in folder.glob("*/__init__.py")]
+    options = ["--strict", "--no-error-summary", "--follow-imports=silent", "--cache-dir", str(folder / ".mypy")]
+    command = [sys.executable, "-m", "mypy", *options, "program.py", *packages]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env={"MYPYPATH": str(ROOT), "PATH": "/usr/bin:/bin"})
     assert not done.stderr, done.stderr
     return done.stdout.splitlines()
