@@ -1,6 +1,6 @@
 """`make bench`: runs the groups of benchmarks, writes JSON, Markdown and plots to bench/results, and prints the tables.
 
-python -m bench.report                                            everything; half an hour on a quiet machine
+python -m bench.report                                            everything; some 20 minutes on a quiet machine
 python -m bench.report --group calls --group data --rounds 15
 python -m bench.report --group execute --suite polybench --program gemm
 """
@@ -13,7 +13,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from bench.tables import Table
 from tools.fetch import FetchError
 
 RESULTS = Path(__file__).resolve().parent / "results"
-GROUPS: dict[str, Callable[[int, float], list[Table]]] = {
+GROUPS: dict[str, Callable[[int, float], Iterable[Table]]] = {
     "calls": bench_calls.tables,
     "data": bench_data.tables,
     "host": bench_host.tables,
@@ -90,7 +90,7 @@ def load_data(path: Path) -> dict[str, Any]:
 @click.option("--suite", "suites", type=click.Choice(SUITES), multiple=True, help="of the group execute")
 @click.option("--program", "programs", multiple=True, help="of the group execute")
 @click.option("--rounds", default=9, show_default=True)
-@click.option("--seconds", default=4.0, show_default=True, help="about how long for the rounds of each comparison")
+@click.option("--seconds", default=2.0, show_default=True, help="about how long for the rounds of each comparison")
 @click.option("--name", default="latest", show_default=True, help="of the files written to bench/results")
 def main(
     groups: tuple[str, ...], suites: tuple[str, ...], programs: tuple[str, ...], rounds: int, seconds: float, name: str
@@ -101,19 +101,20 @@ def main(
     for group in groups or GROUPS:
         try:
             if group == "execute":
-                tables = bench_execute.tables(rounds, seconds, suites or SUITES, programs)
+                tables: Iterable[Table] = bench_execute.tables(rounds, seconds, suites or SUITES, programs)
             else:
                 tables = GROUPS[group](rounds, seconds)
+            found: dict[str, Any] = {"machine": facts, "tables": {}, "markdown": []}
+            data["groups"][group] = found
+            for table in tables:
+                lines = table.markdown()
+                print("\n".join(lines), flush=True)
+                found["tables"][table.title] = table.as_json()
+                found["markdown"] += lines
+                # after each table: a run that is stopped keeps what it has
+                (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n")
         except FetchError as error:
             sys.exit(str(error))
-        lines = [line for table in tables for line in table.markdown()]
-        print("\n".join(lines), flush=True)
-        data["groups"][group] = {
-            "machine": facts,
-            "tables": {table.title: table.as_json() for table in tables},
-            "markdown": lines,
-        }
-        (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n")
     (RESULTS / f"{name}.md").write_text(markdown(data, name))
     plots.draw(data, RESULTS / name)
 
