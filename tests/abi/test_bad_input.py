@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import ctypes
 import gc
 import subprocess
 import sys
@@ -99,6 +100,32 @@ def test_buffers_that_do_not_fit_name_the_parameter(component: api.Component, gi
     with pytest.raises(ArgumentTypeError, match=f"argument 'values': .*({match})"):
         guest.get_func("doubles")(given)
     assert guest.get_func("doubles")([2.0]) == 2, "nothing of the guest's ran"
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        (numpy.arange(4.0), "8-byte items of format 'd'; memoryview"),
+        (array.array("H", [7]), "2-byte items of format 'H'; memoryview"),
+        (numpy.array([7], dtype="i1"), "1-byte items of format 'b'; memoryview"),
+        (numpy.array([True]), "1-byte items of format '[?]'; memoryview"),
+        (numpy.zeros(2, dtype=[("a", "u1")]), "1-byte items of format 'T"),
+        (numpy.array([object()]), "8-byte items of format 'O'$"),
+        (numpy.arange(8, dtype="u1")[::2], "not C-contiguous"),
+    ],
+)
+def test_bytes_are_made_of_buffers_of_bytes_only(component: api.Component, given: Any, match: str) -> None:
+    guest = instance_of(component)
+    with pytest.raises(ArgumentTypeError, match=f"argument 'v': expected list<u8>, got a buffer .*{match}"):
+        guest.get_func("bytes")(given)
+    assert guest.get_func("bytes")(b"\x07") == 7, "nothing of the guest's ran"
+
+
+def test_what_is_cast_to_bytes_passes_as_such(component: api.Component) -> None:
+    number = instance_of(component).get_func("bytes")
+    assert number(memoryview(array.array("H", [7])).cast("B")) == 7
+    assert number(memoryview(b"\x07").cast("c")) == 7
+    assert number(memoryview((ctypes.c_uint8 * 1)(7))) == number((ctypes.c_char * 1)(7)) == 7
 
 
 def test_the_path_of_a_buffer_inside(component: api.Component) -> None:

@@ -308,7 +308,7 @@ def test_string_pointers_are_checked() -> None:
 
 def test_bytes_take_any_contiguous_buffer() -> None:
     raw = bytes(range(200))
-    grid = np.arange(25, dtype="f8").reshape(5, 5)
+    grid = np.arange(25, dtype="u1").reshape(5, 5)
     for value in (raw, bytearray(raw), memoryview(raw), array.array("B", raw), list(raw), tuple(raw), np.frombuffer(raw, "u1")):
         memory = oracle.Memory()
         p = probe(t.ListType(t.U8()), memory)
@@ -316,7 +316,7 @@ def test_bytes_take_any_contiguous_buffer() -> None:
         assert memory.calls == [(1, 200)]
     p = probe(t.ListType(t.U8()))
     assert p.lift_params(p.lower_params(grid)) == (grid.tobytes(),)
-    for bad in ("abc", 3, None, grid[:, 1], grid.T, memoryview(raw)[::2], np.array([None]), {1: 2}):
+    for bad in ("abc", 3, None, grid[:, 1], grid.T, memoryview(raw)[::2], np.array([None]), grid.astype("f8"), {1: 2}):
         with pytest.raises(TypeError, match="argument 'v': expected"):
             p.lower_params(bad)
     with pytest.raises(OverflowError, match=r"argument 'v'\[1\]: 256 is out of range for u8"):

@@ -263,7 +263,7 @@ cdef bint format_fits(const AbiNode *element, const char *format, Py_ssize_t ite
         return False
     if format == NULL:
         return op == ABI_OP_U8
-    if format[0] == b'@' or format[0] == b'<' or format[0] == b'=':
+    if format[0] == b'@' or format[0] == b'<' or format[0] == b'=' or (itemsize == 1 and (format[0] == b'>' or format[0] == b'!')):
         format += 1
     if format[0] == 0 or format[1] != 0:
         return False
@@ -271,6 +271,8 @@ cdef bint format_fits(const AbiNode *element, const char *format, Py_ssize_t ite
         return format[0] == b'f' or format[0] == b'd'
     if op == ABI_OP_BOOL:
         return format[0] == b'?'
+    if op == ABI_OP_U8 and format[0] == b'c':
+        return True
     if op == ABI_OP_U8 or op == ABI_OP_U16 or op == ABI_OP_U32 or op == ABI_OP_U64:
         return strchr(b"BHILQN", format[0]) != NULL
     return strchr(b"bhilqn", format[0]) != NULL
@@ -293,7 +295,7 @@ cdef str take_buffer_error():
 
 
 cdef int stage_buffer(AbiCall *call, const AbiNode *node, const AbiNode *element, PyObject *value, uint8_t *patch, uint32_t *out_count) noexcept:
-    """A buffer of the element's items (any items for list<u8>): copied from where it is when the lowering commits."""
+    """A buffer of the element's items: copied from where it is when the lowering commits."""
     cdef Py_buffer *view
     cdef AbiStep *step
     cdef uint64_t i, size
@@ -317,14 +319,15 @@ cdef int stage_buffer(AbiCall *call, const AbiNode *node, const AbiNode *element
             return fail(call, ArgumentTypeError, f"expected {type_text(<object>call.objects[node.type])}, got a buffer that is not C-contiguous")
         return fail(call, ArgumentValueError, f"expected {type_text(<object>call.objects[node.type])}, got a buffer that cannot be read: {why}")
     size = <uint64_t>view.len
-    if element.op == ABI_OP_U8:
-        if view.format != NULL and strchr(view.format, b'O') != NULL:
-            release_buffer(view)
-            return fail(call, ArgumentTypeError, "expected bytes, got a buffer of Python objects")
-    elif not format_fits(element, view.format, view.itemsize):
+    if not format_fits(element, view.format, view.itemsize):
         wanted = type_text(<object>call.objects[node.type])
         got = "B" if view.format == NULL else (<bytes>view.format).decode("ascii", "replace")
-        fail(call, ArgumentTypeError, f"expected {wanted}, got a buffer of {view.itemsize}-byte items of format {got!r}")
+        plain = element.op == ABI_OP_U8 and "O" not in got
+        fail(
+            call,
+            ArgumentTypeError,
+            f"expected {wanted}, got a buffer of {view.itemsize}-byte items of format {got!r}" + ('; memoryview(x).cast("B") passes its bytes' if plain else ""),
+        )
         release_buffer(view)
         return -1
     if size > ABI_MAX_BYTES:
