@@ -32,6 +32,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv is missing: apt-get install python3-venv"; exit 1; }
 	@$(PYTHON) tools/native_build.py --check-host
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV): packages are installed and wasmrt is compiled, which takes about 3 minutes on two cores"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[test,bench,dev]' \
 	  || { echo "installing wasmrt or its dependencies failed (see above); without a network, point PIP_FIND_LINKS at a folder of wheels"; exit 1; }
 	@touch $@
