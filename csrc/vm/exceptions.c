@@ -160,7 +160,7 @@ static VmException *exceptions_new(WrStore *store, WrTag *tag, const ValRaw *val
     const size_t bytes = exceptions_values_bytes(tag);
     if (exceptions->threshold < EXCEPTIONS_PER_CHUNK) exceptions->threshold = EXCEPTIONS_PER_CHUNK;
     bool is_full = exceptions->bytes + bytes > WR_LIMIT_EXCEPTION_BYTES;
-    if (is_full || exceptions->num_live >= exceptions->threshold) {
+    if (is_full || store->heap.is_stressed || exceptions->num_live >= exceptions->threshold) {
         (void)vm_collect(store, true);
         if (exceptions->threshold < EXCEPTIONS_PER_CHUNK) exceptions->threshold = EXCEPTIONS_PER_CHUNK;
         if (exceptions->bytes + bytes > WR_LIMIT_EXCEPTION_BYTES) return NULL;

@@ -382,6 +382,14 @@ static void heap_free_large(VmHeap *heap, uint32_t first)
     for (uint32_t i = 0; i < span; i++) heap->blocks[first + i] = (VmHeapBlock){ .kind = BLOCK_FREE, .is_zero = is_zero };
 }
 
+/* Under stress nothing is left in cells that are free: who still has one finds no type and zeros. */
+static void heap_forget(const VmHeap *heap, uint32_t index)
+{
+    const VmHeapBlock *block = &heap->blocks[index];
+    for (uint32_t at = 0; at + block->cell_bytes <= BLOCK_BYTES; at += block->cell_bytes)
+        if (!block_bit(block->marked, at)) memset(heap_address(heap, index) + at, 0, block->cell_bytes);
+}
+
 static void heap_sweep(WrStore *store)
 {
     VmHeap *heap = &store->heap;
@@ -398,6 +406,7 @@ static void heap_sweep(WrStore *store)
             block->marked[0] = 0;
         } else if (block->kind == BLOCK_SMALL) {
             uint32_t count = block_count(block);
+            if (heap->is_stressed) heap_forget(heap, i);
             if (count == 0) {
                 block->kind = BLOCK_FREE;
                 block->is_zero = false;

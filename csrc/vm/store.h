@@ -61,7 +61,7 @@ typedef struct VmHeap { /* structs and arrays */
     uint32_t num_kept, capacity_kept, next_kept; /* no free slot before next_kept, but for those freed since it was there */
     uint32_t hold;          /* not 0: references are where no collection looks */
     uint64_t num_collections;
-    bool is_stressed;       /* tests: collect before every object */
+    bool is_stressed;       /* tests: collect before every object and exception */
     bool has_failed;        /* no memory for marks */
 } VmHeap;
 /* gc.c: frees the objects and exceptions that nothing refers to; false: it could not look everywhere, nothing was freed. with_stack: the machine stack

@@ -250,7 +250,7 @@ WR_API void wr_ref_drop(WrStore *store, uint32_t kept);
 WR_API void wr_store_gc_hold(WrStore *store, bool is_held);
 /* Frees the objects and exceptions that nothing refers to; false: not now (another thread runs the store, or its stacks cannot be looked at). */
 WR_API bool wr_store_gc(WrStore *store);
-WR_API void wr_store_set_gc_stress(WrStore *store, bool is_stressed); /* tests: collects before every object that is made */
+WR_API void wr_store_set_gc_stress(WrStore *store, bool is_stressed); /* tests: collects before every object and exception that is made, and clears what is free */
 typedef struct WrGcStats { uint64_t heap_bytes, live_bytes /* after the last collection */, num_collections; } WrGcStats;
 WR_API void wr_store_gc_stats(const WrStore *store, WrGcStats *out_stats);
 

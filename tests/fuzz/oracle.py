@@ -13,7 +13,8 @@ from typing import Any
 from tests import machine
 from wasmrt import Config, Engine, Instance, Module, Store, Trap, TrapCode
 
-from .programs import F32, F64, I32, I64, INTERESTING, INTERESTING64, V128, Program
+from .objects import ObjectProgram
+from .programs import F32, F64, I32, I64, INTERESTING, INTERESTING64, TYPES, Program
 from .throwing import ThrowingProgram
 from .vectors import VectorProgram
 
@@ -24,8 +25,15 @@ WAYS: tuple[dict[str, Any], ...] = (
     {"debug_checks": True},
     {"careful_functions": (0, 0xFFFFFFFF)},
 )
+OBJECT_WAYS = ({}, {"gc_stress": True}, {"gc_stress": True, "careful_functions": (0, 0xFFFFFFFF)}, {"portable": True, "debug_checks": True})
 VECTOR_WAYS = (*WAYS, {"cpu": ("AVX",)})  # neither AVX2 nor FMA
 FLOATS = (0.0, -0.0, 1.5, -2.25, 1e10, 3e38, float("inf"), 123.0)
+KINDS: tuple[tuple[type[Program], tuple[dict[str, Any], ...]], ...] = (
+    (Program, WAYS),
+    (VectorProgram, VECTOR_WAYS),
+    (ThrowingProgram, WAYS),
+    (ObjectProgram, OBJECT_WAYS),
+)
 MEMORY_BYTES = 65536
 
 
@@ -54,8 +62,15 @@ def visible(kind: int, value: Any) -> Any:
 def arguments(program: Program, seed: int) -> list[tuple[int, list[bytes]]]:
     rng = random.Random(seed ^ 0x5555)
     signatures = program.signatures
-    callable_here = [i for i, (params, results) in enumerate(signatures) if V128 not in (*params, *results)]
+    callable_here = [i for i, (params, results) in enumerate(signatures) if {*params, *results} <= {*TYPES}]
     return [(i, [random_argument(rng, t) for t in signatures[i][0]]) for i in callable_here for _ in range(3)]
+
+
+def their_engine(wasmtime: Any) -> Any:
+    config = wasmtime.Config()
+    config.wasm_function_references = True
+    config.wasm_gc = True
+    return wasmtime.Engine(config)
 
 
 def theirs(
@@ -75,6 +90,8 @@ def theirs(
             found.append(
                 [visible(t, v) for t, v in zip(results, values if len(results) > 1 else [values], strict=True)]
             )
+        if "d" in exports:
+            found[-1] = (found[-1], exports["d"](store))
     return found, bytes(exports["m"].read(store, 0, MEMORY_BYTES) + exports["n"].read(store, 0, MEMORY_BYTES))
 
 
@@ -97,6 +114,8 @@ def ours(program: Program, calls: list[tuple[int, list[bytes]]], way: dict[str, 
                 found.append(
                     [visible(t, v) for t, v in zip(results, values if len(results) > 1 else [values], strict=True)]
                 )
+            if "d" in exports:
+                found[-1] = (found[-1], exports["d"]())
         return found, bytes(exports["m"].read(store, 0, MEMORY_BYTES) + exports["n"].read(store, 0, MEMORY_BYTES))
 
 
@@ -116,10 +135,10 @@ def difference(wasmtime: Any, engine: Any, seed: int, way: dict[str, Any], kind:
 def main() -> None:
     import wasmtime
 
-    engine = wasmtime.Engine()
+    engine = their_engine(wasmtime)
     for seed in range(int(sys.argv[1]), int(sys.argv[2])):
-        for kind in (Program, VectorProgram, ThrowingProgram):
-            for way in VECTOR_WAYS if kind is VectorProgram else WAYS:
+        for kind, ways in KINDS:
+            for way in ways:
                 found = difference(wasmtime, engine, seed, way, kind)
                 if found:
                     print(found, flush=True)

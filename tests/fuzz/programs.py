@@ -13,6 +13,7 @@ I32, I64, F32, F64 = 0x7F, 0x7E, 0x7D, 0x7C
 TYPES = (I32, I64, F32, F64)
 V128 = 0x7B  # values of this type are vectors.py's
 EMPTY = 0x40
+REFERENCE, NULLABLE, ABSTRACT = 0x8000, 0x4000, 0x2000  # bits of kinds that are references, beside the heap type
 
 UNARY = {
     I32: [
@@ -116,6 +117,16 @@ def sleb(value: int) -> bytes:
 
 def vector(items: list[bytes]) -> bytes:
     return uleb(len(items)) + b"".join(items)
+
+
+def encoded(kind: int) -> bytes:
+    """A value type; kinds beyond a byte are references that objects.py makes."""
+    return bytes([kind]) if kind < 0x100 else bytes([0x63 if kind & NULLABLE else 0x64]) + sleb(heap_code(kind))
+
+
+def heap_code(kind: int) -> int:
+    """A type's index, or the negative number of an abstract heap type."""
+    return (kind & 0x7F) - 0x80 if kind & ABSTRACT else kind & 0xFFF
 
 
 class Label:
@@ -298,7 +309,7 @@ class Function:
 
     def block_type(self, params: list[int], results: list[int]) -> bytes:
         if not params and len(results) < 2:
-            return bytes([results[0] if results else EMPTY])
+            return encoded(results[0]) if results else bytes([EMPTY])
         return sleb(self.program.type_index(params, results))
 
     def block(self, kind: int, depth: int) -> None:
@@ -477,7 +488,7 @@ class Function:
         while self.budget > 0 and self.rng.random() < 0.7:
             self.code += b"\x1a" * len(self.results)
             self.body(self.results, 4)
-        groups = [uleb(1) + bytes([t]) for t in self.locals]
+        groups = [uleb(1) + encoded(t) for t in self.locals]
         body = vector(groups) + bytes(self.code) + b"\x0b"
         return uleb(len(body)) + body
 
@@ -488,51 +499,68 @@ class Program:
     kinds: tuple[int, ...] = TYPES
     last_kinds = TYPES  # in the last function's type
     function: type[Function] = Function
+    counts = (1, 2, 4)  # of functions
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.types: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+        self.first_type = 0
+        self.prepare()
         self.globals = [I32, I64, F32, F64, *self.kinds[4:], *(self.rng.choice(self.kinds) for _ in range(3))]
         self.free: dict[tuple[int, int], list[int]] = {}
         self.signatures: list[tuple[list[int], list[int]]] = []
         self.tags = self.make_tags()
-        count = self.rng.choice((1, 2, 4))
+        self.count = count = self.rng.choice(self.counts)
         for i in range(count):
-            kinds = self.kinds if i < count - 1 else self.last_kinds
-            params = [self.rng.choice(kinds) for _ in range(self.rng.choice((0, 1, 2, 4, 9, 20)))]
-            results = [self.rng.choice(kinds) for _ in range(self.rng.choice((1, 1, 1, 2, 4)))]
-            self.signatures.append((params, results))
+            self.signatures.append(self.make_signature(i, count))
         bodies = [self.function(self, i, p, r).finish() for i, (p, r) in enumerate(self.signatures)]
-        types = [uleb(self.type_index(p, r)) for p, r in self.signatures]
-        tags = [b"\0" + uleb(self.type_index(of, [])) for of in self.tags]
-        zero = {
-            I32: b"\x41\x07\x0b",
-            I64: b"\x42\x09\x0b",
-            F32: b"\x43\0\0\x80\x3f\x0b",
-            F64: b"\x44" + bytes(8) + b"\x0b",
-            V128: b"\xfd\x0c" + bytes(range(16)) + b"\x0b",
+        more = self.more()
+        sections = {
+            3: [uleb(self.type_index(p, r)) for p, r in self.signatures],
+            4: [b"\x70\0" + uleb(count), b"\x70\0\x04"],
+            5: [b"\x01\x01\x03", b"\x05\x01\x01"],
+            13: [b"\0" + uleb(self.type_index(of, [])) for of in self.tags],
+            6: [encoded(t) + b"\1" + self.initial(t) + b"\x0b" for t in self.globals],
+            7: [
+                *(bytes([2]) + f"f{i}".encode() + b"\0" + uleb(i) for i in range(count)),
+                b"\x01m\x02\0",
+                b"\x01n\x02\x01",
+            ],
+            9: [b"\0\x41\0\x0b" + vector([uleb(i) for i in range(count)])],
+            10: bodies,
+            11: [],
         }
-        exports = [bytes([2]) + f"f{i}".encode() + b"\0" + uleb(i) for i in range(count)] + [
-            b"\x01m\x02\0",
-            b"\x01n\x02\x01",
-        ]
-        sections = [
-            (
-                1,
-                vector(
-                    [b"\x60" + vector([bytes([t]) for t in p]) + vector([bytes([t]) for t in r]) for p, r in self.types]
-                ),
-            ),
-            (3, vector(types)),
-            (4, vector([b"\x70\0" + uleb(count), b"\x70\0\x04"])),
-            (5, vector([b"\x01\x01\x03", b"\x05\x01\x01"])),
-            *([(13, vector(tags))] if tags else []),
-            (6, vector([bytes([t, 1]) + zero[t] for t in self.globals])),
-            (7, vector(exports)),
-            (9, vector([b"\0\x41\0\x0b" + vector([uleb(i) for i in range(count)])])),
-            (10, vector(bodies)),
-        ]
-        self.binary = b"\0asm\1\0\0\0" + b"".join(bytes([kind]) + uleb(len(body)) + body for kind, body in sections)
+        types = [b"\x60" + vector([encoded(t) for t in p]) + vector([encoded(t) for t in r]) for p, r in self.types]
+        written = [(1, vector(more.pop(1, []) + types))]
+        for number, items in sections.items():
+            items += more.pop(number, [])
+            if number == 10 and more.get(11):
+                written.append((12, uleb(len(more[11]))))
+            if items:
+                written.append((number, vector(items)))
+        self.binary = b"\0asm\1\0\0\0" + b"".join(bytes([number]) + uleb(len(body)) + body for number, body in written)
+
+    def prepare(self) -> None:
+        """For kinds of programs that make types of their own, before anything else."""
+
+    def more(self) -> dict[int, list[bytes]]:
+        """For kinds of programs that have more than functions: items of sections, when all bodies are written."""
+        return {}
+
+    def initial(self, kind: int) -> bytes:
+        """What a global starts with."""
+        return {
+            I32: b"\x41\x07",
+            I64: b"\x42\x09",
+            F32: b"\x43\0\0\x80\x3f",
+            F64: b"\x44" + bytes(8),
+            V128: b"\xfd\x0c" + bytes(range(16)),
+        }[kind]
+
+    def make_signature(self, index: int, count: int) -> tuple[list[int], list[int]]:
+        kinds = self.kinds if index < count - 1 else self.last_kinds
+        params = [self.rng.choice(kinds) for _ in range(self.rng.choice((0, 1, 2, 4, 9, 20)))]
+        return params, [self.rng.choice(kinds) for _ in range(self.rng.choice((1, 1, 1, 2, 4)))]
 
     def make_tags(self) -> list[list[int]]:
         """For kinds of programs that throw: the types of what they throw."""
@@ -542,7 +570,7 @@ class Program:
         wanted = (tuple(params), tuple(results))
         if wanted not in self.types:
             self.types.append(wanted)
-        return self.types.index(wanted)
+        return self.first_type + self.types.index(wanted)
 
     def scratch(self, function: Function, kind: int) -> int:
         """A local that the generator uses for itself."""

@@ -6,7 +6,8 @@ import pytest
 
 from . import seeds
 from .loops import LoopProgram
-from .oracle import VECTOR_WAYS, WAYS, difference
+from .objects import ObjectProgram
+from .oracle import OBJECT_WAYS, VECTOR_WAYS, WAYS, difference, their_engine
 from .throwing import ThrowingProgram
 from .vectors import VectorProgram
 
@@ -48,4 +49,13 @@ def test_exceptions_same_as_wasmtime(first: int) -> None:
     wasmtime = pytest.importorskip("wasmtime")
     engine = wasmtime.Engine()
     found = [difference(wasmtime, engine, seed, way, ThrowingProgram) for seed in range(first, first + BLOCK) for way in WAYS]
+    assert not any(found), "\n".join(filter(None, found))
+
+
+@pytest.mark.parametrize("first", BLOCKS)
+def test_objects_same_as_wasmtime(first: int) -> None:
+    """With a collection before every object, too."""
+    wasmtime = pytest.importorskip("wasmtime")
+    engine = their_engine(wasmtime)
+    found = [difference(wasmtime, engine, seed, way, ObjectProgram) for seed in range(first, first + BLOCK) for way in OBJECT_WAYS]
     assert not any(found), "\n".join(filter(None, found))

@@ -14,7 +14,7 @@ class ThrowingFunction(Function):
 
     def other(self, kind: int, depth: int) -> bool:
         if depth < 2 or self.rng.random() > 0.12:
-            return False
+            return super().other(kind, depth)
         self.try_(kind, depth - 1)
         return True
 

@@ -28,7 +28,7 @@ OPTIONS: dict[str, tuple[type, Any, str]] = {
     "signals_based_traps": (bool, True, "use hardware faults for traps; off compiles explicit checks"),
     "cranelift_nan_canonicalization": (bool, False, "every NaN that arithmetic makes is the canonical one"),
     "wasm_relaxed_simd_deterministic": (bool, False, "relaxed SIMD computes the same on all machines, not what is fastest on this one"),
-    "gc_stress": (bool, False, "collect before every object that a guest makes, to find what a collection misses"),
+    "gc_stress": (bool, False, "collect before every object and exception that a guest makes, to find what a collection misses"),
     "debug_checks": (bool, False, "compile checks of the compiler's own invariants into guest code"),
     "careful_functions": (
         tuple,
