@@ -60,7 +60,7 @@ uint64_t wr_code_abi_fingerprint(void)
     static const uint16_t layout[] = {
         sizeof(ValRaw), sizeof(VMFuncRef), sizeof(VMContextHeader), sizeof(VMMemoryImport), sizeof(VMFuncImport), sizeof(VMGlobalDef), sizeof(VMEntryRecord),
         offsetof(VMFuncRef, wasm_call), offsetof(VMFuncRef, type_index), offsetof(VMFuncRef, vmctx), offsetof(VMContextHeader, builtins),
-        offsetof(VMContextHeader, type_ids), offsetof(VMHostContext, call), offsetof(VMMemoryDef, length_bytes), offsetof(VMTableDef, length), offsetof(VMTableDef, is_written),
+        offsetof(VMContextHeader, type_ids), offsetof(VMHostContext, call), offsetof(VMMemoryDef, length_bytes), offsetof(VMTableDef, length), offsetof(VMTableDef, writable), VM_CHUNK_FUNC_REFS,
         offsetof(VMMemoryImport, def), offsetof(VMFuncImport, vmctx), offsetof(VMStoreContext, last_entry), offsetof(VMStoreContext, exit_fp),
         offsetof(VMStoreContext, fuel), offsetof(VMStoreContext, real_stack_limit), offsetof(VMStoreContext, trap_code),
         offsetof(VMStoreContext, exception), offsetof(VMStoreContext, landing), offsetof(VMException, values), (uint16_t)-WR_FRAME_VMCTX,

@@ -97,17 +97,18 @@ void cg_trap_if(FuncCompiler *fc, X64Cond cc, uint8_t trap_code)
     if (late) x64_jcc(fc->as, cc, late->label);
 }
 
-static void lazy_late(FuncCompiler *fc, LateKind kind, X64Cond cc, uint32_t table, uint32_t func, Reg index)
+static Late *lazy_late(FuncCompiler *fc, LateKind kind, X64Cond cc, uint32_t table, uint32_t func, Reg index)
 {
     fc->uses_vmctx = fc->makes_calls = true;
-    if (kind == LATE_NULL) trap_uses(fc);
-    Late *late = late_add(fc, kind, TRAP_INDIRECT_CALL_TO_NULL);
-    if (!late) return;
+    if (kind == LATE_NULL || kind == LATE_WRITE) trap_uses(fc);
+    Late *late = late_add(fc, kind, kind == LATE_WRITE ? TRAP_TABLE_OUT_OF_BOUNDS : TRAP_INDIRECT_CALL_TO_NULL);
+    if (!late) return NULL;
     late->table = table;
     late->func = func;
     late->index = index;
     x64_jcc(fc->as, cc, late->label);
     late->back = x64_label_here(fc->as);
+    return late;
 }
 
 void cg_lazy_element(FuncCompiler *fc, LateKind kind, uint32_t table, Reg index)
@@ -122,10 +123,24 @@ void cg_lazy_settle(FuncCompiler *fc, uint32_t table, Reg value)
     lazy_late(fc, LATE_SETTLE, X64_CC_E, table, 0, REG_NONE);
 }
 
-void cg_lazy_func(FuncCompiler *fc, uint32_t func, X64Mem vmctx)
+void cg_lazy_write(FuncCompiler *fc, uint32_t table, Reg index)
 {
-    x64_cmpq_mi(fc->as, vmctx, 0);
-    lazy_late(fc, LATE_LAZY, X64_CC_E, WR_LAZY_FUNC, func, REG_NONE);
+    x64_cmpq_rm(fc->as, REG_GPR(index), x64_mem_b(REG_SCRATCH, WR_OFFSET(VMTableDef, writable)));
+    lazy_late(fc, LATE_WRITE, X64_CC_AE, table, 0, index);
+}
+
+void cg_lazy_func(FuncCompiler *fc, uint32_t func)
+{
+    const uint32_t escape = fc->mc->module->funcs[func].escape_index;
+    const int32_t in_chunk = (int32_t)(escape % VM_CHUNK_FUNC_REFS * sizeof(VMFuncRef));
+    x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, (int32_t)(fc->mc->offsets.func_refs + escape / VM_CHUNK_FUNC_REFS * sizeof(VMFuncRef *))));
+    x64_testq_rr(fc->as, REG_SCRATCH, REG_SCRATCH);
+    Late *late = lazy_late(fc, LATE_LAZY, X64_CC_E, WR_LAZY_FUNC, func, REG_NONE);
+    if (!late) return;
+    if (in_chunk) x64_addq_ri(fc->as, REG_SCRATCH, in_chunk);
+    x64_cmpq_mi(fc->as, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMFuncRef, vmctx)), 0);
+    x64_jcc(fc->as, X64_CC_E, late->label);
+    late->back = x64_label_here(fc->as);
 }
 
 X64Label cg_trap_label(FuncCompiler *fc, uint8_t trap_code)
@@ -300,16 +315,18 @@ static void emit_subtype(FuncCompiler *fc, const Late *late)
 static void emit_lazy(FuncCompiler *fc, const Late *late)
 {
     x64_pushq_i(fc->as, (int32_t)late->table);
-    if (late->kind == LATE_SETTLE) x64_movq_ri(fc->as, REG_SCRATCH, -1); /* WR_LAZY_ALL */
+    if (late->kind == LATE_SETTLE) x64_movq_ri(fc->as, REG_SCRATCH, (int32_t)WR_LAZY_ALL);
+    else if (late->kind == LATE_WRITE) x64_movq_ri(fc->as, REG_SCRATCH, (int32_t)WR_LAZY_WRITE);
     else if (late->index == REG_NONE) x64_movl_ri(fc->as, REG_SCRATCH, (int32_t)late->func);
     else x64_movq_rr(fc->as, REG_SCRATCH, REG_GPR(late->index));
     x64_call_reloc(fc->as, CODE_RELOC_CALL_STUB, STUB_LAZY, 0);
-    if (late->kind == LATE_SETTLE) x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, (int32_t)(fc->mc->offsets.tables + late->table * sizeof(void *))));
-    if (late->kind != LATE_NULL) {
+    if (late->kind >= LATE_SETTLE) x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, (int32_t)(fc->mc->offsets.tables + late->table * sizeof(void *))));
+    if (late->kind == LATE_LAZY || late->kind == LATE_SETTLE) {
         x64_jmp(fc->as, late->back);
         return;
     }
-    x64_jcc(fc->as, X64_CC_NE, late->back);
+    if (late->kind == LATE_WRITE) x64_cmpq_rm(fc->as, REG_GPR(late->index), x64_mem_b(REG_SCRATCH, WR_OFFSET(VMTableDef, length)));
+    x64_jcc(fc->as, late->kind == LATE_WRITE ? X64_CC_B : X64_CC_NE, late->back);
     emit_trap(fc, late->trap_code);
 }
 

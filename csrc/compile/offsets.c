@@ -19,6 +19,6 @@ void wr_vm_offsets(const WasmModule *module, VMOffsets *out_offsets)
     out_offsets->globals = at;
     at += (module->num_globals - module->num_imported_globals) * (uint32_t)sizeof(VMGlobalDef);
     out_offsets->func_refs = at;
-    at += module->num_escaped_funcs * (uint32_t)sizeof(VMFuncRef);
+    at += vm_num_chunks(module->num_escaped_funcs) * (uint32_t)sizeof(VMFuncRef *);
     out_offsets->size = (at + 15) & ~15u;
 }

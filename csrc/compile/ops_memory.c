@@ -257,16 +257,14 @@ static X64Mem table_element(FuncCompiler *fc, uint32_t table, Val *index)
     return x64_mem_bi(REG_SCRATCH, REG_GPR(ri), 8, 0);
 }
 
-/* The same, to store `value`: a null must not be taken for an element that was not looked up yet. */
+/* The same, to store `value`: the first to do so asks; a null must not be taken for an element that was not looked up yet. */
 static X64Mem table_place(FuncCompiler *fc, uint32_t table, Val *index, Reg value)
 {
     if (!fc->mc->lazy_tables[table]) return table_element(fc, table, index);
     Reg ri = cg_reg_zext(fc, index);
     table_def(fc, table);
-    x64_cmpq_rm(fc->as, REG_GPR(ri), x64_mem_b(REG_SCRATCH, WR_OFFSET(VMTableDef, length)));
-    cg_trap_if(fc, X64_CC_AE, TRAP_TABLE_OUT_OF_BOUNDS);
+    cg_lazy_write(fc, table, ri);
     cg_lazy_settle(fc, table, value);
-    x64_movl_mi(fc->as, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMTableDef, is_written)), 1);
     x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMTableDef, elements)));
     return x64_mem_bi(REG_SCRATCH, REG_GPR(ri), 8, 0);
 }
@@ -362,9 +360,8 @@ void cg_op_ref(FuncCompiler *fc, WasmOp op)
             int32_t import = (int32_t)(fc->mc->offsets.func_imports + func * sizeof(VMFuncImport));
             x64_movq_rm(fc->as, REG_GPR(dst), x64_mem_b(REG_VMCTX, import + WR_OFFSET(VMFuncImport, func_ref)));
         } else {
-            int32_t disp = (int32_t)(fc->mc->offsets.func_refs + module->funcs[func].escape_index * sizeof(VMFuncRef));
-            cg_lazy_func(fc, func, x64_mem_b(REG_VMCTX, disp + WR_OFFSET(VMFuncRef, vmctx)));
-            x64_leaq_rm(fc->as, REG_GPR(dst), x64_mem_b(REG_VMCTX, disp));
+            cg_lazy_func(fc, func);
+            x64_movq_rr(fc->as, REG_GPR(dst), REG_SCRATCH);
         }
         cg_finish(fc, WR_KIND_REF, dst);
         break;

@@ -98,8 +98,9 @@ enum { HOIST_SITES = 64, CG_LOOP_LOCALS = 32, CG_LOOP_GPRS = 8 /* of the pinnabl
 #define CG_NO_SITE ((const uint8_t *)UINTPTR_MAX)
 
 /* Code after the function's end, reached by a jump. */
-/* LATE_LAZY: a null in r11 that may be none is looked up; LATE_NULL: then traps if it is; LATE_SETTLE: all of a table is, and r11 is its VMTableDef again. */
-typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT, LATE_TAIL, LATE_ALLOC, LATE_SUBTYPE, LATE_LAZY, LATE_NULL, LATE_SETTLE } LateKind;
+/* LATE_LAZY: a null in r11 that may be none is looked up; LATE_NULL: then traps if it is; LATE_SETTLE: all of a table is, LATE_WRITE: it may be stored to, and
+ * r11 is its VMTableDef again. */
+typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT, LATE_TAIL, LATE_ALLOC, LATE_SUBTYPE, LATE_LAZY, LATE_NULL, LATE_SETTLE, LATE_WRITE } LateKind;
 typedef struct Late { uint8_t kind; uint8_t trap_code; uint32_t wasm_offset; X64Label label, back; uint32_t func, arg_bytes; /* of a tail call */ uint32_t table; Reg index; /* of builtin LAZY; no register: the function itself */ uint32_t bytes; Reg reg; /* of an object */ } Late;
 #define CG_TAIL_RAX UINT32_MAX
 
@@ -358,8 +359,10 @@ void cg_trap_if(FuncCompiler *fc, X64Cond cc, uint8_t trap_code);
 void cg_lazy_element(FuncCompiler *fc, LateKind kind, uint32_t table, Reg index);
 /* Before `value` is stored in such a table, whose VMTableDef is in r11 and stays there. */
 void cg_lazy_settle(FuncCompiler *fc, uint32_t table, Reg value);
-/* Before the address of a VMFuncRef is taken, whose `vmctx` is at that place; r11 is used. */
-void cg_lazy_func(FuncCompiler *fc, uint32_t func, X64Mem vmctx);
+/* Before an element of such a table is stored, whose VMTableDef is in r11 and stays there: traps out of bounds. */
+void cg_lazy_write(FuncCompiler *fc, uint32_t table, Reg index);
+/* r11 = the VMFuncRef of a function that the module defines. */
+void cg_lazy_func(FuncCompiler *fc, uint32_t func);
 X64Label cg_trap_label(FuncCompiler *fc, uint8_t trap_code); /* late code that traps */
 void cg_trap(FuncCompiler *fc, uint8_t trap_code); /* here and now */
 void cg_trap_row(FuncCompiler *fc, uint8_t trap_code); /* the next instruction may fault */

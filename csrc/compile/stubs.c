@@ -30,6 +30,15 @@ static void stub_restore(Asm *as)
     x64_leave(as);
 }
 
+/* A trap is recorded; r11 = vmctx. */
+static void stub_unwind(Asm *as, X64Label unwind)
+{
+    x64_label_bind(as, unwind);
+    x64_movq_rm(as, REG_SCRATCH, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMContextHeader, store)));
+    x64_movq_rm(as, RSP, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMStoreContext, last_entry)));
+    x64_jmp_m(as, x64_mem_b(RSP, WR_OFFSET(VMEntryRecord, landing_pc)));
+}
+
 static void stub_lazy(Asm *as)
 {
     stub_save(as);
@@ -38,10 +47,15 @@ static void stub_lazy(Asm *as)
     x64_movq_rr(as, RDX, REG_SCRATCH);
     x64_movq_rm(as, RAX, x64_mem_b(RDI, WR_OFFSET(VMContextHeader, builtins)));
     x64_call_m(as, x64_mem_b(RAX, (int32_t)(WR_BUILTIN_LAZY * sizeof(void *))));
+    x64_movq_rr(as, REG_SCRATCH, REG_VMCTX);
+    X64Label unwind = x64_label_new(as);
+    x64_cmpq_ri(as, RAX, (int32_t)(intptr_t)WR_LAZY_TRAPPED);
+    x64_jcc(as, X64_CC_E, unwind);
     x64_movq_rr(as, REG_SCRATCH, RAX);
     stub_restore(as);
     x64_testq_rr(as, REG_SCRATCH, REG_SCRATCH);
     x64_ret_i(as, 8);
+    stub_unwind(as, unwind);
 }
 
 void cg_emit_stub(Asm *as, uint32_t stub)
@@ -67,8 +81,5 @@ void cg_emit_stub(Asm *as, uint32_t stub)
     if (is_alloc) x64_movq_rr(as, REG_SCRATCH, RAX);
     stub_restore(as);
     x64_ret(as);
-    x64_label_bind(as, unwind);
-    x64_movq_rm(as, REG_SCRATCH, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMContextHeader, store)));
-    x64_movq_rm(as, RSP, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMStoreContext, last_entry)));
-    x64_jmp_m(as, x64_mem_b(RSP, WR_OFFSET(VMEntryRecord, landing_pc)));
+    stub_unwind(as, unwind);
 }

@@ -91,10 +91,15 @@ static int builtin_TABLE_INIT(VMContext *vmctx, uint32_t table, uint32_t segment
 static void *builtin_LAZY(VMContext *vmctx, uint32_t table, uint64_t index)
 {
     WrInstance *instance = vm_instance_of(vmctx);
-    if (table == WR_LAZY_FUNC) return vm_instance_func(instance, (uint32_t)index);
-    if (index != WR_LAZY_ALL) return vm_table_element(instance->tables[table], index);
-    vm_table_settle(instance->tables[table]);
-    return NULL;
+    void *found = NULL;
+    bool ok;
+    if (table == WR_LAZY_FUNC) ok = (found = vm_instance_func(instance, (uint32_t)index)) != NULL;
+    else if (index == WR_LAZY_ALL) ok = vm_table_settle(instance->tables[table]);
+    else if (index == WR_LAZY_WRITE) ok = vm_table_before_write(instance->tables[table], 0, 0, NULL);
+    else ok = vm_table_element(instance->tables[table], index, &found);
+    if (ok) return found;
+    BUILTIN_TRAP(TRAP_ALLOCATION_TOO_LARGE);
+    return WR_LAZY_TRAPPED;
 }
 
 static void builtin_ELEM_DROP(VMContext *vmctx, uint32_t segment)

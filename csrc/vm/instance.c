@@ -38,6 +38,7 @@ static WrInstance *instance_warm_block(VmPrepared *prepared)
     if (block != NULL) {
         prepared->warm = block->next;
         prepared->num_warm--;
+        prepared->warm_bytes -= block->held_bytes;
     }
     vm_unlock();
     return block;
@@ -47,11 +48,12 @@ static bool instance_keep_warm(VmPrepared *prepared, WrInstance *block)
 {
     vm_lock();
     bool room = prepared->num_warm < INSTANCE_MAX_WARM &&
-                (prepared->num_warm + 1) * prepared->layout.whole_bytes <= (prepared->num_warm == 0 ? INSTANCE_ONE_WARM_BYTES : INSTANCE_WARM_BYTES);
+                prepared->warm_bytes + block->held_bytes <= (prepared->num_warm == 0 ? INSTANCE_ONE_WARM_BYTES : INSTANCE_WARM_BYTES);
     if (room) {
         block->next = prepared->warm;
         prepared->warm = block;
         prepared->num_warm++;
+        prepared->warm_bytes += block->held_bytes;
     }
     vm_unlock();
     return room;
@@ -60,18 +62,19 @@ static bool instance_keep_warm(VmPrepared *prepared, WrInstance *block)
 static WrInstance *instance_allocate(WrStore *store, VmPrepared *prepared, const uint32_t *type_ids, WrError *error)
 {
     const VmInstanceLayout *layout = &prepared->layout;
-    bool has_places = true;
+    size_t room = layout->block_bytes, held = layout->block_bytes;
     uint32_t slot = 0;
     WrInstance *instance;
     if (store->pool != NULL) {
         VmBlockState state;
-        instance = vm_pool_take_instance(store->pool, prepared, &slot, &state, &has_places, error);
+        instance = vm_pool_take_instance(store->pool, prepared, &slot, &state, &room, error);
         if (instance == NULL) return NULL;
-        size_t end = has_places ? layout->whole_bytes : layout->bytes;
+        size_t end = room < layout->whole_bytes ? room : layout->whole_bytes;
         if (state == VM_BLOCK_DIRTY || (state == VM_BLOCK_WARM && type_ids != prepared->type_ids)) vm_block_clear((uint8_t *)instance + layout->kept, end - layout->kept);
     } else {
         instance = type_ids == prepared->type_ids ? instance_warm_block(prepared) : NULL;
-        if (instance == NULL) instance = vm_block_new(layout->whole_bytes);
+        if (instance != NULL) held = instance->held_bytes;
+        else instance = vm_block_new(layout->block_bytes);
         if (instance == NULL) {
             wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory for an instance");
             return NULL;
@@ -88,7 +91,8 @@ static WrInstance *instance_allocate(WrStore *store, VmPrepared *prepared, const
     instance->pool = store->pool;
     instance->slot = slot;
     instance->is_own_types = type_ids == prepared->type_ids;
-    instance->has_places = has_places;
+    instance->room = room;
+    instance->held_bytes = held;
     instance->offsets = layout->offsets;
     instance->memories = (WrMemory **)(void *)(block + layout->memories);
     instance->tables = (WrTable **)(void *)(block + layout->tables);
@@ -100,16 +104,18 @@ static WrInstance *instance_allocate(WrStore *store, VmPrepared *prepared, const
     instance->dropped_elems = (uint64_t *)(void *)(block + layout->elems);
     instance->dropped_datas = (uint64_t *)(void *)(block + layout->datas);
     instance->vmctx = (VMContext *)(void *)(block + layout->vmctx);
+    if (vm_num_chunks(prepared->module->num_escaped_funcs) == 1) VM_ARRAY(instance, VMFuncRef *, func_refs)[0] = (VMFuncRef *)(void *)(block + layout->func_refs);
     wr_code_retain(instance->code);
     return instance;
 }
 
-/* What was written to the places of tables; lazy elements that only their own instance looked up are right for the next one too. */
+/* What was written to elements that stay with the block; lazy ones that only their own instance looked up are right for the next one too. */
 static void instance_clear_places(const WrInstance *instance)
 {
     for (uint32_t i = 0; i < instance->num_own_tables; i++) {
         const WrTable *table = &instance->own_tables[i];
-        if (table->place != NULL && (table->def.is_written || table->lazy == NULL)) vm_block_clear(table->place, (size_t)table->type.min * sizeof *table->place);
+        void **elements = table->start.kept != NULL ? *table->start.kept : table->start.place;
+        if (elements != NULL && (table->is_written || table->start.lazy == NULL)) vm_block_clear(elements, (size_t)table->type.min * sizeof *elements);
     }
 }
 
@@ -123,7 +129,7 @@ static void instance_free(WrInstance *instance)
     if (instance->pool != NULL)
         vm_pool_give_instance(instance->pool, instance->prepared, instance->slot, instance->is_own_types);
     else if (!instance->is_own_types || !instance_keep_warm(instance->prepared, instance))
-        vm_block_free(instance, instance->prepared->layout.whole_bytes);
+        vm_block_free_whole(instance->prepared, instance);
     wr_code_release(code);
 }
 
@@ -227,6 +233,22 @@ static bool instance_make_globals(WrInstance *instance, WrError *error)
     return true;
 }
 
+static VmTableStart instance_table_start(WrInstance *instance, uint32_t own)
+{
+    const VmPrepared *prepared = instance->prepared;
+    const size_t place = prepared->places[own], bytes = (size_t)instance->module->tables[instance->module->num_imported_tables + own].limits.min * sizeof(void *);
+    uint8_t *block = (uint8_t *)instance;
+    void **at = place < instance->room && bytes <= instance->room - place ? (void **)(void *)(block + place) : NULL;
+    VmTableStart start = { .instance = instance, .lazy = prepared->elems.ranges[own].num_runs != 0 ? &prepared->elems.ranges[own] : NULL };
+    if (prepared->is_late[own]) {
+        start.kept = (void ***)(void *)(block + prepared->layout.kept_elements) + own;
+        start.room = at;
+    } else {
+        start.place = at;
+    }
+    return start;
+}
+
 static bool instance_make_tables(WrInstance *instance, WrError *error)
 {
     const WasmModule *module = instance->module;
@@ -237,15 +259,8 @@ static bool instance_make_tables(WrInstance *instance, WrError *error)
             ValRaw init = { 0 };
             WrTable *table = &instance->own_tables[i - module->num_imported_tables];
             if (declared->has_init && !instance_evaluate(instance, &declared->init, &init, "initial value of a table", error)) return false;
-            const VmPrepared *prepared = instance->prepared;
-            const uint32_t own = i - module->num_imported_tables;
-            void **place = instance->has_places && prepared->places[own] != VM_NO_PLACE ? (void **)(void *)((uint8_t *)instance + prepared->places[own]) : NULL;
-            if (!vm_table_create(table, instance->store, instance->store->pool, vm_engine_type(declared->element, instance->type_ids), &declared->limits, place, init.ref, error)) return false;
-            table->instance = instance;
-            if (prepared->elems.ranges[own].num_runs != 0) {
-                table->lazy = &prepared->elems.ranges[own];
-                table->num_lazy = table->lazy->end;
-            }
+            const VmTableStart start = instance_table_start(instance, i - module->num_imported_tables);
+            if (!vm_table_create(table, instance->store, instance->store->pool, vm_engine_type(declared->element, instance->type_ids), &declared->limits, &start, init.ref, error)) return false;
             instance->num_own_tables++;
             instance->tables[i] = table;
         }
@@ -275,7 +290,9 @@ VMFuncRef *vm_instance_func(WrInstance *instance, uint32_t func_index)
     if (func_index < module->num_imported_funcs) return VM_ARRAY(instance, VMFuncImport, func_imports)[func_index].func_ref;
     uint32_t escape = module->funcs[func_index].escape_index;
     if (escape >= module->num_escaped_funcs) return NULL;
-    VMFuncRef *ref = &VM_ARRAY(instance, VMFuncRef, func_refs)[escape];
+    VMFuncRef *chunk = __atomic_load_n(&VM_ARRAY(instance, VMFuncRef *, func_refs)[escape / VM_CHUNK_FUNC_REFS], __ATOMIC_ACQUIRE);
+    if (chunk == NULL && (chunk = vm_chunk_new(instance, escape / VM_CHUNK_FUNC_REFS)) == NULL) return NULL;
+    VMFuncRef *ref = &chunk[escape % VM_CHUNK_FUNC_REFS];
     /* vmctx is written last: who looks at an export while another thread runs the store finds all or nothing */
     return __atomic_load_n(&ref->vmctx, __ATOMIC_ACQUIRE) != NULL || instance_make_func_ref(instance, func_index, ref) ? ref : NULL;
 }
@@ -316,7 +333,7 @@ bool vm_table_init(WrInstance *instance, WrTable *table, uint32_t segment, uint6
     const WasmElemItem *items = module->elem_items + elem->first_item + src;
     for (uint64_t i = 0; i < length; i++) {
         void *item = vm_elem_item(instance, &items[i]);
-        if (item == NULL || i == 0) vm_table_before_write(table, dst + i, 1, &item);
+        if ((item == NULL || i == 0) && !vm_table_before_write(table, dst + i, 1, &item)) return false;
         table->def.elements[dst + i] = item;
     }
     return true;

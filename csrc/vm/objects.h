@@ -28,15 +28,26 @@ struct WrMemory {
     struct WrMemory *next;
 };
 
+/* What a table starts with that an instance defines. */
+typedef struct VmTableStart {
+    WrInstance *instance;
+    const WasmElemRange *lazy;  /* borrowed from `instance->prepared`; NULL: none */
+    void **place;               /* zeroed room for its first elements, which outlives the table; NULL: none */
+    void ***kept;               /* of a large lazy table: its elements, once it has any, for the next life of the block; NULL: others */
+    void **room;                /* where those come to lie; NULL: wherever there is memory */
+} VmTableStart;
+
 struct WrTable {
     VMTableDef def;
     uint64_t capacity;          /* elements allocated */
-    WrPool *pool;               /* of whose slots it has one; NULL: elements are from malloc, once they left `place` */
+    WrPool *pool;               /* of whose slots it has one */
     uint32_t slot;
-    uint32_t num_lazy;          /* of the first elements null stands for what `lazy` says */
-    const WasmElemRange *lazy;  /* borrowed from `instance->prepared`; NULL: none */
-    WrInstance *instance;       /* that defines it; NULL: the host */
-    void **place;               /* room for its first elements in the instance's block; NULL: none */
+    uint32_t num_lazy;          /* of the first elements null stands for what start.lazy says */
+    VmTableStart start;         /* zeros: the host made it */
+    uint32_t num_lookups;       /* while is_shared */
+    bool is_shared;             /* elements are the nulls of all tables that have not met any */
+    bool is_written;            /* something was stored that is not the module's to find */
+    bool owns_elements;         /* from malloc */
     ValType element;            /* concrete types by engine-wide id */
     WasmLimits type;
     WrStore *store;
@@ -81,7 +92,8 @@ struct WrInstance {
     WrPool *pool;               /* whose slot the block is; NULL: from malloc */
     uint32_t slot;
     bool is_own_types;          /* type_ids are those of `prepared`, not another engine's: the block may be kept for the next instance */
-    bool has_places;            /* behind the VMContext, for elements of tables */
+    size_t room;                /* bytes of the block: places of tables that end behind it are not there */
+    size_t held_bytes;          /* of the block and what is kept with it (VmInstanceLayout.kept) */
     void **elem_values;         /* by elem_expr of the module: objects are made once; NULL: it has none */
     uint64_t *dropped_elems;    /* bitmaps: these segments count as empty */
     uint64_t *dropped_datas;
@@ -107,18 +119,25 @@ bool vm_memory_fill(WrStore *store, WrMemory *memory, uint64_t dst, uint8_t valu
 bool vm_memory_init(WrStore *store, WrMemory *memory, uint64_t dst, const uint8_t *bytes, uint64_t num_bytes, uint64_t src, uint64_t length);
 
 /* table.c */
-/* `place`: zeroed room for limits->min elements, which outlives the table, or NULL. */
-bool vm_table_create(WrTable *table, WrStore *store, WrPool *pool, ValType element, const WasmLimits *limits, void **place, void *init, WrError *error);
-/* The element at an index that is in bounds, looked up if it has to be. */
-void *vm_table_element(WrTable *table, uint64_t index);
+/* `start`: NULL for all zeros. */
+bool vm_table_create(WrTable *table, WrStore *store, WrPool *pool, ValType element, const WasmLimits *limits, const VmTableStart *start, void *init, WrError *error);
+/* False of the following: no memory. The element at an index that is in bounds, looked up if it has to be. */
+bool vm_table_element(WrTable *table, uint64_t index, void **out_element);
 /* Looks up all elements, so that null is null from then on. */
-void vm_table_settle(WrTable *table);
+bool vm_table_settle(WrTable *table);
 /* Before elements are stored at `start`, which are at `values` (NULL: `length` nulls). */
-void vm_table_before_write(WrTable *table, uint64_t start, uint64_t length, void *const *values);
+bool vm_table_before_write(WrTable *table, uint64_t start, uint64_t length, void *const *values);
+/* Of elements that are kept for the next life of a block, from vm_block_new. */
+static inline size_t vm_table_kept_bytes(uint64_t num_elements) { return ((size_t)num_elements * sizeof(void *) + 63) & ~(size_t)63; }
 void vm_table_destroy(WrTable *table);
 void vm_tables_free(WrStore *store);
+/* False: out of bounds, nothing was written; or no memory. */
 bool vm_table_copy(WrTable *dst_table, WrTable *src_table, uint64_t dst, uint64_t src, uint64_t length);
 bool vm_table_fill(WrTable *table, uint64_t dst, void *value, uint64_t length);
+
+/* prepared.c. From the system or malloc: zeroed, at a multiple of 64; NULL: no memory. */
+void *vm_block_new(size_t bytes);
+void vm_block_free(void *block, size_t bytes);
 
 /* global.c */
 bool vm_tag_init(WrTag *tag, WrStore *store, uint32_t type_id); /* false: no type of functions */
@@ -163,7 +182,7 @@ bool vm_const_eval(WrInstance *instance, const WasmConst *constant, ValRaw *out_
 /* instance.c: made if it was not yet; NULL: malformed */
 VMFuncRef *vm_instance_func(WrInstance *instance, uint32_t func_index);
 void *vm_elem_item(WrInstance *instance, const WasmElemItem *item); /* a malformed one, which the decoder lets nobody have, is null */
-/* Items [src, src + length) of an element segment into a table; false: out of bounds, nothing was written. */
+/* Items [src, src + length) of an element segment into a table; false: out of bounds, nothing was written; or no memory. */
 bool vm_table_init(WrInstance *instance, WrTable *table, uint32_t segment, uint64_t dst, uint64_t src, uint64_t length);
 bool vm_data_init(WrInstance *instance, WrMemory *memory, uint32_t segment, uint64_t dst, uint64_t src, uint64_t length);
 void vm_instances_free(WrStore *store);

@@ -271,7 +271,7 @@ void vm_pool_give_table(WrPool *pool, uint32_t slot, uint64_t used_elements)
 
 static bool pool_is_small(const VmPrepared *prepared) { return prepared->layout.whole_bytes <= POOL_SMALL_BYTES; }
 
-WrInstance *vm_pool_take_instance(WrPool *pool, const VmPrepared *prepared, uint32_t *out_slot, VmBlockState *out_state, bool *out_places, WrError *error)
+WrInstance *vm_pool_take_instance(WrPool *pool, const VmPrepared *prepared, uint32_t *out_slot, VmBlockState *out_state, size_t *out_room, WrError *error)
 {
     const bool small = pool_is_small(prepared);
     if (prepared->layout.bytes > pool->config.max_core_instance_bytes) {
@@ -299,7 +299,7 @@ WrInstance *vm_pool_take_instance(WrPool *pool, const VmPrepared *prepared, uint
         pool_exhausted(error, "total_core_instances", pool->config.total_core_instances);
         return NULL;
     }
-    *out_places = small || prepared->layout.whole_bytes <= pool->instance_bytes;
+    *out_room = small ? POOL_SMALL_BYTES : pool->instance_bytes;
     return (WrInstance *)(void *)(small ? pool->small_instances + *out_slot * POOL_SMALL_BYTES : pool->instances + *out_slot * pool->instance_bytes);
 }
 

@@ -30,8 +30,8 @@ void vm_pool_give_table(WrPool *pool, uint32_t slot, uint64_t used_elements);
 
 /* What a block holds behind prepared->layout.kept: zeros, anything, or (VM_BLOCK_WARM) what an instance of the same module left there for the next. */
 typedef enum VmBlockState { VM_BLOCK_ZERO, VM_BLOCK_DIRTY, VM_BLOCK_WARM } VmBlockState;
-/* A block of prepared->layout.bytes, or more where that fits: then *out_places. Before layout.kept it holds anything. */
-WrInstance *vm_pool_take_instance(WrPool *pool, const VmPrepared *prepared, uint32_t *out_slot, VmBlockState *out_state, bool *out_places, WrError *error);
+/* A block of prepared->layout.bytes at least. Before layout.kept it holds anything. */
+WrInstance *vm_pool_take_instance(WrPool *pool, const VmPrepared *prepared, uint32_t *out_slot, VmBlockState *out_state, size_t *out_room, WrError *error);
 /* `warm`: it may be VM_BLOCK_WARM for the module's next instance. */
 void vm_pool_give_instance(WrPool *pool, const VmPrepared *prepared, uint32_t slot, bool warm);
 

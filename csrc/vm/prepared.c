@@ -6,6 +6,11 @@
 
 #include "os/pages.h"
 
+#define BLOCK_ALIGNMENT 64
+#define BLOCK_ROUND(bytes) (((bytes) + BLOCK_ALIGNMENT - 1) & ~(size_t)(BLOCK_ALIGNMENT - 1))
+/* Elements of tables that nobody else would keep for the next instance, or that would have pages of their own for next to nothing. */
+#define PLACE_SMALL_ELEMENTS 64u
+
 /* ---- layout --------------------------------------------------------------------------------------------------------------- */
 
 static size_t prepared_take(size_t *end, size_t count, size_t size, size_t alignment)
@@ -31,29 +36,64 @@ static void prepared_layout(const WasmModule *module, VmInstanceLayout *out)
     out->datas = prepared_take(&end, (module->num_datas + 63u) / 64, 8, 8);
     out->vmctx = prepared_take(&end, out->offsets.size, 1, 64);
     out->kept = out->vmctx + out->offsets.func_refs;
-    out->bytes = out->whole_bytes = (end + 63) & ~(size_t)63;
+    out->kept_elements = prepared_take(&end, module->num_tables - module->num_imported_tables, sizeof(void **), 8);
+    const bool one_chunk = module->num_escaped_funcs <= VM_CHUNK_FUNC_REFS;
+    if (one_chunk) out->func_refs = prepared_take(&end, module->num_escaped_funcs, sizeof(VMFuncRef), 8);
+    out->bytes = BLOCK_ROUND(end);
+    for (uint32_t i = module->num_imported_tables; i < module->num_tables; i++)
+        if (module->tables[i].limits.min <= PLACE_SMALL_ELEMENTS) end += (size_t)module->tables[i].limits.min * sizeof(void *);
+    out->block_bytes = out->whole_bytes = BLOCK_ROUND(end);
+    if (one_chunk) return;
+    out->func_refs = prepared_take(&end, module->num_escaped_funcs, sizeof(VMFuncRef), 64);
+    out->bytes = out->whole_bytes = BLOCK_ROUND(end);
 }
 
 /* ---- blocks --------------------------------------------------------------------------------------------------------------- */
 
-#define BLOCK_ALIGNMENT 64
 /* From here on blocks are mapped: what nobody touches of many functions and elements then costs nothing. */
 #define BLOCK_MAPPED_BYTES ((size_t)64 << 10)
 /* Up to here clearing is cheaper than asking the system for zeros. */
 #define BLOCK_CLEARED_BYTES ((size_t)16 << 10)
 
-WrInstance *vm_block_new(size_t bytes)
+void *vm_block_new(size_t bytes)
 {
     if (bytes >= BLOCK_MAPPED_BYTES) return wr_os_alloc(wr_os_round_to_pages(bytes));
-    WrInstance *block = aligned_alloc(BLOCK_ALIGNMENT, bytes);
+    void *block = aligned_alloc(BLOCK_ALIGNMENT, bytes);
     if (block != NULL) memset(block, 0, bytes);
     return block;
 }
 
-void vm_block_free(WrInstance *block, size_t bytes)
+void vm_block_free(void *block, size_t bytes)
 {
     if (bytes >= BLOCK_MAPPED_BYTES) wr_os_release(block, wr_os_round_to_pages(bytes));
     else free(block);
+}
+
+VMFuncRef *vm_chunk_new(WrInstance *instance, uint32_t chunk)
+{
+    const uint32_t first = chunk * VM_CHUNK_FUNC_REFS, left = instance->module->num_escaped_funcs - first, count = left < VM_CHUNK_FUNC_REFS ? left : VM_CHUNK_FUNC_REFS;
+    VMFuncRef **place = &VM_ARRAY(instance, VMFuncRef *, func_refs)[chunk], *none = NULL;
+    VMFuncRef *made = instance->pool != NULL ? (VMFuncRef *)(void *)((uint8_t *)instance + instance->prepared->layout.func_refs) + first : calloc(count, sizeof *made);
+    if (made == NULL) return NULL;
+    /* who looks at an export while another thread runs the store may be second */
+    if (!__atomic_compare_exchange_n(place, &none, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        if (instance->pool == NULL) free(made);
+        return none;
+    }
+    if (instance->pool == NULL) __atomic_fetch_add(&instance->held_bytes, count * sizeof *made, __ATOMIC_RELAXED);
+    return made;
+}
+
+void vm_block_free_whole(const VmPrepared *prepared, WrInstance *block)
+{
+    const WasmModule *module = prepared->module;
+    const uint32_t num_chunks = vm_num_chunks(module->num_escaped_funcs);
+    VMFuncRef **chunks = (VMFuncRef **)(void *)((uint8_t *)block + prepared->layout.kept);
+    void ***elements = (void ***)(void *)((uint8_t *)block + prepared->layout.kept_elements);
+    for (uint32_t i = 0; num_chunks > 1 && i < num_chunks; i++) free(chunks[i]);
+    for (uint32_t i = 0; i < module->num_tables - module->num_imported_tables; i++)
+        if (elements[i] != NULL) vm_block_free(elements[i], vm_table_kept_bytes(module->tables[module->num_imported_tables + i].limits.min));
+    vm_block_free(block, prepared->layout.block_bytes);
 }
 
 void vm_block_clear(void *start, size_t bytes)
@@ -70,19 +110,22 @@ void vm_block_clear(void *start, size_t bytes)
 
 /* ---- elements ------------------------------------------------------------------------------------------------------------- */
 
-/* Elements of tables that nobody else would keep for the next instance, or that would have pages of their own for next to nothing. */
-#define PLACE_SMALL_ELEMENTS 64u
-
 static void prepared_places(VmPrepared *prepared)
 {
     const WasmModule *module = prepared->module;
-    size_t end = prepared->layout.bytes;
+    const VmInstanceLayout *layout = &prepared->layout;
+    const bool one_chunk = module->num_escaped_funcs <= VM_CHUNK_FUNC_REFS;
+    size_t small = one_chunk ? layout->func_refs + module->num_escaped_funcs * sizeof(VMFuncRef)
+                             : layout->kept_elements + (module->num_tables - module->num_imported_tables) * sizeof(void **);
+    size_t end = layout->whole_bytes;
     for (uint32_t i = 0; i < module->num_tables - module->num_imported_tables; i++) {
         uint64_t min = module->tables[module->num_imported_tables + i].limits.min;
-        bool placed = min <= PLACE_SMALL_ELEMENTS || (prepared->elems.ranges[i].num_runs != 0 && min <= WR_LIMIT_TABLE_ELEMENTS);
-        prepared->places[i] = placed ? prepared_take(&end, (size_t)min, sizeof(void *), sizeof(void *)) : VM_NO_PLACE;
+        prepared->is_late[i] = min > PLACE_SMALL_ELEMENTS && prepared->elems.ranges[i].num_runs != 0 && min <= WR_LIMIT_TABLE_ELEMENTS;
+        prepared->places[i] = min <= PLACE_SMALL_ELEMENTS ? prepared_take(&small, (size_t)min, sizeof(void *), sizeof(void *))
+                              : prepared->is_late[i]      ? prepared_take(&end, (size_t)min, sizeof(void *), BLOCK_ALIGNMENT)
+                                                          : VM_NO_PLACE;
     }
-    prepared->layout.whole_bytes = (end + BLOCK_ALIGNMENT - 1) & ~(size_t)(BLOCK_ALIGNMENT - 1);
+    prepared->layout.whole_bytes = BLOCK_ROUND(end);
 }
 
 static void prepared_dropped(VmPrepared *prepared)
@@ -189,11 +232,12 @@ static void prepared_free(VmPrepared *prepared)
     while (prepared->warm != NULL) {
         WrInstance *block = prepared->warm;
         prepared->warm = block->next;
-        vm_block_free(block, prepared->layout.whole_bytes);
+        vm_block_free_whole(prepared, block);
     }
     wr_elems_free(&prepared->elems);
     free(prepared->elems_dropped);
     free(prepared->places);
+    free(prepared->is_late);
     wr_images_free(&prepared->images_of);
     free(prepared->images);
     free(prepared);
@@ -218,7 +262,8 @@ static VmPrepared *prepared_new(CodeMemory *code, uint32_t module_index, const u
     prepared->elems_dropped = calloc(module->num_elems / 64 + 1, sizeof *prepared->elems_dropped);
     prepared->places = calloc((size_t)own_tables + 1, sizeof *prepared->places);
     prepared->images = calloc((size_t)own + 1, sizeof *prepared->images);
-    if (prepared->elems_dropped == NULL || prepared->places == NULL || prepared->images == NULL) goto no_memory;
+    prepared->is_late = calloc((size_t)own_tables + 1, sizeof *prepared->is_late);
+    if (prepared->elems_dropped == NULL || prepared->places == NULL || prepared->is_late == NULL || prepared->images == NULL) goto no_memory;
     if (!wr_images_find(module, &prepared->images_of) || !wr_elems_find(module, &prepared->elems)) goto no_memory;
     prepared_layout(module, &prepared->layout);
     prepared_places(prepared);

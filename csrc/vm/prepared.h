@@ -23,9 +23,12 @@ enum { VM_IMAGES_NONE, VM_IMAGES_LARGE, VM_IMAGES_ALL };
 typedef struct VmInstanceLayout {
     VMOffsets offsets;
     size_t memories, tables, globals, tags, own_tables, own_globals, own_tags, elems, datas, vmctx;
-    size_t kept;        /* from here on a freed block keeps its contents for the next instance: func_refs, places of tables */
-    size_t bytes;       /* without places */
-    size_t whole_bytes;
+    size_t kept;        /* from here on a freed block keeps its contents for the next instance: chunks of func_refs, kept elements, places of tables */
+    size_t kept_elements; /* void **, by table that the module defines: of large lazy ones, once they have any */
+    size_t func_refs;   /* VMFuncRef[num_escaped_funcs]: one chunk lies in every block, more only in slots of pools */
+    size_t block_bytes; /* on demand: up to one chunk, small tables */
+    size_t bytes;       /* what a slot must have room for: all functions */
+    size_t whole_bytes; /* and all lazy tables */
 } VmInstanceLayout;
 
 #define VM_NO_PLACE SIZE_MAX
@@ -40,18 +43,21 @@ typedef struct VmPrepared {
     WasmElems elems;            /* what tables start with */
     uint64_t *elems_dropped;    /* bitmap: of the first elems.num_elems segments those that count as empty from the start */
     size_t *places;             /* per table that the module defines: where in the block its elements lie while it has not grown, or VM_NO_PLACE */
+    bool *is_late;              /* a large lazy table's place: used once it has elements, and only in slots of pools */
     WasmImages images_of;       /* which pages of memories are known in advance; small ranges have an image in pools only */
     _Atomic(VmMemoryImage *) *images; /* per memory that the module defines; NULL: not made yet, or none */
     _Atomic uint32_t images_made; /* VM_IMAGES_* */
     WrInstance *warm;           /* blocks of freed instances, under vm_lock */
     uint32_t num_warm;
+    size_t warm_bytes;          /* that they hold */
 } VmPrepared;
 
 /* NULL: no memory, or the module is malformed, which only an artifact can be. */
 VmPrepared *vm_prepare(CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, WrError *error);
-/* Blocks from the system or malloc: zeroed; NULL: no memory. */
-WrInstance *vm_block_new(size_t bytes);
-void vm_block_free(WrInstance *block, size_t bytes);
+/* A chunk of an instance's func_refs, zeroed; NULL: no memory. */
+VMFuncRef *vm_chunk_new(WrInstance *instance, uint32_t chunk);
+/* Frees an instance's block that came from vm_block_new, and what is kept with it. */
+void vm_block_free_whole(const VmPrepared *prepared, WrInstance *block);
 /* Zeros in a range of a block, whose pages go back to the system where they are many. */
 void vm_block_clear(void *start, size_t bytes);
 /* Makes the images; where the system refuses, segments are copied instead. */

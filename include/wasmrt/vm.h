@@ -26,7 +26,7 @@ typedef struct VMContext VMContext; /* any vmctx: starts with VMContextHeader */
 /* Returns false when the guest trapped or a host exception is pending: the reason is in the VMStoreContext. */
 typedef bool (*VMArrayCall)(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);
 
-/* Of an instance's own functions it is all zero until it is wanted: code asks builtin LAZY when `vmctx` is NULL. */
+/* Of an instance's own functions it is all zero until it is wanted: code asks builtin LAZY when `vmctx` is NULL, or the chunk that it would lie in. */
 typedef struct VMFuncRef {
     VMArrayCall array_call;
     const void *wasm_call; /* SysV registers, see ARCHITECTURE 4; NULL where nothing compiled can call it */
@@ -34,6 +34,7 @@ typedef struct VMFuncRef {
     uint32_t reserved;
     VMContext *vmctx;
 } VMFuncRef;
+#define VM_CHUNK_FUNC_REFS 32u
 
 /* On the frame of an entry trampoline, linked from VMStoreContext.last_entry; `rsp` points at it when a landing pad starts. */
 typedef struct VMEntryRecord {
@@ -127,10 +128,9 @@ typedef struct VMMemoryDef {
 } VMMemoryDef;
 
 typedef struct VMTableDef {
-    void **elements;     /* references as in ValRaw; may move on growth. A null of a function may be one that was not looked up yet: builtin LAZY */
+    void **elements;     /* references as in ValRaw; may move. A null of a function may be one that was not looked up yet: builtin LAZY */
     uint64_t length;
-    uint32_t is_written; /* set by code that stores elements of a table with such nulls */
-    uint32_t reserved;
+    uint64_t writable;   /* of a table with such nulls: code may store below it; 0 until it has asked builtin LAZY, then the length */
 } VMTableDef;
 
 typedef struct VMMemoryImport { /* one per memory of the module, imported or defined */
@@ -155,9 +155,12 @@ typedef struct VMOffsets {
     uint32_t imported_globals;/* VMGlobalDef *[num_imported_globals] */
     uint32_t func_imports;    /* VMFuncImport[num_imported_funcs] */
     uint32_t globals;         /* VMGlobalDef[num_defined_globals], 16-byte aligned */
-    uint32_t func_refs;       /* VMFuncRef[num_escaped_funcs]: defined functions whose address can be taken, in order of function index */
+    uint32_t func_refs;       /* VMFuncRef *[vm_num_chunks()]: chunks of VM_CHUNK_FUNC_REFS, NULL until one is met: of defined functions whose address can be
+                               * taken, in order of function index */
     uint32_t size;            /* bytes of the whole context */
 } VMOffsets;
+
+static inline uint32_t vm_num_chunks(uint32_t num_escaped_funcs) { return (num_escaped_funcs + (VM_CHUNK_FUNC_REFS - 1)) / VM_CHUNK_FUNC_REFS; }
 
 #define WR_OFFSET(type, field) ((int32_t)offsetof(type, field))
 
@@ -171,6 +174,9 @@ _Static_assert(offsetof(VMStoreContext, stack_limit) == 0, "the interrupt word c
 /* Operands of builtin LAZY. */
 #define WR_LAZY_FUNC UINT32_MAX
 #define WR_LAZY_ALL UINT64_MAX
+#define WR_LAZY_WRITE (UINT64_MAX - 1)
+/* Its answer when a trap was recorded. */
+#define WR_LAZY_TRAPPED ((void *)1)
 
 enum {
 #define BUILTIN(name, ret, params, doc) WR_BUILTIN_##name,

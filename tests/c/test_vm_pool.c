@@ -149,11 +149,11 @@ static void running_out(void)
     VmPrepared large = { .id = 7, .layout = { .bytes = 5001, .whole_bytes = 5001 } }, roomy = { .id = 8, .layout = { .bytes = 5000, .whole_bytes = 9000 } };
     uint32_t slots[4];
     VmBlockState state;
-    bool places;
+    size_t places;
     for (int i = 0; i < 3; i++) {
         WrInstance *block = vm_pool_take_instance(pool, &module, &slots[i], &state, &places, &error);
         REQUIRE(block != NULL);
-        CHECK(state == VM_BLOCK_ZERO && places);
+        CHECK(state == VM_BLOCK_ZERO && places >= 100);
         CHECK_EQ((uintptr_t)block % 64, 0);
         memset((void *)block, 0xcc, 5000);
     }
@@ -170,10 +170,10 @@ static void running_out(void)
     CHECK_EQ(slots[3], slots[0]);
     /* without room for places; small blocks lie elsewhere: what was in the slot's large block is not there */
     CHECK(vm_pool_take_instance(pool, &roomy, &slots[1], &state, &places, &error) != NULL);
-    CHECK(state == VM_BLOCK_DIRTY && !places);
+    CHECK(state == VM_BLOCK_DIRTY && places < 9000);
     vm_pool_give_instance(pool, &roomy, slots[1], true);
     WrInstance *block = vm_pool_take_instance(pool, &other, &slots[1], &state, &places, &error);
-    CHECK(block != NULL && state == VM_BLOCK_ZERO && places);
+    CHECK(block != NULL && state == VM_BLOCK_ZERO && places >= 100);
     memset((void *)block, 0xcc, 100);
     vm_pool_give_instance(pool, &other, slots[1], true);
     CHECK(vm_pool_take_instance(pool, &other, &slots[1], &state, &places, &error) == block);

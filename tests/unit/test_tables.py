@@ -85,14 +85,15 @@ OPS = f"""
 """
 
 
-def model_module(table: str, base: int) -> str:
-    """Functions that add their number to the sum of their arguments; f0 is imported."""
+def model_module(table: str, base: int, mine: int = 13, more: int = 0) -> str:
+    """Functions that add their number to the sum of their arguments; f0 is imported. `more` functions come before them."""
     own = "\n".join(f"(func $f{k} (type $f) (i64.add (i64.const {(base + k) << 40}) {SUM}))" for k in range(1, 12))
     return f"""(module
       (type $f (func {PARAMS} (result i64)))
       (import "e" "f" (func $f0 (type $f)))
       {table}
-      (table $mine 13 funcref)
+      {"".join(f'(func (export "{k}"))' for k in range(more))}
+      (table $mine {mine} funcref)
       (elem (table $mine) (i32.const 1) func $f1 $f2 $f3 $f4 $f5 $f6 $f7 $f8 $f9 $f10 $f11 $f0)
       (elem $passive funcref (ref.func $f10) (ref.null func) (ref.func $f11) (ref.func $f0))
       {own} {OPS})"""
@@ -110,6 +111,16 @@ IMPORTER = model_module('(import "e" "t" (table $t 20 60 funcref))', 200)
 START: list[int | None] = [None] * 20
 START[2:7] = [101, 102, 107, 999, 108]
 START[12] = 110
+# the same where functions are made in chunks, and tables have no elements of their own at first; segments do not overlap
+LARGE_EXPORTER = model_module(
+    """(table $t (export "t") 120 200 funcref)
+       (elem (table $t) (i32.const 2) func $f1 $f2 $f7 $f0 $f8)
+       (elem (table $t) (i32.const 10) funcref (ref.null func) (ref.null func) (ref.func $f10))""",
+    100,
+    mine=90,
+    more=60,
+)
+LARGE_IMPORTER = model_module('(import "e" "t" (table $t 120 200 funcref))', 200, mine=90, more=60)
 ORDER = [None, *range(1, 12), 0]
 
 
@@ -127,14 +138,15 @@ class Model:
         first = Instance(self.store, modules[0], [func]).exports(self.store)
         second = Instance(self.store, modules[1], [func, first["t"]]).exports(self.store)
         self.exports = [first, second]
-        self.table: list[int | None] = list(START)
+        self.most = first["t"].type(self.store).limits.max
+        self.table: list[int | None] = START + [None] * (first["t"].size(self.store) - len(START))
         self.mine = [[None if k is None else 999 if k == 0 else base + k for k in ORDER] for base in (100, 200)]
         self.passive = [[base + 10, None, base + 11, 999] for base in (100, 200)]
 
     def step(self, rng: random.Random) -> None:
         who = rng.randrange(2)
         ops, mine, table, size = self.exports[who], self.mine[who], self.table, len(self.table)
-        i, k, n = rng.randrange(size), rng.randrange(13), rng.randrange(4)
+        i, k, n = rng.randrange(rng.choice((20, size))), rng.randrange(13), rng.randrange(4)
         name = rng.choice(
             (
                 "set",
@@ -181,13 +193,13 @@ class Model:
             ops["init"](self.store, i, k, n)
             table[i : i + n] = self.passive[who][k : k + n]
         elif name == "grow":
-            assert ops["grow"](self.store, k, n) == (size if size + n <= 60 else -1)
-            if size + n <= 60:
+            assert ops["grow"](self.store, k, n) == (size if size + n <= self.most else -1)
+            if size + n <= self.most:
                 table.extend([mine[k]] * n)
         elif name == "host_set":
             self.exports[0]["t"].set(self.store, i, ops["get_mine"](self.store, k))
             table[i] = mine[k]
-        elif name == "host_grow" and size < 50:
+        elif name == "host_grow" and size < self.most - 10:
             assert self.exports[0]["t"].grow(self.store, n, ops["get_mine"](self.store, k)) == size
             table.extend([mine[k]] * n)
         else:
@@ -222,12 +234,13 @@ class Model:
         return number
 
 
-def test_every_path_against_a_model(engine: Engine) -> None:
-    modules = [Module(engine, EXPORTER), Module(engine, IMPORTER)]
+@pytest.mark.parametrize("texts", [(EXPORTER, IMPORTER), (LARGE_EXPORTER, LARGE_IMPORTER)], ids=("small", "large"))
+def test_every_path_against_a_model(engine: Engine, texts: tuple[str, str]) -> None:
+    modules = [Module(engine, text) for text in texts]
     for seed in range(30):
         rng = random.Random(seed)
         model = Model(modules, engine)
-        for _ in range(rng.choice((1, 3, 10, 60))):
+        for _ in range(rng.choice((1, 3, 10, 60, 200))):
             model.step(rng)
         del model
         gc.collect()  # frames of traps that were caught hold it
