@@ -329,7 +329,7 @@ bool vm_table_init(WrInstance *instance, WrTable *table, uint32_t segment, uint6
     const WasmElem *elem = &module->elems[segment];
     uint64_t available = vm_bit(instance->dropped_elems, segment) ? 0 : elem->num_items;
     if (elem->first_item > module->num_elem_items || available > module->num_elem_items - elem->first_item) available = 0;
-    if (src > available || length > available - src || dst > table->def.length || length > table->def.length - dst) return false;
+    if (!vm_in_bounds(src, length, available) || !vm_in_bounds(dst, length, table->def.length)) return false;
     const WasmElemItem *items = module->elem_items + elem->first_item + src;
     for (uint64_t i = 0; i < length; i++) {
         void *item = vm_elem_item(instance, &items[i]);
@@ -344,7 +344,7 @@ bool vm_data_init(WrInstance *instance, WrMemory *memory, uint32_t segment, uint
     const WasmModule *module = instance->module;
     WasmSpan span = module->datas[segment].bytes;
     if (vm_bit(instance->dropped_datas, segment) || span.offset > module->num_data_bytes || span.length > module->num_data_bytes - span.offset) span = (WasmSpan){ 0, 0 };
-    return vm_memory_init(instance->store, memory, dst, module->data_bytes + span.offset, span.length, src, length);
+    return vm_memory_init(memory, dst, module->data_bytes + span.offset, span.length, src, length);
 }
 
 /* The offset of an active segment: an i32 counts without sign, whatever the upper half holds. */

@@ -15,7 +15,6 @@
 #include "os/pages.h"
 #include "wasm/limits.h"
 
-#define MEMORY_BLOCK_BYTES ((uint64_t)1 << 20) /* bulk operations above it may let others run */
 #define MEMORY_GUARDED_BYTES ((uint64_t)4 << 30)
 #define MEMORY_CACHE_SLOTS 16u
 
@@ -283,45 +282,23 @@ int64_t wr_memory_grow(WrMemory *memory, uint64_t delta_pages)
 
 /* ---- bulk operations ------------------------------------------------------------------------------------------------------ */
 
-static bool memory_in_bounds(uint64_t start, uint64_t length, uint64_t available)
+bool vm_memory_copy(WrMemory *dst_memory, WrMemory *src_memory, uint64_t dst, uint64_t src, uint64_t length)
 {
-    return start <= available && length <= available - start;
-}
-
-static void memory_before(WrStore *store, uint64_t length)
-{
-    if (length > MEMORY_BLOCK_BYTES && vm_hooks()->before_block != NULL) vm_hooks()->before_block(store, store->context.host);
-}
-
-static void memory_after(WrStore *store, uint64_t length)
-{
-    if (length > MEMORY_BLOCK_BYTES && vm_hooks()->after_block != NULL) vm_hooks()->after_block(store, store->context.host);
-}
-
-bool vm_memory_copy(WrStore *store, WrMemory *dst_memory, WrMemory *src_memory, uint64_t dst, uint64_t src, uint64_t length)
-{
-    if (!memory_in_bounds(dst, length, vm_memory_length(dst_memory)) || !memory_in_bounds(src, length, vm_memory_length(src_memory))) return false;
-    memory_before(store, length);
+    if (!vm_in_bounds(dst, length, vm_memory_length(dst_memory)) || !vm_in_bounds(src, length, vm_memory_length(src_memory))) return false;
     memmove(dst_memory->def.base + dst, src_memory->def.base + src, (size_t)length);
-    memory_after(store, length);
     return true;
 }
 
-bool vm_memory_fill(WrStore *store, WrMemory *memory, uint64_t dst, uint8_t value, uint64_t length)
+bool vm_memory_fill(WrMemory *memory, uint64_t dst, uint8_t value, uint64_t length)
 {
-    if (!memory_in_bounds(dst, length, vm_memory_length(memory))) return false;
-    memory_before(store, length);
+    if (!vm_in_bounds(dst, length, vm_memory_length(memory))) return false;
     memset(memory->def.base + dst, value, (size_t)length);
-    memory_after(store, length);
     return true;
 }
 
-bool vm_memory_init(WrStore *store, WrMemory *memory, uint64_t dst, const uint8_t *bytes, uint64_t num_bytes, uint64_t src, uint64_t length)
+bool vm_memory_init(WrMemory *memory, uint64_t dst, const uint8_t *bytes, uint64_t num_bytes, uint64_t src, uint64_t length)
 {
-    if (!memory_in_bounds(src, length, num_bytes) || !memory_in_bounds(dst, length, vm_memory_length(memory))) return false;
-    if (length == 0) return true;
-    memory_before(store, length);
-    memcpy(memory->def.base + dst, bytes + src, (size_t)length);
-    memory_after(store, length);
+    if (!vm_in_bounds(src, length, num_bytes) || !vm_in_bounds(dst, length, vm_memory_length(memory))) return false;
+    if (length != 0) memcpy(memory->def.base + dst, bytes + src, (size_t)length);
     return true;
 }

@@ -46,15 +46,13 @@ void vm_array_set_all(VMObject *array, uint32_t item_bytes, uint64_t start, uint
     }
 }
 
-static bool object_in_bounds(uint64_t start, uint64_t length, uint64_t size) { return start <= size && length <= size - start; }
-
 bool vm_elem_copy(WrInstance *instance, uint32_t segment, uint64_t src, uint64_t length, void **elements)
 {
     const WasmModule *module = instance->module;
     const WasmElem *elem = &module->elems[segment];
     uint64_t available = vm_bit(instance->dropped_elems, segment) ? 0 : elem->num_items;
     if (elem->first_item > module->num_elem_items || available > module->num_elem_items - elem->first_item) available = 0;
-    if (!object_in_bounds(src, length, available)) return false;
+    if (!vm_in_bounds(src, length, available)) return false;
     for (uint64_t i = 0; elements != NULL && i < length; i++) elements[i] = vm_elem_item(instance, &module->elem_items[elem->first_item + src + i]);
     return true;
 }
@@ -65,7 +63,7 @@ static const uint8_t *object_data(const WrInstance *instance, uint32_t segment, 
     const WasmModule *module = instance->module;
     WasmSpan span = module->datas[segment].bytes;
     if (vm_bit(instance->dropped_datas, segment) || span.offset > module->num_data_bytes || span.length > module->num_data_bytes - span.offset) span = (WasmSpan){ 0, 0 };
-    if (!object_in_bounds(src, num_bytes, span.length)) return NULL;
+    if (!vm_in_bounds(src, num_bytes, span.length)) return NULL;
     return module->data_bytes + span.offset + src;
 }
 
@@ -90,7 +88,7 @@ uint32_t vm_array_new_elem(WrInstance *instance, uint32_t type_index, uint32_t s
 uint32_t vm_array_fill(WrInstance *instance, VMObject *array, uint64_t dst, const ValRaw *value, uint64_t length)
 {
     if (array == NULL) return TRAP_NULL_REFERENCE;
-    if (!object_in_bounds(dst, length, array->length)) return TRAP_ARRAY_OUT_OF_BOUNDS;
+    if (!vm_in_bounds(dst, length, array->length)) return TRAP_ARRAY_OUT_OF_BOUNDS;
     vm_array_set_all(array, object_layout(instance, array->type_id)->item_bytes, dst, length, value);
     return VM_NO_TRAP;
 }
@@ -98,7 +96,7 @@ uint32_t vm_array_fill(WrInstance *instance, VMObject *array, uint64_t dst, cons
 uint32_t vm_array_copy(WrInstance *instance, VMObject *dst_array, uint64_t dst, VMObject *src_array, uint64_t src, uint64_t length)
 {
     if (dst_array == NULL || src_array == NULL) return TRAP_NULL_REFERENCE;
-    if (!object_in_bounds(dst, length, dst_array->length) || !object_in_bounds(src, length, src_array->length)) return TRAP_ARRAY_OUT_OF_BOUNDS;
+    if (!vm_in_bounds(dst, length, dst_array->length) || !vm_in_bounds(src, length, src_array->length)) return TRAP_ARRAY_OUT_OF_BOUNDS;
     uint32_t item_bytes = object_layout(instance, dst_array->type_id)->item_bytes;
     memmove(array_item(dst_array, item_bytes, dst), array_item(src_array, item_bytes, src), (size_t)(length * item_bytes));
     return VM_NO_TRAP;
@@ -107,7 +105,7 @@ uint32_t vm_array_copy(WrInstance *instance, VMObject *dst_array, uint64_t dst, 
 uint32_t vm_array_init_data(WrInstance *instance, uint32_t segment, VMObject *array, uint64_t dst, uint64_t src, uint64_t length)
 {
     if (array == NULL) return TRAP_NULL_REFERENCE;
-    if (!object_in_bounds(dst, length, array->length)) return TRAP_ARRAY_OUT_OF_BOUNDS;
+    if (!vm_in_bounds(dst, length, array->length)) return TRAP_ARRAY_OUT_OF_BOUNDS;
     uint32_t item_bytes = object_layout(instance, array->type_id)->item_bytes;
     const uint8_t *bytes = object_data(instance, segment, src, length * item_bytes);
     if (bytes == NULL) return TRAP_MEMORY_OUT_OF_BOUNDS;
@@ -118,7 +116,7 @@ uint32_t vm_array_init_data(WrInstance *instance, uint32_t segment, VMObject *ar
 uint32_t vm_array_init_elem(WrInstance *instance, uint32_t segment, VMObject *array, uint64_t dst, uint64_t src, uint64_t length)
 {
     if (array == NULL) return TRAP_NULL_REFERENCE;
-    if (!object_in_bounds(dst, length, array->length)) return TRAP_ARRAY_OUT_OF_BOUNDS;
+    if (!vm_in_bounds(dst, length, array->length)) return TRAP_ARRAY_OUT_OF_BOUNDS;
     if (!vm_elem_copy(instance, segment, src, length, (void **)(void *)array_item(array, sizeof(void *), dst))) return TRAP_TABLE_OUT_OF_BOUNDS;
     return VM_NO_TRAP;
 }

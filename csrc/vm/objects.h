@@ -104,6 +104,7 @@ static inline WrInstance *vm_instance_of(VMContext *vmctx) { return vm_header(vm
 #define VM_ARRAY(instance, type, field) ((type *)(void *)((uint8_t *)(instance)->vmctx + (instance)->offsets.field))
 static inline bool vm_bit(const uint64_t *bits, uint32_t index) { return (bits[index / 64] >> (index % 64) & 1) != 0; }
 static inline void vm_set_bit(uint64_t *bits, uint32_t index) { bits[index / 64] |= UINT64_C(1) << (index % 64); }
+static inline bool vm_in_bounds(uint64_t start, uint64_t length, uint64_t size) { return start <= size && length <= size - start; }
 
 /* memory.c */
 bool vm_memory_owns_address(const WrStore *store, uintptr_t address);
@@ -114,9 +115,9 @@ void vm_memory_remove(WrMemory *memory); /* the newest of its store: undoes wr_m
 void vm_memories_free(WrStore *store);
 bool vm_memory_pool_drain(void); /* whether there was anything in it */
 /* False: out of bounds, nothing was written. */
-bool vm_memory_copy(WrStore *store, WrMemory *dst_memory, WrMemory *src_memory, uint64_t dst, uint64_t src, uint64_t length);
-bool vm_memory_fill(WrStore *store, WrMemory *memory, uint64_t dst, uint8_t value, uint64_t length);
-bool vm_memory_init(WrStore *store, WrMemory *memory, uint64_t dst, const uint8_t *bytes, uint64_t num_bytes, uint64_t src, uint64_t length);
+bool vm_memory_copy(WrMemory *dst_memory, WrMemory *src_memory, uint64_t dst, uint64_t src, uint64_t length);
+bool vm_memory_fill(WrMemory *memory, uint64_t dst, uint8_t value, uint64_t length);
+bool vm_memory_init(WrMemory *memory, uint64_t dst, const uint8_t *bytes, uint64_t num_bytes, uint64_t src, uint64_t length);
 
 /* table.c */
 /* `start`: NULL for all zeros. */

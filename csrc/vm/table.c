@@ -258,14 +258,9 @@ int64_t wr_table_grow(WrTable *table, uint64_t delta, void *init)
     return (int64_t)length;
 }
 
-static bool table_in_bounds(const WrTable *table, uint64_t start, uint64_t length)
-{
-    return start <= table->def.length && length <= table->def.length - start;
-}
-
 bool vm_table_copy(WrTable *dst_table, WrTable *src_table, uint64_t dst, uint64_t src, uint64_t length)
 {
-    if (!table_in_bounds(dst_table, dst, length) || !table_in_bounds(src_table, src, length)) return false;
+    if (!vm_in_bounds(dst, length, dst_table->def.length) || !vm_in_bounds(src, length, src_table->def.length)) return false;
     void *element;
     if (length != 0 && src < src_table->num_lazy && !table_own_elements(src_table)) return false;
     for (uint64_t i = src; i < src + length && i < src_table->num_lazy; i++)
@@ -277,7 +272,7 @@ bool vm_table_copy(WrTable *dst_table, WrTable *src_table, uint64_t dst, uint64_
 
 bool vm_table_fill(WrTable *table, uint64_t dst, void *value, uint64_t length)
 {
-    if (!table_in_bounds(table, dst, length)) return false;
+    if (!vm_in_bounds(dst, length, table->def.length)) return false;
     if (!vm_table_before_write(table, dst, value == NULL ? length : 0, NULL)) return false;
     table_set(table, dst, length, value);
     return true;

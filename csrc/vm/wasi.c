@@ -153,7 +153,6 @@ static bool wasi_transfer(VMContext *callee, VMContext *caller, ValRaw *values, 
             /* a disk or a pipe may take its time */
             if (vm_hooks()->before_block != NULL) vm_hooks()->before_block(vm_store_of(context), context->host);
             int64_t done = transfer(file, vectors, count);
-            if (vm_hooks()->after_block != NULL) vm_hooks()->after_block(vm_store_of(context), context->host);
             if (done >= 0) {
                 uint32_t number = (uint32_t)done;
                 memcpy(memory->base + out, &number, sizeof number);

@@ -277,8 +277,7 @@ typedef struct WrHooks {
     /* Slow path of the interrupt check, on the guest's thread, with the guest's frames below: 0 go on; else a trap (wr_store_trap was called) or a
      * host exception is pending. */
     int (*interrupt)(WrStore *store, void *host);
-    void (*before_block)(WrStore *store, void *host); /* around bulk operations over 1 MiB: may release the GIL */
-    void (*after_block)(WrStore *store, void *host);
+    void (*before_block)(WrStore *store, void *host); /* before what may take long (bulk operations, a file): may release the GIL */
 } WrHooks;
 WR_API void wr_set_hooks(const WrHooks *hooks);
 /* Installs the signal handlers (once per process; chains to the handlers before). Called by the first engine with signals_based_traps. */

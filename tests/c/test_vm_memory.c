@@ -207,24 +207,24 @@ static void bulk_memory(void)
     WasmLimits type = limits(1, UINT64_MAX, 0);
     WrMemory *a = wr_memory_new(store, &type, &guarded, &error), *b = wr_memory_new(store, &type, &guarded, &error);
     REQUIRE(a != NULL && b != NULL);
-    CHECK(vm_memory_fill(store, a, 65530, 7, 6));
-    CHECK(!vm_memory_fill(store, a, 65530, 8, 7));
+    CHECK(vm_memory_fill(a, 65530, 7, 6));
+    CHECK(!vm_memory_fill(a, 65530, 8, 7));
     CHECK_EQ(a->def.base[65535], 7);
-    CHECK(vm_memory_fill(store, a, 65536, 1, 0));
-    CHECK(!vm_memory_fill(store, a, 65537, 1, 0));
-    CHECK(!vm_memory_fill(store, a, UINT64_MAX, 1, 2));
-    CHECK(!vm_memory_fill(store, a, 2, 1, UINT64_MAX));
-    CHECK(vm_memory_copy(store, b, a, 0, 65530, 6));
+    CHECK(vm_memory_fill(a, 65536, 1, 0));
+    CHECK(!vm_memory_fill(a, 65537, 1, 0));
+    CHECK(!vm_memory_fill(a, UINT64_MAX, 1, 2));
+    CHECK(!vm_memory_fill(a, 2, 1, UINT64_MAX));
+    CHECK(vm_memory_copy(b, a, 0, 65530, 6));
     CHECK_EQ(b->def.base[5], 7);
-    CHECK(!vm_memory_copy(store, b, a, 65531, 65530, 6));
-    CHECK(!vm_memory_copy(store, b, a, 0, 65531, 6));
+    CHECK(!vm_memory_copy(b, a, 65531, 65530, 6));
+    CHECK(!vm_memory_copy(b, a, 0, 65531, 6));
     memcpy(a->def.base, "abcdef", 6);
-    CHECK(vm_memory_copy(store, a, a, 2, 0, 4)); /* overlapping */
+    CHECK(vm_memory_copy(a, a, 2, 0, 4)); /* overlapping */
     CHECK_BYTES(a->def.base, "ababcd", 6);
-    CHECK(vm_memory_init(store, a, 65533, (const uint8_t *)"xyz", 3, 0, 3));
-    CHECK(!vm_memory_init(store, a, 65533, (const uint8_t *)"xyz", 3, 1, 3));
-    CHECK(!vm_memory_init(store, a, 65534, (const uint8_t *)"xyz", 3, 0, 3));
-    CHECK(vm_memory_init(store, a, 65536, (const uint8_t *)"", 0, 0, 0));
+    CHECK(vm_memory_init(a, 65533, (const uint8_t *)"xyz", 3, 0, 3));
+    CHECK(!vm_memory_init(a, 65533, (const uint8_t *)"xyz", 3, 1, 3));
+    CHECK(!vm_memory_init(a, 65534, (const uint8_t *)"xyz", 3, 0, 3));
+    CHECK(vm_memory_init(a, 65536, (const uint8_t *)"", 0, 0, 0));
 }
 
 static void tables(void)

@@ -357,19 +357,15 @@ cdef int on_interrupt(c.WrStore *c_store, void *opaque) noexcept nogil:
 
 
 cdef void before_block(c.WrStore *c_store, void *opaque) noexcept nogil:
+    """Lets the GIL go: whoever needs it next takes it back."""
     cdef StoreHost *host = <StoreHost *>opaque
     if host != NULL and host.saved == NULL and not host.hold_gil:
         host.saved = PyEval_SaveThread()
 
 
-cdef void after_block(c.WrStore *c_store, void *opaque) noexcept nogil:
-    """The GIL stays away: whoever needs it next takes it back."""
-
-
 cdef c.WrHooks hooks
 hooks.interrupt = on_interrupt
 hooks.before_block = before_block
-hooks.after_block = after_block
 c.wr_set_hooks(&hooks)
 
 _signals_lock = threading.Lock()
