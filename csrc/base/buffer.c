@@ -14,16 +14,28 @@ void wr_base_code_buffer_init(CodeBuffer *buffer, uint32_t max_bytes) {
     buffer->max_bytes = max_bytes < CODE_BUFFER_MAX_BYTES ? max_bytes : CODE_BUFFER_MAX_BYTES;
     buffer->oom = false;
     buffer->over_limit = false;
+    buffer->lent = false;
 }
 
+void wr_base_code_buffer_lend(CodeBuffer *buffer, void *memory, size_t bytes) {
+    if (bytes < 2 * CODE_BUFFER_ROOM || bytes > buffer->max_bytes) { return; }
+    buffer->start = buffer->cursor = memory;
+    buffer->limit = buffer->start + bytes - CODE_BUFFER_ROOM;
+    buffer->lent = true;
+}
+
+/* The memory is not from malloc. */
+static bool buffer_is_borrowed(const CodeBuffer *buffer) { return buffer_is_sink(buffer) || buffer->lent; }
+
 void wr_base_code_buffer_free(CodeBuffer *buffer) {
-    if (!buffer_is_sink(buffer)) { free(buffer->start); }
+    if (!buffer_is_borrowed(buffer)) { free(buffer->start); }
     wr_base_code_buffer_init(buffer, buffer->max_bytes);
 }
 
 /* Drops everything; from here on emits circle inside the sink. */
 static bool buffer_fail(CodeBuffer *buffer, bool over_limit) {
-    if (!buffer_is_sink(buffer)) { free(buffer->start); }
+    if (!buffer_is_borrowed(buffer)) { free(buffer->start); }
+    buffer->lent = false;
     buffer->start = buffer->cursor = buffer->sink;
     buffer->limit = buffer->sink + CODE_BUFFER_ROOM;
     if (!buffer->oom) {
@@ -49,10 +61,11 @@ bool wr_base_code_buffer_grow(CodeBuffer *buffer, size_t bytes) {
     if (capacity > (size_t)buffer->max_bytes + CODE_BUFFER_ROOM) {
         capacity = (size_t)buffer->max_bytes + CODE_BUFFER_ROOM;
     }
-    bool in_sink = buffer_is_sink(buffer);
-    uint8_t *memory = realloc(in_sink ? NULL : buffer->start, capacity);
+    bool borrowed = buffer_is_borrowed(buffer);
+    uint8_t *memory = realloc(borrowed ? NULL : buffer->start, capacity);
     if (!memory) { return buffer_fail(buffer, false); }
-    if (in_sink) { memcpy(memory, buffer->sink, used); }
+    if (borrowed) { memcpy(memory, buffer->start, used); }
+    buffer->lent = false;
     buffer->start = memory;
     buffer->cursor = memory + used;
     buffer->limit = memory + capacity - CODE_BUFFER_ROOM;

@@ -31,11 +31,14 @@ typedef struct CodeBuffer {
     uint32_t max_bytes;                 /* the buffer never grows past this */
     bool oom;                           /* sticky: memory or max_bytes ran out, contents are lost */
     bool over_limit;                    /* with oom: it was max_bytes */
+    bool lent;                          /* the memory is the caller's, who frees it */
     uint8_t sink[2 * CODE_BUFFER_ROOM]; /* where emits go before the first allocation and after oom */
 } CodeBuffer;
 
 /* Empty; allocates nothing yet. */
 void wr_base_code_buffer_init(CodeBuffer *buffer, uint32_t max_bytes);
+/* The first memory of an empty buffer, which the caller frees after the buffer. */
+void wr_base_code_buffer_lend(CodeBuffer *buffer, void *memory, size_t bytes);
 /* Frees the memory and leaves an empty buffer that is usable again. */
 void wr_base_code_buffer_free(CodeBuffer *buffer);
 /* Slow path: room for `bytes` more plus CODE_BUFFER_ROOM. False (and oom) if there is none; the room rule

@@ -288,7 +288,7 @@ static bool image_make(const WrImageInput *input, CodePages *out_pages, WrError 
     ok = ok && image_emit_trampolines(&writer) && image_place(&writer);
     if (ok) {
         const size_t num_bytes = writer.layout.num_bytes;
-        *out_pages = (CodePages){.kind = CODE_PAGES_OURS, .num_bytes = num_bytes, .bytes = wr_os_alloc(num_bytes)};
+        *out_pages = (CodePages){.kind = CODE_PAGES_OURS, .num_bytes = num_bytes, .bytes = wr_os_alloc_dense(num_bytes)};
         ok = out_pages->bytes || wr_os_memory_error(error, "an image", num_bytes);
     }
     if (ok) image_write(&writer, out_pages->bytes);
@@ -319,7 +319,7 @@ void wr_image_free(const uint8_t *bytes, size_t num_bytes) { wr_os_release((void
 
 uint8_t *wr_image_pages(size_t num_bytes, WrError *error)
 {
-    uint8_t *pages = wr_os_alloc(num_bytes);
+    uint8_t *pages = wr_os_alloc_dense(num_bytes);
     if (!pages) wr_os_memory_error(error, "an artifact", num_bytes);
     return pages;
 }

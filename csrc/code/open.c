@@ -227,7 +227,7 @@ static bool open_seal(CodePages *pages, const ElfLayout *layout, WrError *error)
     if (wr_os_protect(pages->bytes + text, pages->num_bytes - text, WR_OS_READ_EXECUTE)) return true;
     if (pages->kind != CODE_PAGES_FILE || !wr_os_is_noexec())
         return wr_error_set(error, pages->kind == CODE_PAGES_FOREIGN ? WR_ERROR_ARTIFACT : WR_ERROR_MEMORY, WR_NO_OFFSET, "cannot make the text executable: %s", strerror(errno));
-    uint8_t *copy = wr_os_alloc(pages->num_bytes);
+    uint8_t *copy = wr_os_alloc_dense(pages->num_bytes);
     if (!copy) return wr_os_memory_error(error, "a copy of an artifact", pages->num_bytes);
     memcpy(copy, pages->bytes, pages->num_bytes);
     wr_os_release(pages->bytes, pages->num_bytes);
@@ -321,7 +321,7 @@ bool wr_image_load(const uint8_t *bytes, size_t num_bytes, bool copy, void (*rel
     /* before any allocation: most of what is no artifact ends here */
     ElfLayout layout;
     if (!wr_elf_read(bytes, num_bytes, num_bytes, &layout, error)) return false;
-    pages = (CodePages){.kind = CODE_PAGES_OURS, .num_bytes = num_bytes, .bytes = wr_os_alloc(num_bytes)};
+    pages = (CodePages){.kind = CODE_PAGES_OURS, .num_bytes = num_bytes, .bytes = wr_os_alloc_dense(num_bytes)};
     if (!pages.bytes) return wr_os_memory_error(error, "an artifact", num_bytes);
     memcpy(pages.bytes, bytes, num_bytes);
     return wr_code_open(&pages, out_code, error);

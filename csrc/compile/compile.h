@@ -33,13 +33,14 @@ typedef struct HandlerRow { uint32_t start, end, tag /* index of the module's, o
 
 /* Machine code of one module, position independent, calls inside it resolved. */
 typedef struct CompiledModule {
-    uint8_t *text; uint32_t text_bytes;        /* functions, then entry stubs and trampolines; 16-byte aligned starts */
+    uint8_t *text; uint32_t text_bytes;        /* pages, with traps and addrs behind: block_bytes. Functions, then entry stubs and trampolines; 16-byte aligned starts */
     FunctionLoc *funcs; uint32_t num_funcs;    /* wasm_call of each defined function, placed in this order */
     FunctionLoc *array_calls; uint32_t num_array_calls; /* array_call of each escaped function, by escape index */
     FunctionLoc *host_calls; uint32_t num_host_calls;   /* wasm-to-array trampoline per type of the module (by type index), for imports given by the host; length 0: type is not a func type */
     TrapRow *traps; uint32_t num_traps;        /* sorted by offset */
     HandlerRow *handlers; uint32_t num_handlers; /* sorted by start */
     AddrRow *addrs; uint32_t num_addrs;        /* sorted: a row holds from its offset to the next; wasm_offset UINT32_MAX = no place */
+    size_t block_bytes;
 } CompiledModule;
 
 /* Validates every body and compiles it. threads: 0 = as many as cores; small modules use one whatever is asked. Needs no lock of any kind. */

@@ -43,10 +43,12 @@ static void edge_fix(FuncCompiler *fc, Control *c)
 static void edge_plan(FuncCompiler *fc, Control *c, Edge *edge)
 {
     bool backward = c->kind == CONTROL_LOOP;
-    uint32_t covered = 0;
+    const uint32_t same = cg_state_same(&fc->rs, &c->state), same_dirty = same & fc->rs.dirty;
+    if (!backward) c->state.dirty |= same_dirty;
+    uint32_t covered = same & ~(same_dirty & ~c->state.dirty);
     edge->stores = 0;
     cg_moves_init(&edge->moves);
-    for (uint32_t set = c->state.locals; set; set &= set - 1) {
+    for (uint32_t set = c->state.locals & ~same; set; set &= set - 1) {
         Reg reg = (Reg)__builtin_ctz(set);
         uint32_t local = c->state.local[reg];
         Reg from = fc->local_reg[local];
@@ -494,6 +496,7 @@ void cg_end(FuncCompiler *fc)
     case CONTROL_FUNC:
         cg_fuel_end(fc);
         if (!fc->dead) cg_return_moves(fc);
+        fc->dead = true; /* the loop over instructions ends */
         break;
     case CONTROL_TRY: cg_try_end(fc, c); /* fall through */
     default:

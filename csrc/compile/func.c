@@ -22,16 +22,19 @@ void cg_fail(FuncCompiler *fc, WrErrorKind kind, const char *message)
     fc->failed = true;
 }
 
-bool cg_room(FuncCompiler *fc, void **array, uint32_t *cap, uint32_t want, size_t item_bytes)
+static bool func_is_lent(const FuncCompiler *fc, const void *array) { return (const uint8_t *)array >= fc->lent && (const uint8_t *)array < fc->lent_end; }
+
+bool cg_grow(FuncCompiler *fc, void **array, uint32_t *cap, uint32_t want, size_t item_bytes)
 {
-    if (want <= *cap) return true;
     uint32_t new_cap = *cap < 64 ? 64 : *cap * 2;
     if (new_cap < want) new_cap = want;
-    void *bigger = realloc(*array, (size_t)new_cap * item_bytes);
+    bool lent = func_is_lent(fc, *array);
+    void *bigger = realloc(lent ? NULL : *array, (size_t)new_cap * item_bytes);
     if (!bigger) {
         cg_fail(fc, WR_ERROR_MEMORY, "out of memory while compiling");
         return false;
     }
+    if (lent) memcpy(bigger, *array, *cap * item_bytes);
     *array = bigger;
     *cap = new_cap;
     return true;
@@ -39,16 +42,16 @@ bool cg_room(FuncCompiler *fc, void **array, uint32_t *cap, uint32_t want, size_
 
 /* ---- tables --------------------------------------------------------------------------------------------------------------------- */
 
-static void func_trap_row(FuncCompiler *fc, uint32_t trap_code)
+static inline void func_trap_row(FuncCompiler *fc, uint32_t trap_code)
 {
-    if (!cg_room(fc, (void **)&fc->traps, &fc->cap_traps, fc->num_traps + 1, sizeof *fc->traps)) return;
+    if (fc->num_traps == fc->cap_traps && !cg_room(fc, (void **)&fc->traps, &fc->cap_traps, fc->num_traps + 1, sizeof *fc->traps)) return;
     fc->traps[fc->num_traps++] = (TrapRow){x64_offset(fc->as), trap_code};
 }
 
-static void func_addr_row(FuncCompiler *fc, uint32_t wasm_offset)
+static inline void func_addr_row(FuncCompiler *fc, uint32_t wasm_offset)
 {
     if (fc->num_addrs && fc->addrs[fc->num_addrs - 1].wasm_offset == wasm_offset) return;
-    if (!cg_room(fc, (void **)&fc->addrs, &fc->cap_addrs, fc->num_addrs + 1, sizeof *fc->addrs)) return;
+    if (fc->num_addrs == fc->cap_addrs && !cg_room(fc, (void **)&fc->addrs, &fc->cap_addrs, fc->num_addrs + 1, sizeof *fc->addrs)) return;
     fc->addrs[fc->num_addrs++] = (AddrRow){x64_offset(fc->as), wasm_offset};
 }
 
@@ -448,7 +451,7 @@ static void func_skip_dead(FuncCompiler *fc)
     }
 }
 
-void cg_op(FuncCompiler *fc, WasmOp op)
+static inline __attribute__((always_inline)) void func_op(FuncCompiler *fc, WasmOp op)
 {
     switch (op) {
     case WASM_OP_UNREACHABLE:
@@ -592,6 +595,8 @@ void cg_op(FuncCompiler *fc, WasmOp op)
     }
 }
 
+void cg_op(FuncCompiler *fc, WasmOp op) { func_op(fc, op); }
+
 /* Everything into the frame: what the next instruction takes is in memory, whatever came before. */
 static void func_settle(FuncCompiler *fc)
 {
@@ -619,9 +624,11 @@ static void func_alone(FuncCompiler *fc, WasmOp op)
     if (!fc->dead && !fc->failed) func_settle(fc);
 }
 
-static void func_body(FuncCompiler *fc)
+/* What is checked after each instruction, or compiled alone. */
+static void func_body_checked(FuncCompiler *fc)
 {
-    if (fc->mc->careful) {
+    const bool careful = fc->mc->careful;
+    if (careful) {
         cg_unvirgin(fc, fc->virgin, UINT32_MAX);
         func_settle(fc);
     }
@@ -635,9 +642,31 @@ static void func_body(FuncCompiler *fc)
         }
         WasmOp op = wr_read_op(&fc->ip);
         fc->fuel_ops++;
-        if (fc->mc->careful) func_alone(fc, op);
+        if (careful) func_alone(fc, op);
         else cg_op(fc, op);
         if (fc->mc->tunables.debug_checks && !fc->dead && !fc->failed) cg_state_verify(fc);
+    }
+}
+
+/* The same loop for all other code: this is where compiling is. */
+static void func_body(FuncCompiler *fc)
+{
+    for (;;) {
+        const uint8_t *at = fc->ip;
+        if (__builtin_expect(fc->dead || fc->failed, 0)) {
+            if (fc->depth == 0 || fc->failed) return;
+            func_skip_dead(fc);
+            at = fc->ip;
+        }
+        fc->op_start = at;
+        fc->lock = 0;
+        if (__builtin_expect(at >= fc->site_at, 0)) {
+            cg_hoist_site(fc);
+            if (fc->ip != at) continue;
+        }
+        WasmOp op = wr_read_op(&fc->ip);
+        fc->fuel_ops++;
+        func_op(fc, op);
     }
 }
 
@@ -663,8 +692,8 @@ void cg_free(FuncCompiler *fc)
     free(fc->local_aliases);
     free(fc->local_home);
     free(fc->late);
-    free(fc->traps);
-    free(fc->addrs);
+    if (!func_is_lent(fc, fc->traps)) free(fc->traps);
+    if (!func_is_lent(fc, fc->addrs)) free(fc->addrs);
     free(fc->handlers);
     free(fc->pads);
     free(fc->loads);
@@ -746,7 +775,8 @@ bool cg_func(FuncCompiler *fc, uint32_t func_index, const WasmFuncInfo *info, Co
     fc->depth = 1;
     cg_func_entry(fc);
     cg_fuel_begin(fc);
-    func_body(fc);
+    if (fc->mc->careful || fc->mc->tunables.debug_checks) func_body_checked(fc);
+    else func_body(fc);
     if (fc->failed) {
         fc->ctl[0].fixed = false;
         return false;

@@ -462,6 +462,32 @@ static void hoist_emit(HoistScan *h)
     fc->ip = ip;
 }
 
+/* Whether the scan can find anything: somewhere right behind constants and locals that keep their value stands an operation on them, or a set. Nearly all
+ * loops have nothing of the kind, and this is told at a quarter of the price. */
+static bool hoist_promising(const HoistScan *h, const uint8_t *end)
+{
+    uint32_t leaves = 0;
+    for (const uint8_t *p = h->base; p < end;) {
+        WasmOp op = wr_read_op(&p);
+        if (op == WASM_OP_LOCAL_GET) {
+            uint32_t local = wr_leb_u32(&p), i = h->block->assigned >> (local & 63u) & 1 ? hoist_index(h, local) : WASM_LOOP_WEIGHTS;
+            bool keeps = !(h->block->assigned >> (local & 63u) & 1) || (i < WASM_LOOP_WEIGHTS && h->weights[i].sets == 0);
+            leaves = keeps ? leaves + 1 : 0;
+        } else if (op == WASM_OP_I32_CONST || op == WASM_OP_I64_CONST) {
+            wr_skip_imm(&p, op);
+            leaves++;
+        } else if (op != WASM_OP_NOP) {
+            if (leaves != 0) {
+                if (op == WASM_OP_LOCAL_SET || op == WASM_OP_LOCAL_TEE) return true;
+                if (leaves >= wr_wasm_ops[op].num_params && hoist_pure(op)) return true;
+            }
+            wr_skip_imm(&p, op);
+            leaves = 0;
+        }
+    }
+    return false;
+}
+
 static bool hoist_begin(HoistScan *h, bool split)
 {
     h->num_nodes = 1;
@@ -516,20 +542,21 @@ uint32_t cg_hoist(FuncCompiler *fc, const WasmBlockInfo *block, WasmLocalWeight 
         *slot = *slot ? HOIST_UNKNOWN : (uint8_t)(i + 1);
     }
     uint32_t count = block->num_weights;
-    bool found = hoist_find(&h, true);
+    h.num_sites = 0;
+    bool found = hoist_promising(&h, fc->bytes + block->end) && hoist_find(&h, true);
     if (!found && h.num_sites) { /* too many values that must have a place */
         memcpy(h.weights, known, count * sizeof *known);
         found = hoist_find(&h, false);
     }
-    if (found) {
-        fc->hoist_loop = fc->depth - 1;
-        hoist_emit(&h);
-        hoist_activate(&h);
-        for (uint32_t i = 0; i < count; i++) h.weights[i].killed &= !h.moved[i];
-    } else {
+    if (!found) {
         fc->num_hoisted = 0;
-        if (count) memcpy(h.weights, known, count * sizeof *known);
+        memcpy(weights, known, count * sizeof *known);
+        return count;
     }
+    fc->hoist_loop = fc->depth - 1;
+    hoist_emit(&h);
+    hoist_activate(&h);
+    for (uint32_t i = 0; i < count; i++) h.weights[i].killed &= !h.moved[i];
     /* the weights of both kinds, heaviest first */
     count = 0;
     for (uint32_t i = 0; i < block->num_weights + fc->num_hoisted; i++) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "compile/state.h"
+#include "os/pages.h"
 #include "os/thread.h"
 #include "tramp/tramp.h"
 #include "wasm/elems.h"
@@ -14,6 +15,8 @@
 #include "wasm/validate.h"
 
 enum { MODULE_THREAD_BYTES = 64 * 1024, MODULE_MAX_THREADS = 64, MODULE_CHUNK = 16, MODULE_MAX_TEXT = 1 << 30 };
+/* A worker's first memory, in shares of the bytes that it is likely to compile: most code needs less. Below that many bytes, malloc's is as good. */
+enum { LEND_CODE = 3, LEND_TRAPS = 1, LEND_ADDRS = 1, LEND_ALL = LEND_CODE + LEND_TRAPS + LEND_ADDRS, LEND_FROM_BYTES = 256 * 1024, BLOCK_PAGES_BYTES = 1 << 20 /* from there on results are in pages of their own */ };
 
 typedef struct FuncRecord { /* of a compiled function, before layout */
     uint32_t worker;
@@ -29,6 +32,7 @@ typedef struct Worker {
     WasmFuncInfo info;
     WasmValidateScratch *scratch;
     WrError error;
+    uint8_t *lent; size_t lent_bytes; /* what the assembler and the tables start in; NULL: nothing */
     bool ready;
     pthread_t thread;
 } Worker;
@@ -150,13 +154,34 @@ static void *worker_run(void *argument)
     }
 }
 
-static bool worker_init(Worker *w, ModuleJob *job, uint32_t index)
+/* Pages of a large module are touched once and given back: large ones cost a tenth. */
+static void worker_lend(Worker *w, uint64_t share)
+{
+    if (share < LEND_FROM_BYTES) return;
+    share = (share + 15) & ~UINT64_C(15);
+    w->lent_bytes = wr_os_round_to_pages(share * LEND_ALL);
+    w->lent = wr_os_alloc_dense(w->lent_bytes);
+    if (!w->lent) return;
+    uint8_t *at = w->lent;
+    wr_base_code_buffer_lend(&w->as.code, at, share * LEND_CODE);
+    at += share * LEND_CODE;
+    w->fc.lent = at;
+    w->fc.lent_end = w->lent + w->lent_bytes;
+    w->fc.traps = (TrapRow *)(void *)at;
+    w->fc.cap_traps = (uint32_t)(share * LEND_TRAPS / sizeof *w->fc.traps);
+    at += share * LEND_TRAPS;
+    w->fc.addrs = (AddrRow *)(void *)at;
+    w->fc.cap_addrs = (uint32_t)(share * LEND_ADDRS / sizeof *w->fc.addrs);
+}
+
+static bool worker_init(Worker *w, ModuleJob *job, uint32_t index, uint64_t share)
 {
     w->job = job;
     w->index = index;
     w->error = (WrError){.kind = WR_ERROR_NONE, .func_index = WR_NO_FUNC, .offset = WR_NO_OFFSET};
     wr_x64_asm_init(&w->as, (uint32_t)job->mc.tunables.cpu_features);
     cg_init(&w->fc, &w->as, &job->mc);
+    worker_lend(w, share);
     wr_func_info_init(&w->info);
     w->scratch = wr_validate_scratch_new();
     w->ready = true;
@@ -170,6 +195,7 @@ static void worker_free(Worker *w)
     cg_free(&w->fc);
     wr_func_info_free(&w->info);
     wr_validate_scratch_free(w->scratch);
+    if (w->lent) wr_os_release(w->lent, w->lent_bytes);
 }
 
 /* ---- layout ------------------------------------------------------------------------------------------------------------------------------------ */
@@ -307,11 +333,15 @@ static bool module_layout(ModuleJob *job, Worker *workers, CompiledModule *out, 
         return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory while compiling");
     }
     out->text_bytes = base + x64_offset(&t.as);
-    out->text = malloc(out->text_bytes + 16);
-    out->traps = alloc_items(num_traps, sizeof *out->traps);
-    out->addrs = alloc_items(num_addrs + 1, sizeof *out->addrs);
+    uint64_t traps_at = align16(out->text_bytes + 16), addrs_at = traps_at + ((uint64_t)num_traps + 1) * sizeof *out->traps;
+    out->block_bytes = wr_os_round_to_pages(addrs_at + ((uint64_t)num_addrs + 2) * sizeof *out->addrs);
+    out->text = out->block_bytes >= BLOCK_PAGES_BYTES ? wr_os_alloc_dense(out->block_bytes) : malloc(out->block_bytes);
+    if (out->text) {
+        out->traps = (TrapRow *)(void *)(out->text + traps_at);
+        out->addrs = (AddrRow *)(void *)(out->text + addrs_at);
+    }
     out->handlers = alloc_items(num_handlers, sizeof *out->handlers);
-    if (!out->text || !out->traps || !out->addrs || !out->handlers || out->text_bytes > MODULE_MAX_TEXT) {
+    if (!out->text || !out->handlers || out->text_bytes > MODULE_MAX_TEXT) {
         wr_x64_asm_free(&t.as);
         return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory while compiling");
     }
@@ -381,8 +411,9 @@ bool wr_compile_module_watched(const WasmModule *module, const WrTunables *tunab
     job.careful = job.mc;
     job.careful.careful = true;
     job.careful.avx = job.careful.avx2 = job.careful.fma = job.careful.bmi1 = job.careful.bmi2 = job.careful.lzcnt = false;
+    const uint64_t code_bytes = module->code_section.length, share = num_workers == 1 ? code_bytes : code_bytes / num_workers * 5 / 4;
     for (uint32_t i = 0; i < num_workers && ok; i++) {
-        ok = worker_init(&workers[i], &job, i);
+        ok = worker_init(&workers[i], &job, i, share);
         if (!ok) wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory while compiling");
     }
     if (ok) {
@@ -421,12 +452,11 @@ bool wr_compile_module_watched(const WasmModule *module, const WrTunables *tunab
 void wr_compiled_module_free(CompiledModule *compiled)
 {
     if (!compiled) return;
-    free(compiled->text);
+    if (compiled->block_bytes >= BLOCK_PAGES_BYTES) wr_os_release(compiled->text, compiled->block_bytes);
+    else free(compiled->text);
     free(compiled->funcs);
     free(compiled->array_calls);
     free(compiled->host_calls);
-    free(compiled->traps);
-    free(compiled->addrs);
     free(compiled->handlers);
     free(compiled);
 }

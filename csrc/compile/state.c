@@ -15,10 +15,9 @@ int32_t cg_frame_take(FuncCompiler *fc, int32_t bytes)
     return -fc->frame_bytes;
 }
 
-X64Mem cg_local_mem(FuncCompiler *fc, uint32_t local)
+int32_t cg_local_place(FuncCompiler *fc, uint32_t local)
 {
-    if (fc->local_home[local] == 0) fc->local_home[local] = cg_frame_take(fc, fc->local_type[local] == WR_KIND_V128 ? 16 : 8);
-    return x64_mem_b(RBP, fc->local_home[local]);
+    return fc->local_home[local] = cg_frame_take(fc, fc->local_type[local] == WR_KIND_V128 ? 16 : 8);
 }
 
 X64Mem cg_slot_mem(FuncCompiler *fc, uint8_t type, uint32_t position)
@@ -511,9 +510,10 @@ void cg_truncate(FuncCompiler *fc, uint32_t height)
 
 void cg_state_load(FuncCompiler *fc, const RegState *state)
 {
-    for (uint32_t set = fc->rs.locals; set; set &= set - 1) fc->local_reg[fc->rs.local[__builtin_ctz(set)]] = REG_NONE;
+    const uint32_t same = cg_state_same(&fc->rs, state);
+    for (uint32_t set = fc->rs.locals & ~same; set; set &= set - 1) fc->local_reg[fc->rs.local[__builtin_ctz(set)]] = REG_NONE;
     fc->rs = *state;
-    for (uint32_t set = state->locals; set; set &= set - 1) {
+    for (uint32_t set = state->locals & ~same; set; set &= set - 1) {
         Reg reg = (Reg)__builtin_ctz(set);
         fc->local_reg[state->local[reg]] = reg;
     }

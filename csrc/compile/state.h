@@ -20,6 +20,7 @@
 #define WR_COMPILE_STATE_H
 
 #include <assert.h>
+#include <emmintrin.h>
 #include <string.h>
 
 #include "compile/compile.h"
@@ -63,6 +64,18 @@ typedef struct RegState {
     uint32_t dirty;  /* those whose local's home is stale */
     uint16_t local[32];
 } RegState;
+
+/* Registers that hold the same local in both. */
+static inline uint32_t cg_state_same(const RegState *a, const RegState *b)
+{
+    uint32_t same = 0;
+    for (uint32_t half = 0; half < 2; half++) {
+        const __m128i *x = (const __m128i *)(const void *)(a->local + 16 * half), *y = (const __m128i *)(const void *)(b->local + 16 * half);
+        __m128i low = _mm_cmpeq_epi16(_mm_loadu_si128(x), _mm_loadu_si128(y)), high = _mm_cmpeq_epi16(_mm_loadu_si128(x + 1), _mm_loadu_si128(y + 1));
+        same |= (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(low, high)) << 16 * half;
+    }
+    return same & a->locals & b->locals;
+}
 
 /* A condition in the flags. */
 typedef struct Cond {
@@ -197,6 +210,7 @@ typedef struct FuncCompiler {
     X64Label epilogue, unwind, thrown;
     bool unwind_used, thrown_used;
     bool catches;            /* the function has a handler */
+    const uint8_t *lent, *lent_end; /* what lies there is not malloc's */
 } FuncCompiler;
 
 enum { FRAME_SAVE_BYTES = 40, FRAME_CATCH_BYTES = 48 }; /* r14 r15 rbx r12 r13, right below rbp; then the VMContext, where there is a handler */
@@ -212,7 +226,11 @@ static inline bool cg_fits_i32(uint8_t type, uint64_t bits) { return type == WR_
 
 void cg_fail(FuncCompiler *fc, WrErrorKind kind, const char *message);
 /* Room for `want` items in an array whose capacity is *cap; contents kept. */
-bool cg_room(FuncCompiler *fc, void **array, uint32_t *cap, uint32_t want, size_t item_bytes);
+bool cg_grow(FuncCompiler *fc, void **array, uint32_t *cap, uint32_t want, size_t item_bytes);
+static inline bool cg_room(FuncCompiler *fc, void **array, uint32_t *cap, uint32_t want, size_t item_bytes)
+{
+    return want <= *cap || cg_grow(fc, array, cap, want, item_bytes);
+}
 /* The local is still the zero it started as: it has no place at all. */
 static inline bool cg_is_virgin(const FuncCompiler *fc, uint32_t local)
 {
@@ -230,7 +248,12 @@ static inline bool cg_is_dead(const FuncCompiler *fc, uint32_t local, uint32_t d
 
 /* ---- state.c: places, registers, the stack ---------------------------------------------------------------------------------- */
 
-X64Mem cg_local_mem(FuncCompiler *fc, uint32_t local);
+int32_t cg_local_place(FuncCompiler *fc, uint32_t local); /* gives it its home */
+static inline X64Mem cg_local_mem(FuncCompiler *fc, uint32_t local)
+{
+    int32_t home = fc->local_home[local];
+    return x64_mem_b(RBP, home != 0 ? home : cg_local_place(fc, local));
+}
 X64Mem cg_slot_mem(FuncCompiler *fc, uint8_t type, uint32_t position);
 int32_t cg_frame_take(FuncCompiler *fc, int32_t bytes); /* disp from rbp of new space, from 16 bytes on at a multiple of 16 */
 

@@ -69,6 +69,19 @@ void *wr_os_alloc(size_t bytes)
     return os_map(bytes, PROT_READ | PROT_WRITE, 0);
 }
 
+/* Mapped with a large page too much, which is cut off around the first multiple of one. */
+void *wr_os_alloc_dense(size_t bytes)
+{
+    if (bytes < WR_OS_LARGE_PAGE || bytes > SIZE_MAX - WR_OS_LARGE_PAGE) return wr_os_alloc(bytes);
+    uint8_t *start = wr_os_alloc(bytes + WR_OS_LARGE_PAGE);
+    if (start == NULL) return wr_os_alloc(bytes);
+    size_t before = (size_t)-(uintptr_t)start & (WR_OS_LARGE_PAGE - 1);
+    wr_os_release(start, before);
+    wr_os_release(start + before + bytes, WR_OS_LARGE_PAGE - before);
+    (void)madvise(start + before, bytes & ~(size_t)(WR_OS_LARGE_PAGE - 1), MADV_HUGEPAGE); /* refused: 4 KiB it is */
+    return start + before;
+}
+
 bool wr_os_protect(void *start, size_t bytes, WrOsAccess access)
 {
     static const int protections[] = { PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC };

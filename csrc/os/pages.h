@@ -14,6 +14,8 @@
 
 typedef enum WrOsAccess { WR_OS_NO_ACCESS, WR_OS_READ, WR_OS_READ_WRITE, WR_OS_READ_EXECUTE } WrOsAccess;
 
+enum { WR_OS_LARGE_PAGE = 2 << 20 };
+
 size_t wr_os_page_size(void);
 /* `bytes` rounded up to pages; 0 when that overflows (and for 0). */
 size_t wr_os_round_to_pages(size_t bytes);
@@ -22,6 +24,9 @@ size_t wr_os_round_to_pages(size_t bytes);
 void *wr_os_reserve(size_t bytes);
 /* Zeroed private pages to read and write. */
 void *wr_os_alloc(size_t bytes);
+/* The same for what will be written from end to end: whole WR_OS_LARGE_PAGEs of it are large pages where the system gives them to who asks, a fault each
+ * instead of one every 4 KiB. */
+void *wr_os_alloc_dense(size_t bytes);
 bool wr_os_protect(void *start, size_t bytes, WrOsAccess access);
 /* Private anonymous pages become zero, their memory goes back to the system; access stays as it is. */
 bool wr_os_discard(void *start, size_t bytes);

@@ -500,6 +500,8 @@ static bool validate_row(WasmValidator *v, WasmOp op)
         base = v->base; \
     } while (0)
 #define POPS_1(type) (top != base && top[-1] == (type))
+/* Alignment and flags of an access to memory 0, which has 32-bit addresses. */
+#define PLAIN_MEMARG (plain_memory && p < end && *p <= row->align_log2)
 /* An index immediate: one byte nearly always. */
 #define INDEX(out, what) \
     do { \
@@ -516,14 +518,29 @@ static bool validate_raise(WasmValidator *v)
     return true;
 }
 
+static ValidateOp validate_shape(WasmOp op)
+{
+    const WasmOpInfo *info = &wr_wasm_ops[op];
+    ValidateOp row = {.key = (uint16_t)op, .op = (uint16_t)op, .first = info->param_kinds[0], .second = info->param_kinds[1], .result = info->result_kinds[0], .align_log2 = info->align_log2};
+    if (info->special) return row;
+    if (info->imm == WASM_IMM_NONE && info->num_results == 1) {
+        if (info->num_params == 2) row.key = VALIDATE_BINARY;
+        if (info->num_params == 1) row.key = VALIDATE_UNARY;
+    } else if (info->imm == WASM_IMM_MEMARG) {
+        if (info->num_params == 1 && info->num_results == 1) row.key = VALIDATE_LOAD;
+        if (info->num_params == 2 && info->num_results == 0) row.key = VALIDATE_STORE;
+    }
+    return row;
+}
+
 /* One-byte opcodes of the features that are on. */
-static const uint16_t *validate_ops(WasmValidator *v)
+static const ValidateOp *validate_ops(WasmValidator *v)
 {
     WasmValidateScratch *s = v->scratch;
     if (s->ops_features == v->reader.features) return s->ops; /* never 0: MVP is always on */
     for (uint32_t byte = 0; byte < 256; byte++) {
         uint16_t op = wr_wasm_op_bytes[byte];
-        s->ops[byte] = v->reader.features >> wr_wasm_ops[op].feature_bit & 1 ? op : WASM_OP_INVALID;
+        s->ops[byte] = validate_shape(v->reader.features >> wr_wasm_ops[op].feature_bit & 1 ? (WasmOp)op : WASM_OP_INVALID);
     }
     s->ops_features = v->reader.features;
     return s->ops;
@@ -541,7 +558,7 @@ enum { SHORT_32 = 4, SHORT_64 = 9 };
 static bool validate_code(WasmValidator *v)
 {
     const uint8_t *const end = v->reader.end;
-    const uint16_t *const ops = validate_ops(v);
+    const ValidateOp *const ops = validate_ops(v);
     const ValType *const locals = v->locals;
     const WasmModule *const m = v->module;
     WasmFuncInfo *const gather = v->info;
@@ -553,11 +570,44 @@ static bool validate_code(WasmValidator *v)
         v->at = p;
         if (__builtin_expect(top > v->high, 0)) CALL(validate_raise(v));
         if (p >= end) return validate_fail(v, WR_ERROR_DECODE, "unexpected end of section or function: END opcode expected at the end of a function body");
-        WasmOp op = (WasmOp)ops[*p];
-        if (__builtin_expect(op != WASM_OP_INVALID, 1)) p++;
-        else CALL(wr_reader_op(&v->reader, &op));
-        const WasmOpInfo *info = &wr_wasm_ops[op];
-        switch (op) {
+        const ValidateOp *row = &ops[*p];
+        uint32_t key = row->key;
+        if (__builtin_expect(key != WASM_OP_INVALID, 1)) {
+            p++;
+        } else {
+            WasmOp prefixed;
+            CALL(wr_reader_op(&v->reader, &prefixed));
+            key = prefixed;
+        }
+        switch (key) {
+        case VALIDATE_BINARY:
+            if (__builtin_expect(top - base >= 2 && top[-1] == row->second && top[-2] == row->first, 1)) {
+                top--;
+                top[-1] = row->result;
+            } else {
+                CALL(validate_row(v, (WasmOp)row->op));
+            }
+            break;
+        case VALIDATE_UNARY:
+            if (__builtin_expect(POPS_1(row->first), 1)) top[-1] = row->result;
+            else CALL(validate_row(v, (WasmOp)row->op));
+            break;
+        case VALIDATE_LOAD: /* of memory 0, with a short offset */
+            if (__builtin_expect(PLAIN_MEMARG && (length = validate_short_leb(p + 1, end, SHORT_32)) != 0 && POPS_1(WR_VALTYPE_I32), 1)) {
+                p += 1 + length;
+                top[-1] = row->result;
+            } else {
+                CALL(validate_row(v, (WasmOp)row->op));
+            }
+            break;
+        case VALIDATE_STORE:
+            if (__builtin_expect(PLAIN_MEMARG && (length = validate_short_leb(p + 1, end, SHORT_32)) != 0 && top - base >= 2 && top[-1] == row->second && top[-2] == WR_VALTYPE_I32, 1)) {
+                p += 1 + length;
+                top -= 2;
+            } else {
+                CALL(validate_row(v, (WasmOp)row->op));
+            }
+            break;
         case WASM_OP_NOP: break;
         case WASM_OP_UNREACHABLE: CALL((validate_unreachable(v), true)); break;
         case WASM_OP_BLOCK: CALL(validate_block(v, WASM_FRAME_BLOCK)); break;
@@ -592,48 +642,24 @@ static bool validate_code(WasmValidator *v)
         case WASM_OP_LOCAL_SET: case WASM_OP_LOCAL_TEE:
             INDEX(index, "a local index");
             if (__builtin_expect(index >= v->num_locals, 0)) return validate_fail(v, WR_ERROR_VALIDATION, "unknown local %u, expected an index below %u", index, v->num_locals);
-            if (POPS_1(locals[index])) top--;
+            if (__builtin_expect(POPS_1(locals[index]), 1)) top--;
             else CALL(validate_pop(v, locals[index], NULL));
             if (v->track_inits) validate_local_set_init(v, index);
             if (gather) wr_gather_local_set(gather, index);
-            if (op == WASM_OP_LOCAL_TEE) *top++ = locals[index];
+            if (key == WASM_OP_LOCAL_TEE) *top++ = locals[index];
             break;
         case WASM_OP_GLOBAL_GET: CALL(validate_global(v, false)); break;
         case WASM_OP_GLOBAL_SET: CALL(validate_global(v, true)); break;
         case WASM_OP_MEMORY_COPY: CALL(validate_memory_copy(v)); break;
         case WASM_OP_I32_CONST: case WASM_OP_I64_CONST:
-            length = validate_short_leb(p, end, op == WASM_OP_I32_CONST ? SHORT_32 : SHORT_64);
+            length = validate_short_leb(p, end, key == WASM_OP_I32_CONST ? SHORT_32 : SHORT_64);
             p += length;
-            if (__builtin_expect(length != 0, 1)) *top++ = info->result_kinds[0];
-            else CALL(validate_row(v, op));
+            if (__builtin_expect(length != 0, 1)) *top++ = row->result;
+            else CALL(validate_row(v, (WasmOp)key));
             break;
         default:
-            if (info->imm == WASM_IMM_NONE && !info->special) {
-                if (info->num_params == 2 && info->num_results == 1 && top - base >= 2 && top[-1] == info->param_kinds[1] && top[-2] == info->param_kinds[0]) {
-                    top--;
-                    top[-1] = info->result_kinds[0];
-                    break;
-                }
-                if (info->num_params == 1 && info->num_results == 1 && POPS_1(info->param_kinds[0])) {
-                    top[-1] = info->result_kinds[0];
-                    break;
-                }
-            } else if (info->imm == WASM_IMM_MEMARG && plain_memory && p < end && *p <= info->align_log2 && op < WASM_OP_MEMORY_ATOMIC_NOTIFY &&
-                       (length = validate_short_leb(p + 1, end, SHORT_32)) != 0) {
-                /* the common load or store: memory 0, a short offset */
-                if (info->num_params == 1 && POPS_1(WR_VALTYPE_I32)) {
-                    p += 1 + length;
-                    top[-1] = info->result_kinds[0];
-                    break;
-                }
-                if (info->num_params == 2 && !info->num_results && top - base >= 2 && top[-1] == info->param_kinds[1] && top[-2] == WR_VALTYPE_I32) {
-                    p += 1 + length;
-                    top -= 2;
-                    break;
-                }
-            }
-            if (info->special) CALL(validate_reference_op(v, op));
-            else CALL(validate_row(v, op));
+            if (wr_wasm_ops[key].special) CALL(validate_reference_op(v, (WasmOp)key));
+            else CALL(validate_row(v, (WasmOp)key));
         }
     }
 }

@@ -25,13 +25,23 @@ typedef struct WasmFrame {
     WasmTypeList params, results;
 } WasmFrame;
 
+/* What the loop does at a first byte: an instruction of its own, or a shape that many have. Taken from their rows. */
+enum { VALIDATE_BINARY = WASM_OP_COUNT, VALIDATE_UNARY, VALIDATE_LOAD, VALIDATE_STORE };
+typedef struct ValidateOp {
+    uint16_t key;             /* WasmOp or VALIDATE_* */
+    uint16_t op;
+    uint8_t first, second;    /* operands' types */
+    uint8_t result;
+    uint8_t align_log2;
+} ValidateOp;
+
 struct WasmValidateScratch {
     ValType *operands; uint32_t cap_operands;
     WasmFrame *frames; uint32_t cap_frames;
     ValType *locals; uint32_t cap_locals;      /* when nobody gathers */
     uint8_t *is_init; uint32_t cap_is_init;    /* by local; only for functions with locals that have no default value */
     uint32_t *inits; uint32_t cap_inits;       /* which of them were set, in order */
-    uint64_t ops_features; uint16_t ops[256];  /* WasmOp by first byte, for these features */
+    uint64_t ops_features; ValidateOp ops[256]; /* by first byte, for these features */
 };
 
 typedef struct WasmValidator {

@@ -69,43 +69,46 @@ X64_INLINE unsigned x64_rxb_mem(unsigned reg, X64Mem mem) {
     return (reg >> 1 & 4) | (mem.index >> 2 & 2) | (mem.base >> 3 & 1);
 }
 
-/* ModRM, SIB and displacement. `trailing` immediate bytes follow: a rip-relative displacement counts from
- * behind them. */
-static inline uint8_t *x64_put_mem(Asm *as, uint8_t *p, unsigned reg, X64Mem mem, unsigned trailing) {
-    reg = (reg & 7) << 3;
+/* ModRM, SIB and displacement of what is rare: no base register, a label, a displacement to be patched.
+ * `trailing` immediate bytes follow: a rip-relative displacement counts from behind them. */
+static __attribute__((noinline)) uint8_t *x64_put_mem_rare(Asm *as, uint8_t *p, unsigned reg, X64Mem mem,
+                                                           unsigned trailing) {
     unsigned sib = (unsigned)mem.scale_log2 << 6 | (mem.index & 7u) << 3;
-    if (__builtin_expect(mem.base < 16, 1)) {
-        unsigned base = mem.base & 7u, mod, disp_bytes;
-        if (mem.disp == 0 && base != 5 && !mem.wide) {
-            mod = 0x00;
-            disp_bytes = 0;
-        } else if (mem.disp == (int8_t)mem.disp && !mem.wide) {
-            mod = 0x40;
-            disp_bytes = 1;
-        } else {
-            mod = 0x80;
-            disp_bytes = 4;
-        }
-        if (mem.index == X64_INDEX_NONE && base != 4) {
-            *p++ = (uint8_t)(mod | reg | base);
-        } else {
-            *p++ = (uint8_t)(mod | reg | 4);
-            *p++ = (uint8_t)(sib | base);
-        }
-        x64_store32(p, (uint32_t)mem.disp);
-        return p + disp_bytes;
-    }
     if (mem.base == X64_BASE_RIP) {
-        *p++ = (uint8_t)(reg | 5);
+        *p++ = (uint8_t)(reg << 3 | 5);
         x64_put_label32(as, p, (X64Label){(uint32_t)mem.disp},
                         0u - ((uint32_t)(p - as->code.start) + 4 + trailing));
         return p + 4;
     }
-    assert(mem.base == X64_BASE_NONE);
-    *p++ = (uint8_t)(reg | 4);
-    *p++ = (uint8_t)(sib | 5);
+    if (mem.base == X64_BASE_NONE) {
+        *p++ = (uint8_t)(reg << 3 | 4);
+        *p++ = (uint8_t)(sib | 5);
+    } else {
+        assert(mem.wide);
+        unsigned base = mem.base & 7u, has_sib = mem.index != X64_INDEX_NONE || base == 4;
+        *p++ = (uint8_t)(0x80 | reg << 3 | (has_sib ? 4 : base));
+        if (has_sib) { *p++ = (uint8_t)(sib | base); }
+    }
     x64_store32(p, (uint32_t)mem.disp);
     return p + 4;
+}
+
+/* The same for all operands; what they look like cannot be predicted, so the common ones take no branch. */
+static __attribute__((noinline)) uint8_t *x64_put_mem(Asm *as, uint8_t *p, unsigned reg, X64Mem mem,
+                                                      unsigned trailing) {
+    if (__builtin_expect(mem.base >= 16 || mem.wide, 0)) {
+        return x64_put_mem_rare(as, p, reg & 7, mem, trailing);
+    }
+    unsigned base = mem.base & 7u;
+    unsigned has_sib = (mem.index != X64_INDEX_NONE) | (base == 4);
+    unsigned fits = mem.disp == (int8_t)mem.disp;
+    unsigned mod = fits ? (mem.disp != 0) | (base == 5) : 2; /* no displacement, 8 bits, 32 bits */
+    unsigned sib = (unsigned)mem.scale_log2 << 6 | (mem.index & 7u) << 3 | base;
+    p[0] = (uint8_t)(mod << 6 | (reg & 7) << 3 | (has_sib ? 4 : base));
+    p[1] = (uint8_t)sib;
+    p += 1 + has_sib;
+    x64_store32(p, (uint32_t)mem.disp);
+    return p + mod + (mod & 2);
 }
 
 /* Register form, then the low `imm_bytes` of imm. */
@@ -124,8 +127,8 @@ X64_INLINE void x64_emit_rr(Asm *as, X64Op op, unsigned reg, unsigned rm) {
     x64_emit_rr_imm(as, op, reg, rm, 0, 0);
 }
 
-/* Memory form; left to the C compiler whether to inline, it is large. */
-static inline void x64_emit_rm_imm(Asm *as, X64Op op, unsigned reg, X64Mem mem, int32_t imm,
+/* Memory form; what is constant folds, what depends on the operand is a call. */
+X64_INLINE void x64_emit_rm_imm(Asm *as, X64Op op, unsigned reg, X64Mem mem, int32_t imm,
                                    unsigned imm_bytes) {
     assert(reg < 16);
     uint8_t *p = x64_room(as);
@@ -135,7 +138,7 @@ static inline void x64_emit_rm_imm(Asm *as, X64Op op, unsigned reg, X64Mem mem, 
     as->code.cursor = p + imm_bytes;
 }
 
-static inline void x64_emit_rm(Asm *as, X64Op op, unsigned reg, X64Mem mem) {
+X64_INLINE void x64_emit_rm(Asm *as, X64Op op, unsigned reg, X64Mem mem) {
     x64_emit_rm_imm(as, op, reg, mem, 0, 0);
 }
 

@@ -51,6 +51,27 @@ static void injection(void)
     wr_os_release(start, page);
 }
 
+/* Large pages or not, it is zeroed, as long as asked, and given back whole; what is small is pages as ever. */
+static void dense_pages(void)
+{
+    size_t page = wr_os_page_size(), sizes[] = { page, WR_OS_LARGE_PAGE - page, WR_OS_LARGE_PAGE, 2 * (size_t)WR_OS_LARGE_PAGE + 3 * page };
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        uint8_t *start = wr_os_alloc_dense(sizes[i]);
+        REQUIRE(start != NULL);
+        CHECK(sizes[i] < WR_OS_LARGE_PAGE || (uintptr_t)start % WR_OS_LARGE_PAGE == 0);
+        for (size_t at = 0; at < sizes[i]; at += page) {
+            CHECK_EQ(start[at], 0);
+            start[at] = 1;
+        }
+        CHECK(wr_os_protect(start, page, WR_OS_READ));
+        wr_os_release(start, sizes[i]);
+    }
+    CHECK(wr_os_alloc_dense(SIZE_MAX & ~(page - 1)) == NULL);
+    wr_os_inject_failure(WR_OS_CALL_MAP, 0);
+    CHECK(wr_os_alloc_dense(WR_OS_LARGE_PAGE) == NULL);
+    wr_os_inject_failure(WR_OS_CALL_MAP, -1);
+}
+
 static void stack_is_inside_its_bounds(void)
 {
     uintptr_t low, high, here = (uintptr_t)__builtin_frame_address(0);
@@ -117,6 +138,7 @@ int main(void)
     RUN(random_bytes);
     RUN(clocks);
     RUN(injection);
+    RUN(dense_pages);
     RUN(stack_is_inside_its_bounds);
     RUN(threads);
     return check_result();

@@ -178,6 +178,27 @@ static void buffer_append(void) {
     wr_base_code_buffer_free(&buffer);
 }
 
+static void buffer_lent(void) {
+    CodeBuffer buffer;
+    uint8_t memory[200], bytes[150];
+    memset(bytes, 7, sizeof bytes);
+    for (int outgrown = 0; outgrown < 2; outgrown++) {
+        wr_base_code_buffer_init(&buffer, 100000);
+        wr_base_code_buffer_lend(&buffer, memory, sizeof memory);
+        REQUIRE(wr_base_code_buffer_append(&buffer, bytes, sizeof bytes));
+        CHECK(buffer.start == memory);
+        if (outgrown) { REQUIRE(wr_base_code_buffer_append(&buffer, bytes, sizeof bytes)); }
+        CHECK((buffer.start == memory) == !outgrown);
+        CHECK(memcmp(buffer.start, bytes, sizeof bytes) == 0);
+        wr_base_code_buffer_free(&buffer);
+    }
+    wr_base_code_buffer_init(&buffer, 250);
+    wr_base_code_buffer_lend(&buffer, memory, sizeof memory);
+    REQUIRE(wr_base_code_buffer_append(&buffer, bytes, sizeof bytes));
+    CHECK(!wr_base_code_buffer_append(&buffer, bytes, sizeof bytes) && buffer.over_limit);
+    wr_base_code_buffer_free(&buffer);
+}
+
 static void conditions(void) {
     CHECK_EQ(x64_cond_negate(X64_CC_B), X64_CC_AE);
     CHECK_EQ(x64_cond_negate(X64_CC_G), X64_CC_LE);
@@ -203,6 +224,7 @@ int main(void) {
     RUN(jump_tables_and_patches);
     RUN(too_much_code);
     RUN(buffer_append);
+    RUN(buffer_lent);
     RUN(conditions);
     RUN(cpu_features);
     return check_result();

@@ -45,6 +45,17 @@ def test_threads_do_not_change_the_text() -> None:
     assert compile_module(made, binary, 1) == compile_module(made, binary, 4) == compile_module(made, binary, 3)
 
 
+@pytest.mark.parametrize("unit", [get(0) + b"\x28\0\0\x1a", get(1) + get(1) + b"\x96" + put(1)], ids=["loads", "float minimum"])
+def test_first_memory_of_a_large_module_may_be_outgrown(unit: bytes) -> None:
+    """More traps, places and code a byte than is lent: the same text as where shares are too small for that."""
+    binary = module(*[unit * 2000] * 40, locals_=((1, I32), (1, 0x7D)))
+    assert len(binary) > 400_000
+    made = engine()
+    assert compile_module(made, binary, 1) == compile_module(made, binary, 8)
+    store = Store()
+    Instance(store, Module(store.engine, binary), []).exports(store)["f"](store)
+
+
 def test_the_first_bad_function_is_reported_whatever_the_threads() -> None:
     good = (get(0) + put(1)) * 200
     bodies = [good] * 500
