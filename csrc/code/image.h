@@ -30,7 +30,7 @@ typedef enum WrSection {
 #define WR_IMAGE_MAGIC UINT64_C(0x010074726d736177) /* "wasmrt\0\1" */
 #define WR_MODULE_IMAGES 2u   /* its data are in IMAGES, not in DATA: what its memories start with, as they lie there (wasm/images.h), then passive segments */
 #define WR_MODULE_BOUNDARY 1u /* no exception leaves its functions: adapters between components */
-#define WR_IMAGE_FORMAT 6u /* of the records here; the ABI fingerprint follows vm.h and the .def tables by itself */
+#define WR_IMAGE_FORMAT 7u /* of the records here; the ABI fingerprint follows vm.h and the .def tables by itself */
 #define WR_IMAGE_TARGET_X86_64_LINUX 1u
 #define WR_IMAGE_MAX_TEXT_BYTES 0x40000000u /* LIMIT IMAGE_BYTES */
 

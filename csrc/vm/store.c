@@ -157,6 +157,7 @@ void wr_store_free(WrStore *store)
     vm_externrefs_free(store);
     vm_exceptions_free(store);
     wr_wasi_forget(store);
+    vm_fibers_free(store);
     vm_heap_free(store);
     if (store->pool != NULL) {
         if (store->num_components != 0) vm_pool_give_components(store->pool, store->num_components);

@@ -104,6 +104,9 @@ struct WrStore {
     VmExceptions exceptions;
     WrWasiFile *wasi_files;      /* by a guest's descriptor; what has no file here is Python's business (wasi.c) */
     uint32_t num_wasi_files;
+    WrFiber *all_fibers;         /* a list */
+    WrFiber *fibers;             /* idle ones, a list */
+    uint32_t num_fibers;
     VmHeap heap;
     char trap_text[160];         /* of a host function's trap (wr_store_trap_because) */
     uint32_t num_trap_frames;
@@ -128,6 +131,9 @@ WrThread *vm_thread_attach(void);     /* the calling thread's; NULL: no memory *
 extern _Atomic uint32_t vm_ticker_state __attribute__((visibility("hidden")));
 void vm_ticker_wake(void);
 void vm_ticker_after_fork(void);
+
+/* fiber.c */
+void vm_fibers_free(WrStore *store);
 
 /* traps.c: makes our handlers the first ones again, if they were installed. */
 void vm_signals_refresh(void);

@@ -257,7 +257,7 @@ WR_API void wr_store_gc_stats(const WrStore *store, WrGcStats *out_stats);
 /* ---- component handle tables (canonical ABI: one per component instance) --------------------------------------------------------------------- */
 
 typedef struct WrHandleTable WrHandleTable;
-enum { WR_HANDLE_FREE, WR_HANDLE_OWN, WR_HANDLE_BORROW };
+enum { WR_HANDLE_FREE, WR_HANDLE_OWN, WR_HANDLE_BORROW, WR_HANDLE_WAITABLE /* and whatever else of the asynchronous ABI has an index; no resource type */ };
 typedef struct WrHandle { uint32_t kind; uint32_t num_lends; uint64_t resource_type; /* id of the runtime resource type */ uint64_t rep; uint64_t scope; /* borrow: the task */ } WrHandle;
 WR_API WrHandleTable *wr_handles_new(void);
 WR_API void wr_handles_free(WrHandleTable *table);
@@ -270,6 +270,20 @@ WR_API uint32_t wr_handles_count(const WrHandleTable *table); /* handles in use 
 
 WR_API bool wr_adapter_trap(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity);      /* (i32 trap code) -> () */
 WR_API bool wr_adapter_transcode(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity); /* data, data2: VMMemoryDef **; index: row of transcode.def */
+
+/* ---- fibers: stacks that guest code runs on and can be left in the middle of (csrc/vm/fiber.c) ------------------------------------------------- */
+
+typedef struct WrFiber WrFiber;
+typedef enum WrFiberState { WR_FIBER_DONE, WR_FIBER_FAILED /* as an array call that returned false */, WR_FIBER_SUSPENDED } WrFiberState;
+enum { WR_FIBER_VALUES = 32 /* of a call's arguments and results */, WR_FIBERS_KEPT = 16 };
+/* An idle one; it ends with its store. */
+WR_API WrFiber *wr_fiber_new(WrStore *store, WrError *error);
+WR_API void wr_fiber_free(WrFiber *fiber); /* not while it runs; frames of a suspended one are dropped */
+WR_API ValRaw *wr_fiber_values(WrFiber *fiber);
+/* Calls a function on an idle fiber: with its values, which the results replace. In a store that is entered. */
+WR_API WrFiberState wr_fiber_call(WrFiber *fiber, const VMFuncRef *func);
+WR_API WrFiberState wr_fiber_resume(WrFiber *fiber); /* one that is suspended goes on */
+WR_API void wr_fiber_suspend(WrFiber *fiber);        /* on the fiber, in a host function: back to who called or resumed it */
 
 /* ---- hooks of the embedder ------------------------------------------------------------------------------------------------------------------ */
 

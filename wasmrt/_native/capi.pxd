@@ -472,6 +472,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     const uint32_t WR_HANDLE_FREE
     const uint32_t WR_HANDLE_OWN
     const uint32_t WR_HANDLE_BORROW
+    const uint32_t WR_HANDLE_WAITABLE
     ctypedef struct WrHandle:
         uint32_t kind
         uint32_t num_lends
@@ -484,6 +485,20 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     WrHandle *wr_handles_get(WrHandleTable *table, uint32_t index)
     bint wr_handles_remove(WrHandleTable *table, uint32_t index)
     uint32_t wr_handles_count(const WrHandleTable *table)
+
+    ctypedef struct WrFiber:
+        pass
+    ctypedef enum WrFiberState:
+        WR_FIBER_DONE
+        WR_FIBER_FAILED
+        WR_FIBER_SUSPENDED
+    const uint32_t WR_FIBER_VALUES
+    WrFiber *wr_fiber_new(WrStore *store, WrError *error)
+    void wr_fiber_free(WrFiber *fiber)
+    ValRaw *wr_fiber_values(WrFiber *fiber)
+    WrFiberState wr_fiber_call(WrFiber *fiber, const VMFuncRef *func)
+    WrFiberState wr_fiber_resume(WrFiber *fiber)
+    void wr_fiber_suspend(WrFiber *fiber)
 
     c_bool wr_adapter_trap(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)
     c_bool wr_adapter_transcode(VMContext *callee, VMContext *caller, ValRaw *values, size_t capacity)

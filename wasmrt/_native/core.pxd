@@ -70,6 +70,7 @@ cdef class Store:
     cdef readonly object call_options  # CallOptions that functions of this store start with, or None
     cdef public object user_data
     cdef public object wasi           # what WASI imports of this store see
+    cdef public object tasks          # the event loop of guests' asynchronous tasks (wasmrt/concurrent); None until there is one
     cdef public object wasi_state     # what WASI 0.1 made of it: descriptors of guests; None until one asks
     cdef object pending               # the exception of a host function that left through guest code
     cdef object noted                 # what the wasm frames were added to as a note, until the outermost call ends

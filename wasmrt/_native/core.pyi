@@ -55,6 +55,7 @@ class Store:
     user_data: Any
     engine: Any
     wasi: Any
+    tasks: Any
     wasi_state: Any
     call_options: Any
     def __init__(self, engine: Any = None, data: Any = None) -> None: ...

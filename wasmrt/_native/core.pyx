@@ -494,7 +494,7 @@ cdef class Store:
         self.c_store = NULL
         self.context = NULL
         self.host.attention = ATTENTION_CLOSED
-        self.kept = self.externrefs = self.noted = None
+        self.kept = self.externrefs = self.noted = self.tasks = None
         if self.drop_queue:
             unrun = sum(1 for entry in self.drop_queue if len(entry) == 2)  # post-returns have a third part
             self.drop_queue.clear()

@@ -7,6 +7,7 @@ from wasmrt.spec.types import FuncType
 
 from .core import Store
 from .externs import InstanceHandle, TypeCollection
+from .fibers import Intrinsic
 from .hosts import HostFunc
 from .imports import LoweredImport
 from .resources import ComponentInstance, ResourceType
@@ -17,6 +18,8 @@ MEMORY: int
 REALLOC: int
 POST_RETURN: int
 RESOURCE: int
+CALLBACK: int
+TABLE: int
 OF_INSTANCE: int
 OF_TRAMPOLINE: int
 OF_FLAGS: int
@@ -34,17 +37,20 @@ class Program:
         num_post_returns: int,
         num_resources: int,
         num_core_instances: int,
+        num_callbacks: int = 0,
+        num_tables: int = 0,
     ) -> None: ...
 
 class Bindings:
     def __init__(
         self,
         program: Program,
-        lowered: list[LoweredImport | None],
+        lowered: list[LoweredImport | Intrinsic | None],
         resources: list[ResourceType | None],
         dtors: list[Any],
         names: list[str],
         describe: Callable[[FuncType, str], Any] | None = None,
+        make_tasks: Callable[[ComponentInstance], Any] | None = None,
     ) -> None: ...
 
 class ModulePre:

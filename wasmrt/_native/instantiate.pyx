@@ -16,6 +16,7 @@ cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport Store, error_from
 from wasmrt._native.images cimport CodeMemory
 from wasmrt._native.externs cimport InstanceHandle, TypeCollection, start_instance, unwrap_extern, wrap_extern
+from wasmrt._native.fibers cimport Intrinsic
 from wasmrt._native.hosts cimport HostFunc
 from wasmrt._native.imports cimport LoweredImport
 from wasmrt._native.intrinsics cimport *
@@ -38,6 +39,11 @@ KINDS = {
     "ResourceTransferBorrow": TRANSFER_BORROW,
     "ResourceEnterCall": ENTER_CALL,
     "ResourceExitCall": EXIT_CALL,
+    "TaskBuiltin": TASK,
+    "TaskCall": TASK,
+    "TaskEnter": TASK,
+    "TaskExit": TASK,
+    "TaskTransfer": TASK,
 }
 
 cdef enum StepOp:
@@ -45,9 +51,12 @@ cdef enum StepOp:
     STEP_MEMORY        # index: runtime slot; first: what fills it
     STEP_REALLOC
     STEP_POST_RETURN
+    STEP_CALLBACK
+    STEP_TABLE
     STEP_RESOURCE      # index: resource; instance: who defines it; count: 1 if first is a destructor
 
 INSTANTIATE, MEMORY, REALLOC, POST_RETURN, RESOURCE = STEP_INSTANTIATE, STEP_MEMORY, STEP_REALLOC, STEP_POST_RETURN, STEP_RESOURCE
+CALLBACK, TABLE = STEP_CALLBACK, STEP_TABLE
 
 cdef enum RefSource:
     REF_INSTANCE       # item `index` of `kind` of core instance `at`
@@ -78,6 +87,17 @@ cdef uint32_t checked(object value, uint32_t end, str what) except? 0xFFFFFFFF:
     return value
 
 
+cdef uint32_t slots_of(const StateCounts *counts, uint32_t op) noexcept:
+    """How many runtime slots of a kind there are."""
+    if op == STEP_MEMORY:
+        return counts.memories
+    if op == STEP_REALLOC:
+        return counts.reallocs
+    if op == STEP_CALLBACK:
+        return counts.callbacks
+    return counts.tables if op == STEP_TABLE else counts.post_returns
+
+
 cdef class Program:
     """The initializers of a component.
 
@@ -104,12 +124,15 @@ cdef class Program:
         num_post_returns: int,
         num_resources: int,
         num_core_instances: int,
+        num_callbacks: int = 0,
+        num_tables: int = 0,
     ) -> None:
         cdef size_t i
         assert self.steps == NULL
         self.counts.instances, self.counts.memories, self.counts.reallocs = num_instances, num_memories, num_reallocs
         self.counts.post_returns, self.counts.resources = num_post_returns, num_resources
         self.counts.core_instances, self.counts.trampolines = num_core_instances, <uint32_t>len(rows)
+        self.counts.callbacks, self.counts.tables = num_callbacks, num_tables
         self.num_steps, self.num_refs = len(steps), len(refs)
         self.steps = <Step *>calloc(self.num_steps + 1, sizeof(Step))
         self.refs = <CoreRef *>calloc(self.num_refs + 1, sizeof(CoreRef))
@@ -138,7 +161,7 @@ cdef class Program:
         kind, type_id, wasm_call, a, b, third = given
         row.kind, row.type_id, row.wasm_call = kind, type_id, <const void *><size_t>wasm_call
         row.a, row.b, row.c = a, b, third
-        if row.kind == LOWER:
+        if row.kind == LOWER or row.kind == TASK:
             checked(a, counts.instances, "component instance")
         elif row.kind <= RESOURCE_DROP:
             checked(a, counts.instances, "component instance")
@@ -170,7 +193,7 @@ cdef class Program:
             checked(index, counts.resources, "resource")
             checked(instance, counts.instances, "component instance")
         else:
-            checked(index, counts.memories if step.op == STEP_MEMORY else counts.reallocs if step.op == STEP_REALLOC else counts.post_returns, "runtime slot")
+            checked(index, slots_of(counts, step.op), "runtime slot")
         for i in range(step.first, step.first + step.count):
             if self.refs[i].source == REF_TRAMPOLINE:
                 checked(self.refs[i].at, counts.trampolines, "trampoline")
@@ -190,17 +213,21 @@ cdef class Bindings:
     cdef list dtors
     cdef list names
     cdef readonly object describe
+    cdef object make_tasks               # of a ComponentInstance: the state of the asynchronous ABI; None: it has none
     cdef bint defines_resources
     cdef TrampolineRow *rows
     cdef uint32_t num_rows
     cdef Program program
 
-    def __init__(self, program: Program, lowered: list, resources: list, dtors: list, names: list, describe: object = None) -> None:
+    def __init__(
+        self, program: Program, lowered: list, resources: list, dtors: list, names: list, describe: object = None, make_tasks: object = None
+    ) -> None:
         cdef uint32_t i
         assert self.rows == NULL and len(lowered) == program.counts.trampolines
         assert len(resources) == len(dtors) == len(names) == program.counts.resources
         self.program = program
         self.lowered, self.resources, self.dtors, self.names, self.describe = lowered, resources, dtors, names, describe
+        self.make_tasks = make_tasks
         self.defines_resources = None in resources
         self.num_rows = program.counts.trampolines
         self.rows = <TrampolineRow *>malloc((<size_t>self.num_rows + 1) * sizeof(TrampolineRow))
@@ -213,6 +240,10 @@ cdef class Bindings:
                     raise malformed(f"trampoline {i} of no import")
                 self.check_slot((<LoweredImport>lowered[i]).memory, program.counts.memories)
                 self.check_slot((<LoweredImport>lowered[i]).realloc, program.counts.reallocs)
+                self.rows[i].lowered = <void *>lowered[i]
+            elif program.rows[i].kind == TASK:
+                if not isinstance(lowered[i], Intrinsic):
+                    raise malformed(f"trampoline {i} of no intrinsic")
                 self.rows[i].lowered = <void *>lowered[i]
 
     cdef int check_slot(self, uint32_t slot, uint32_t count) except -1:
@@ -305,7 +336,7 @@ cdef int run_step(ComponentInstance state, const CoreRef *refs, const Step *step
     item.func = NULL
     if step.count:
         core_extern(state, refs, &item)
-        if item.kind != (c.WASM_EXTERN_MEMORY if step.op == STEP_MEMORY else c.WASM_EXTERN_FUNC):
+        if item.kind != (c.WASM_EXTERN_MEMORY if step.op == STEP_MEMORY else c.WASM_EXTERN_TABLE if step.op == STEP_TABLE else c.WASM_EXTERN_FUNC):
             raise malformed("an option is of the wrong kind")
     if step.op == STEP_MEMORY:
         state.memories[step.index] = c.wr_memory_def(item.memory)
@@ -313,6 +344,10 @@ cdef int run_step(ComponentInstance state, const CoreRef *refs, const Step *step
         state.reallocs[step.index] = item.func
     elif step.op == STEP_POST_RETURN:
         state.post_returns[step.index] = item.func
+    elif step.op == STEP_CALLBACK:
+        state.callbacks[step.index] = item.func
+    elif step.op == STEP_TABLE:
+        state.tables[step.index] = item.table
     else:
         define_resource(state, step.index, step.instance, item.func)
     return 0
@@ -339,6 +374,8 @@ def instantiate(Bindings bindings not None, Store store not None) -> ComponentIn
         if imported is not None:
             state.rows[resource].id = (<ResourceType>imported).id
     bind_trampolines(state, bindings)
+    if bindings.make_tasks is not None:
+        state.tasks = bindings.make_tasks(state)
     for i in range(program.num_steps):
         run_step(state, &program.refs[program.steps[i].first], &program.steps[i])
     return state

@@ -18,6 +18,7 @@ cdef enum:
     TRANSFER_BORROW
     ENTER_CALL
     EXIT_CALL
+    TASK
 
 
 # A trampoline of a component, as its host contexts are made from it.
@@ -26,7 +27,7 @@ cdef struct TrampolineRow:
     uint32_t type_id
     const void *wasm_call
     uint32_t a, b, c
-    void *lowered                        # LOWER: the LoweredImport, borrowed
+    void *lowered                        # LOWER: the LoweredImport, TASK: the Intrinsic, borrowed
 
 
 cdef int bind_trampoline(ComponentInstance state, const TrampolineRow *row, size_t index, c.WrHostFunc *out) except -1

@@ -3,7 +3,7 @@
 
 Instantiation (`instantiate.pyx`) binds trampolines here, one `TrampolineRow` each, zeros where nothing is meant:
 LOWER: a = runtime instance. RESOURCE_*: a = runtime instance, b = resource. TRANSCODER: a = row of transcode.def, b, c = memories.
-TRANSFER_*: a = resource, b, c = runtime instances. ENTER_CALL, EXIT_CALL: b, c = runtime instances.
+TRANSFER_*: a = resource, b, c = runtime instances. ENTER_CALL, EXIT_CALL: b, c = runtime instances. TASK: a = runtime instance; fibers.pyx has them.
 
 Calls between components do not come through Python: adapters (wasmrt/translate/adapt.py) are core code, and only the intrinsics that they import are
 here. None of those runs Python or takes the GIL, except to say what is wrong.
@@ -15,6 +15,7 @@ from libc.string cimport memset
 
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport error_from, gil_acquire, trap_text
+from wasmrt._native.fibers cimport task_call
 from wasmrt._native.imports cimport LoweredImport, import_call, leave_with_exception
 from wasmrt._native.native cimport NativeFunc
 from wasmrt._native.resources cimport *
@@ -331,6 +332,9 @@ cdef int bind_trampoline(ComponentInstance state, const TrampolineRow *row, size
         out.call = new_call if row.kind == RESOURCE_NEW else rep_call if row.kind == RESOURCE_REP else drop_call
         out.data2 = &state.instances[row.a]
         out.index = <uint64_t><size_t>&state.rows[row.b]
+    elif row.kind == TASK:
+        out.call = task_call
+        out.data2 = row.lowered
     elif row.kind == ADAPTER_TRAP:
         out.call = c.wr_adapter_trap
     elif row.kind == TRANSCODER:

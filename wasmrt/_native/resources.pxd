@@ -55,7 +55,7 @@ cdef struct ResourceRow:
 
 # How many of each a component instance has.
 cdef struct StateCounts:
-    uint32_t instances, memories, reallocs, post_returns, resources, trampolines, core_instances
+    uint32_t instances, memories, reallocs, post_returns, resources, trampolines, core_instances, callbacks, tables
 
 
 # Scopes of calls between the components of one component instance.
@@ -114,6 +114,8 @@ cdef class ComponentInstance:
     cdef c.VMMemoryDef **memories
     cdef c.VMFuncRef **reallocs
     cdef c.VMFuncRef **post_returns
+    cdef c.VMFuncRef **callbacks         # and other functions that the asynchronous ABI calls
+    cdef c.WrTable **tables
     cdef c.WrInstance **core_instances   # RuntimeInstanceIndex; NULL: not made yet
     cdef c.VMFuncRef *trampolines        # TrampolineIndex
     cdef uint32_t num_memories, num_reallocs, num_post_returns, num_resources
@@ -123,6 +125,7 @@ cdef class ComponentInstance:
     cdef list objects                    # rep -> Python object of a host class
     cdef list free_objects
     cdef object bindings                 # what the host contexts point at
+    cdef public object tasks             # state of the asynchronous ABI (wasmrt/concurrent); None: no part of the component uses it
     cdef object __weakref__
 
 

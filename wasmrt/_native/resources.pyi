@@ -46,6 +46,7 @@ class ResourceHost(Resource):
 
 class ComponentInstance:
     store: Store
+    tasks: Any
     def resource(self, index: int) -> ResourceType: ...
     def func_type(self, ty: FuncType, name: str) -> Any: ...
     @property

@@ -381,7 +381,7 @@ cdef ComponentInstance new_state(Store store, const StateCounts *counts):
     """Zeroed slots, every component instance free to leave and with an empty handle table."""
     cdef ComponentInstance self = ComponentInstance.__new__(ComponentInstance)
     cdef uint32_t i
-    cdef size_t words = <size_t>counts.memories + counts.reallocs + counts.post_returns + counts.core_instances
+    cdef size_t words = <size_t>counts.memories + counts.reallocs + counts.post_returns + counts.callbacks + counts.tables + counts.core_instances
     cdef char *at = <char *>calloc(
         1,
         counts.instances * sizeof(RuntimeInstance) + counts.resources * sizeof(ResourceRow) + counts.trampolines * sizeof(Transfer) + words * sizeof(void *) + 1,
@@ -399,7 +399,9 @@ cdef ComponentInstance new_state(Store store, const StateCounts *counts):
     self.memories = <c.VMMemoryDef **>at
     self.reallocs = <c.VMFuncRef **>(self.memories + counts.memories)
     self.post_returns = self.reallocs + counts.reallocs
-    self.core_instances = <c.WrInstance **>(self.post_returns + counts.post_returns)
+    self.callbacks = self.post_returns + counts.post_returns
+    self.tables = <c.WrTable **>(self.callbacks + counts.callbacks)
+    self.core_instances = <c.WrInstance **>(self.tables + counts.tables)
     self.num_instances, self.num_memories, self.num_reallocs = counts.instances, counts.memories, counts.reallocs
     self.num_post_returns, self.num_resources = counts.post_returns, counts.resources
     for i in range(self.num_instances):

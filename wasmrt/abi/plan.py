@@ -129,9 +129,7 @@ def lookup_table(names: tuple[str, ...]) -> dict[str, int]:
 
 
 def compile_func(ty: t.FuncType, pointer_size: int = 4) -> PlanRows:
-    """The plan of a function. Raises UnsupportedError for types that need the asynchronous ABI."""
-    if ty.async_:
-        raise UnsupportedError(f"asynchronous function `{ty}`")
+    """The plan of a function. Raises UnsupportedError for values that need the asynchronous ABI."""
     return _Compiler(pointer_size).func(ty)
 
 

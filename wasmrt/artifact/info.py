@@ -112,6 +112,8 @@ def check(found: ComponentArtifacts) -> None:
             lowerings.add(trampoline.index)
             _type(rows, trampoline.ty, "func")
             _index(trampoline.options, len(component.options), "options")
+        else:
+            _task(component, rows, trampoline)
     for initializer in component.initializers:
         if isinstance(initializer, records.LowerImport):
             _index(initializer.import_, imports, "import")
@@ -128,6 +130,10 @@ def check(found: ComponentArtifacts) -> None:
         _type(rows, export.ty, "func" if isinstance(export, (records.ExportLiftedFunction, records.ExportImportedFunction)) else None)
         if isinstance(export, records.ExportLiftedFunction):
             _index(export.options, len(component.options), "options")
+            if export.callee is not None:
+                _index(export.callee, component.num_runtime_callbacks, "callback")
+            elif rows[export.ty][-1] is True:
+                raise ArtifactError("the artifact's records are damaged: an asynchronous function without a callee")
             if isinstance(export.func, records.InstanceFlags) or (isinstance(export.func, records.CoreExport) and export.func.kind != records.CoreKind.FUNC):
                 raise ArtifactError("the artifact's records are damaged: what is lifted is no function")
         elif isinstance(export, (records.ExportImportedFunction, records.ExportModuleImport)):
@@ -145,6 +151,8 @@ def _counts(component: Component) -> None:
     _index(component.num_runtime_memories, kinds.count(records.ExtractMemory) + 1, "number of memories")
     _index(component.num_runtime_reallocs, kinds.count(records.ExtractRealloc) + 1, "number of reallocs")
     _index(component.num_runtime_post_returns, kinds.count(records.ExtractPostReturn) + 1, "number of post-returns")
+    _index(component.num_runtime_callbacks, kinds.count(records.ExtractCallback) + 1, "number of callbacks")
+    _index(component.num_runtime_tables, kinds.count(records.ExtractTable) + 1, "number of tables")
     _index(component.num_runtime_component_instances, _MAX_INSTANCES + 1, "number of component instances")
     if len(component.resource_names) != component.num_resources:
         raise ArtifactError("the artifact's records are damaged: number of names of resources", len(component.resource_names), component.num_resources)
@@ -156,9 +164,40 @@ def _options(component: Component, options: records.CanonicalOptions) -> None:
         (options.memory, component.num_runtime_memories, "memory"),
         (options.realloc, component.num_runtime_reallocs, "realloc"),
         (options.post_return, component.num_runtime_post_returns, "post-return"),
+        (options.callback, component.num_runtime_callbacks, "callback"),
     ):
         if slot is not None:
             _index(slot, count, what)
+
+
+def _task(component: Component, rows: list[list[object]], trampoline: records.Trampoline) -> None:
+    """A trampoline of the asynchronous ABI."""
+    options, callbacks = len(component.options), component.num_runtime_callbacks
+    match trampoline:
+        case records.TaskBuiltin():
+            for index, count, what in (
+                (trampoline.ty, len(rows), "type"),
+                (trampoline.options, options, "options"),
+                (trampoline.table, component.num_runtime_tables, "table"),
+                (trampoline.number, 2, "context slot"),
+            ):
+                if index is not None:
+                    _index(index, count, what)
+            area, _, verb = trampoline.name.partition(".")
+            if area in ("stream", "future"):
+                _type(rows, -1 if trampoline.ty is None else trampoline.ty, area)
+            wants = verb in ("wait", "poll", "return", "read", "write") or trampoline.name in ("error-context.new", "error-context.debug-message")
+            if (wants and trampoline.options is None) or (verb == "new-indirect" and trampoline.table is None):
+                raise ArtifactError(f"the artifact's records are damaged: `{trampoline.name}` without its options")
+        case records.TaskCall():
+            _type(rows, trampoline.ty, "func")
+            _index(trampoline.lower, options, "options")
+            _index(trampoline.lift, options, "options")
+            for slot in (trampoline.func, trampoline.params, trampoline.result):
+                _index(slot, callbacks, "callback")
+        case records.TaskTransfer():
+            _type(rows, trampoline.ty)
+            _index(trampoline.dst, component.num_runtime_component_instances, "component instance")
 
 
 def _index(index: int, count: int, what: str) -> None:

@@ -12,7 +12,11 @@ from typing import Any
 from wasmrt._native import component as native
 from wasmrt._native import core, imports, instantiate, resources
 from wasmrt._native.abi import Plan
+from wasmrt._native.fibers import Intrinsic
 from wasmrt.abi.plan import compile_func
+from wasmrt.concurrent.bind import Binder
+from wasmrt.concurrent.calls import SyncTaskFunc, TaskFunc
+from wasmrt.concurrent.tasks import State
 from wasmrt.errors import ArgumentTypeError, ArtifactError, LinkError, WasmError
 from wasmrt.spec import types as spec
 from wasmrt.translate import info
@@ -26,10 +30,18 @@ from .names import find_name
 from .store import Store
 from .values import ComponentFunc, ResourceType
 
+_TASKS = (info.TaskBuiltin, info.TaskCall, info.TaskEnter, info.TaskExit, info.TaskTransfer)
+
 
 def _operands(trampoline: info.Trampoline, options: list[info.CanonicalOptions]) -> tuple[int, int, int]:
     """What a trampoline refers to, as a row of `instantiate.Program` wants it."""
     match trampoline:
+        case info.TaskBuiltin() | info.TaskEnter() | info.TaskExit():
+            return trampoline.instance, 0, 0
+        case info.TaskCall():
+            return options[trampoline.lower].instance, 0, 0
+        case info.TaskTransfer():
+            return trampoline.src, 0, 0
         case info.TrampolineLowerImport():
             return options[trampoline.options].instance, 0, 0
         case info.ResourceNew() | info.ResourceRep() | info.ResourceDrop():
@@ -73,6 +85,9 @@ class Blueprint:
         self._rows: list[tuple[int, int, int, int, int, int]] = []
         self.lowerings: dict[int, tuple[int, info.TrampolineLowerImport]] = {}
         self._program: tuple[instantiate.Program, list[Module | None]] | None = None
+        self.binder: Binder | None = None
+        self.task_instances: set[int] = set()
+        self.intrinsics: dict[int, Intrinsic] = {}
         registry = component.engine.types
         for index, trampoline in enumerate(records.trampolines):
             signature = info.trampoline_signature(trampoline)
@@ -87,6 +102,24 @@ class Blueprint:
                     *_operands(trampoline, records.options),
                 )
             )
+
+        self._bind_tasks(component)
+
+    def _bind_tasks(self, component: Component) -> None:
+        """What the asynchronous ABI needs, in a component that uses it."""
+        records, registry = self.records, component.engine.types
+        uses = any(isinstance(trampoline, _TASKS) for trampoline in records.trampolines) or any(
+            isinstance(export, info.ExportLiftedFunction) and component._types.func(export.ty).async_
+            for export in records.export_items
+        )
+        if not uses:
+            return
+        self.binder = Binder(records, component._types, lambda ty: registry.register_func(ty.params, ty.results))
+        self.task_instances = self.binder.task_instances()
+        for index, trampoline in enumerate(records.trampolines):
+            made = self.binder.intrinsic(trampoline)
+            if made is not None:
+                self.intrinsics[index] = made
 
     def plan(self, index: info.TypeIndex) -> Plan:
         plan = self._plans.get(index)
@@ -132,10 +165,14 @@ class Blueprint:
                     add(instantiate.REALLOC, initializer.index, [initializer.func])
                 case info.ExtractPostReturn():
                     add(instantiate.POST_RETURN, initializer.index, [initializer.func])
+                case info.ExtractCallback():
+                    add(instantiate.CALLBACK, initializer.index, [initializer.func])
+                case info.ExtractTable():
+                    add(instantiate.TABLE, initializer.index, [initializer.export])
                 case info.Resource():
                     dtor = [] if initializer.dtor is None else [initializer.dtor]
                     add(instantiate.RESOURCE, records.resource_index(initializer.index), dtor, initializer.instance)
-                # lowered imports are bound by InstancePre; tables and callbacks serve async functions only, which cannot be lifted yet
+                # lowered imports are bound by InstancePre
         program = instantiate.Program(
             steps,
             refs,
@@ -146,6 +183,8 @@ class Blueprint:
             num_post_returns=records.num_runtime_post_returns,
             num_resources=records.num_resources,
             num_core_instances=len(modules),
+            num_callbacks=records.num_runtime_callbacks,
+            num_tables=records.num_runtime_tables,
         )
         return program, modules
 
@@ -174,7 +213,9 @@ class InstancePre:
         self._store = _store_of(definitions)
         program, self._modules = blueprint.program(definitions)
         records = blueprint.records
-        lowered: list[imports.LoweredImport | None] = [None] * len(records.trampolines)
+        lowered: list[imports.LoweredImport | Intrinsic | None] = [None] * len(records.trampolines)
+        for intrinsic_index, intrinsic in blueprint.intrinsics.items():
+            lowered[intrinsic_index] = intrinsic
         for initializer in records.initializers:
             if isinstance(initializer, info.LowerImport):
                 trampoline_index, trampoline = blueprint.lowerings[initializer.index]
@@ -185,7 +226,9 @@ class InstancePre:
             definition = definitions[runtime_import]
             assert isinstance(definition, HostResource)
             resources[index], dtors[index] = definition.type, definition.dtor
-        self._bindings = instantiate.Bindings(program, lowered, resources, dtors, records.resource_names, describer(component))
+        make_tasks = None if blueprint.binder is None else State
+        names = records.resource_names
+        self._bindings = instantiate.Bindings(program, lowered, resources, dtors, names, describer(component), make_tasks)
 
     def _lower(self, trampoline: info.TrampolineLowerImport, import_: info.RuntimeImportIndex) -> imports.LoweredImport:
         records = self._blueprint.records
@@ -319,9 +362,9 @@ class ComponentInstance(native.FuncLookup):
         item = None if index is None else self._item(index.export)
         return item if isinstance(item, kind) else None
 
-    def _find_func(self, args: tuple[Any, ...]) -> ComponentFunc | ReexportedFunc | None:
+    def _find_func(self, args: tuple[Any, ...]) -> ComponentFunc | ReexportedFunc | TaskFunc | SyncTaskFunc | None:
         """What `get_func` keeps."""
-        return self._find(args, (ComponentFunc, ReexportedFunc))  # type: ignore[no-any-return]
+        return self._find(args, _FUNCS)  # type: ignore[no-any-return]
 
     def get_module(self, *args: Any) -> Module | None:
         """`get_module([store,] name_or_index)`: an exported core module, or None."""
@@ -354,10 +397,15 @@ class ComponentInstance(native.FuncLookup):
         match export:
             case info.ExportLiftedFunction():
                 options = blueprint.records.options[export.options]
-                return native.lift_func(
+                plan = blueprint.plan(export.ty)
+                if export.callee is not None:
+                    assert blueprint.binder is not None
+                    lift = blueprint.binder.lift(export.options, export.callee, plan.type.result)
+                    return TaskFunc(state, plan, lift, options.realloc, name)
+                func = native.lift_func(
                     state,
                     instantiate.core_item(state, *_core_ref(export.func, self._pre._modules)),
-                    blueprint.plan(export.ty),
+                    plan,
                     instance=options.instance,
                     encoding=options.string_encoding,
                     memory=options.memory,
@@ -365,6 +413,9 @@ class ComponentInstance(native.FuncLookup):
                     post_return=options.post_return,
                     name=name,
                 )
+                if options.instance in blueprint.task_instances:
+                    return SyncTaskFunc(state, func, options.instance, name)
+                return func
             case info.ExportInstance():
                 return ComponentExports(self, export.exports)
             case info.ExportModuleStatic():
@@ -438,6 +489,9 @@ class ReexportedFunc:
 
     def __repr__(self) -> str:
         return f"<wasmrt.component.Func {self.__name__}: {self._type}>"
+
+
+_FUNCS = (ComponentFunc, ReexportedFunc, TaskFunc, SyncTaskFunc)
 
 
 class ComponentExports(Mapping[str, Any]):

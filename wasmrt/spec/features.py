@@ -22,7 +22,7 @@ class Features:
 
 # Field of Features: (attribute of Config, whether it is on there, what it switches). Names and defaults are wasmtime's where it has the switch.
 SWITCHES: dict[str, tuple[str, bool, str]] = {
-    "async_": ("wasm_component_model_async", True, "async functions, streams and futures: accepted in types, but not run yet"),
+    "async_": ("wasm_component_model_async", True, "async functions, streams and futures"),
     "error_context": ("wasm_component_model_error_context", False, "the error-context type"),
     "threading": ("wasm_component_model_threading", False, "thread built-ins"),
     "fixed_length_lists": ("wasm_component_model_fixed_length_lists", False, "list<T, N> types"),

@@ -33,7 +33,8 @@ class PendingAdapter:
     """An adapter; `definition` is its function, once its module has been instantiated."""
 
     adapter: Adapter
-    definition: i.CoreExport | None = None
+    definition: i.CoreDef | None = None
+    make: Callable[[i.CoreExport, i.CoreExport], i.CoreDef] | None = None  # async: of the functions for parameters and result
 
 
 @dataclass
@@ -51,33 +52,42 @@ class _Module:
         return StaticModule(0, 0, CoreModule(self.code.finish(), FEATURES_DEFAULT), "adapter", is_adapter=True)
 
     def define(self, instance: i.RuntimeInstanceIndex) -> None:
+        def export(index: int) -> i.CoreExport:
+            return i.CoreExport(instance, i.CoreKind.FUNC, str(index), self.code.func_index(index))
+
         for pending, index in self.members:
-            pending.definition = i.CoreExport(instance, i.CoreKind.FUNC, str(index), self.code.func_index(index))
+            if pending.make is None:
+                pending.definition = export(index)
+            else:
+                pending.definition = pending.make(export(index), export(self.code.result_of[index]))
 
 
 class Adapters:
     """Those of one component."""
 
-    def __init__(self) -> None:
+    def __init__(self, intern: Callable[[t.AnyValType], i.TypeIndex]) -> None:
         self._facts = TypeFacts()
+        self._intern = intern
         self._waiting: list[PendingAdapter] = []
         self._known: dict[Adapter, PendingAdapter] = {}
 
-    def unsupported(self, ty: t.FuncType, async_: bool, memory_64: bool) -> str | None:
-        """What of lifting or lowering a function of this type, with the option `async` or not, cannot be run yet."""
-        if async_ or ty.async_:
-            return f"an async function (Config.{SWITCHES['async_'][0]} admits it)"
+    def unsupported(self, ty: t.FuncType, memory_64: bool, with_host: bool) -> str | None:
+        """What of lifting or lowering a function of this type cannot be run yet; `with_host`: the other side is no component of this one."""
         if memory_64:
             return f"with a 64-bit memory (Config.{SWITCHES['memory64'][0]} admits it)"
+        if not with_host:
+            return None
         values = [part for _, part in ty.params] + ([] if ty.result is None else [ty.result])
         if any(map(self._facts.asynchronous, values)):
             return f"a function of streams, futures or error contexts (Config.{SWITCHES['async_'][0]} admits it)"
         return None
 
-    def add(self, adapter: Adapter) -> PendingAdapter:
+    def add(
+        self, adapter: Adapter, make: Callable[[i.CoreExport, i.CoreExport], i.CoreDef] | None = None
+    ) -> PendingAdapter:
         pending = self._known.get(adapter)
         if pending is None:
-            pending = self._known[adapter] = PendingAdapter(adapter)
+            pending = self._known[adapter] = PendingAdapter(adapter, make=make)
             self._waiting.append(pending)
         return pending
 
@@ -91,7 +101,7 @@ class Adapters:
                 or len(modules[-1].members) >= _MAX_ADAPTERS
             )
             if full:
-                modules.append(_Module(AdapterModule(trampoline, self._facts)))
+                modules.append(_Module(AdapterModule(trampoline, self._intern, self._facts)))
             modules[-1].members.append((pending, modules[-1].code.add(pending.adapter)))
         self._waiting = []
         return modules

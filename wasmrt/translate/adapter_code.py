@@ -17,12 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from wasmrt.errors import LimitError, UnsupportedError
+from wasmrt.errors import LimitError
 from wasmrt.spec import limits
 from wasmrt.spec import types as t
 from wasmrt.spec._gen import transcode, traps
 from wasmrt.spec.core_types import VALTYPE_F32, VALTYPE_F64, VALTYPE_I32, VALTYPE_I64, CoreFuncType
-from wasmrt.spec.flatten import MAX_FLAT_PARAMS, MAX_FLAT_RESULTS
+from wasmrt.spec.flatten import MAX_FLAT_ASYNC_PARAMS, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS
 from wasmrt.spec.layout import Layouts, align_to, discriminant_size, flags_size, record_fields, variant_cases
 
 from . import info as i
@@ -70,6 +70,10 @@ class Adapter:
     callee: i.CoreDef
     post_return: i.CoreDef | None
     recursive: bool  # one of the two instances is inside the other: such a call always traps
+    tasks: bool = False  # the callee's instance uses the asynchronous ABI, and has to know who runs
+    async_lower: bool = False
+    async_lift: bool = False
+    callback: i.CoreDef | None = None
 
 
 # --- places --------------------------------------------------------------------------------------------------------
@@ -110,6 +114,9 @@ _SCALARS: dict[type, tuple[int, str, str, tuple[str | int, ...]]] = {
     t.Char: (I32, "i32.load", "i32.store", ()),
     t.OwnType: (I32, "i32.load", "i32.store", ()),
     t.BorrowType: (I32, "i32.load", "i32.store", ()),
+    t.StreamType: (I32, "i32.load", "i32.store", ()),
+    t.FutureType: (I32, "i32.load", "i32.store", ()),
+    t.ErrorContext: (I32, "i32.load", "i32.store", ()),
 }
 _SIZED = {1: ("i32.load8_u", "i32.store8"), 2: ("i32.load16_u", "i32.store16"), 4: ("i32.load", "i32.store")}
 
@@ -129,9 +136,16 @@ _CONVERT: dict[tuple[int, int], tuple[str, ...]] = {
 class AdapterModule:
     """A core module of adapters. `args` are what its imports are given, in order; `finish()` is its binary."""
 
-    def __init__(self, trampoline: Callable[[i.Trampoline], i.CoreTrampoline], facts: TypeFacts) -> None:
+    def __init__(
+        self,
+        trampoline: Callable[[i.Trampoline], i.CoreTrampoline],
+        intern: Callable[[t.AnyValType], i.TypeIndex],
+        facts: TypeFacts,
+    ) -> None:
         self._writer = CoreModuleWriter()
         self._trampoline = trampoline
+        self.intern = intern
+        self.result_of: dict[int, int] = {}  # of calls of async functions: the function for the result
         self.facts = facts
         self._helpers: dict[Any, int] = {}
         self._work: list[Callable[[], None]] = []
@@ -145,15 +159,23 @@ class AdapterModule:
         return list(self._writer.keys)  # type: ignore[arg-type]
 
     def add(self, adapter: Adapter) -> int:
-        """Writes an adapter; the index by which `func_index` finds it."""
-        writer = self._writer
-        index = writer.declare(adapter.name)
-        writer.export(str(index), index)
-        func = FuncWriter(adapter.lower_type)
-        _Calls(self, func, adapter).write()
-        self._define(index, func)
+        """Writes an adapter; the index by which `func_index` finds it. That of an async function is two functions, the second in `result_of`."""
+        if adapter.type.async_:
+            params, results = _task_signatures(adapter, self.layouts)
+            index = self._function(adapter, "parameters of " + adapter.name, params, _Calls.write_params)
+            self.result_of[index] = self._function(adapter, "result of " + adapter.name, results, _Calls.write_result)
+        else:
+            index = self._function(adapter, adapter.name, adapter.lower_type, _Calls.write)
         while self._work:
             self._work.pop()()
+        return index
+
+    def _function(self, adapter: Adapter, name: str, ty: CoreFuncType, write: Callable[[_Calls], None]) -> int:
+        index = self._writer.declare(name)
+        self._writer.export(str(index), index)
+        func = FuncWriter(ty)
+        write(_Calls(self, func, adapter))
+        self._define(index, func)
         return index
 
     def _define(self, index: int, func: FuncWriter) -> None:
@@ -309,7 +331,8 @@ class _Values:
             case t.FlagsType():
                 self.flags(ty, src, dst)
             case t.StreamType() | t.FutureType() | t.ErrorContext():
-                raise UnsupportedError(f"`{ty}` in a call between components")
+                d = self.direction
+                self.handle(i.TaskTransfer(self.module.intern(ty), d.src.instance, d.dst.instance), src, dst)
             case _ if type(ty) in _SCALARS:
                 self.scalar(ty, src, dst)
             case _:
@@ -458,8 +481,9 @@ class _Values:
 
     def resource(self, ty: t.OwnType | t.BorrowType, src: _Place, dst: _Place) -> None:
         kind = i.ResourceTransferOwn if isinstance(ty, t.OwnType) else i.ResourceTransferBorrow
-        transfer = kind(ty.ty, self.direction.src.instance, self.direction.dst.instance)
+        self.handle(kind(ty.ty, self.direction.src.instance, self.direction.dst.instance), src, dst)
 
+    def handle(self, transfer: i.Trampoline, src: _Place, dst: _Place) -> None:
         def write() -> None:
             self.push(src, I32, "i32.load")
             self.f.call_import(self.module.intrinsic(transfer))
@@ -782,6 +806,8 @@ class _Calls:
         if adapter.recursive:
             self.inward.trap(traps.CANNOT_ENTER_COMPONENT)
             return
+        if adapter.tasks:
+            f.call_import(module.intrinsic(i.TaskEnter(adapter.lift.instance)))
         params = tuple(ty for _, ty in adapter.type.params)
         borrows = any(map(module.facts.borrows, params))
         if borrows:
@@ -799,16 +825,69 @@ class _Calls:
                 f.call_import(post)
         if borrows:
             f.call_import(module.intrinsic(i.ResourceExitCall(adapter.lower.instance, adapter.lift.instance)))
+        if adapter.tasks:
+            f.call_import(module.intrinsic(i.TaskExit(adapter.lift.instance)))
         f.get(*results)
 
-    def params(self, types: tuple[t.AnyValType, ...]) -> tuple[int, ...]:
+    # --- calls of async functions, which the runtime makes between the two parts (wasmrt/concurrent/calls.py) ---
+
+    def write_params(self) -> None:
+        """The caller's core arguments, without the return pointer, to the callee's."""
+        f = self.f
+        if self.adapter.recursive:
+            f.op("unreachable")
+            return
+        types = tuple(ty for _, ty in self.adapter.type.params)
+        count = len(f.type.params)
+        spilled = len(self.module.layouts.flatten_all(types)) > _max_params(self.adapter)
+        if spilled:
+            layout = self.module.layouts.record(types)
+            size = f.local_i32()
+            self.inward.check_aligned(0, layout.align)
+            f.i32(layout.size)
+            f.set(size)
+            self.inward.check_bounds(self.adapter.lower, 0, size, traps.MEMORY_OUT_OF_BOUNDS)
+        f.get(*self.params(types, _Mem(0) if spilled else _Flat(tuple(range(count)))))
+
+    def write_result(self) -> None:
+        """What the callee returned, and the caller's return pointer if it has one, to the caller's core result."""
+        f, adapter, ty = self.f, self.adapter, self.adapter.type.result
+        if adapter.recursive:
+            f.op("unreachable")
+            return
+        if ty is None:
+            return
+        words = self.module.flat(ty)
+        layout = self.module.layouts.record((ty,))
+        source: _Place = _Flat(tuple(range(len(words))))
+        if len(words) > _max_lifted(adapter):
+            source, size = _Mem(0), f.local_i32()
+            self.outward.check_aligned(0, layout.align)
+            f.i32(layout.size)
+            f.set(size)
+            self.outward.check_bounds(adapter.lift, 0, size, traps.MEMORY_OUT_OF_BOUNDS)
+        with _NotLeaving(self, adapter.lower if self.module.facts.allocates(ty) else None):
+            if len(words) <= _max_lowered(adapter):
+                flat = tuple(f.local(word) for word in words)
+                self.outward.copy(ty, source, _Flat(flat))
+            else:
+                flat = ()
+                target, size = len(f.type.params) - 1, f.local_i32()
+                self.outward.check_aligned(target, layout.align)
+                f.i32(layout.size)
+                f.set(size)
+                self.outward.check_bounds(adapter.lower, target, size, traps.MEMORY_OUT_OF_BOUNDS)
+                self.outward.copy(ty, source, _Mem(target))
+        f.get(*flat)
+
+    def params(self, types: tuple[t.AnyValType, ...], source: _Place | None = None) -> tuple[int, ...]:
         """Passes the parameters; the locals that the callee gets."""
         f, adapter = self.f, self.adapter
         words = self.module.layouts.flatten_all(types)
         if len(words) <= MAX_FLAT_PARAMS:
             flat = tuple(f.local(word) for word in words)
             with _NotLeaving(self, adapter.lift if any(map(self.module.facts.allocates, types)) else None):
-                self.inward.fields(types, _Flat(tuple(range(len(words)))), _Flat(flat))
+                self.inward.fields(types, source or _Flat(tuple(range(len(words)))), _Flat(flat))
             return flat
         layout = self.module.layouts.record(types)
         target, size = f.local_i32(), f.local_i32()
@@ -838,6 +917,34 @@ class _Calls:
         with _NotLeaving(self, adapter.lower if self.module.facts.allocates(ty) else None):
             self.outward.copy(ty, _Mem(source), _Mem(target))
         return ()
+
+
+def _max_params(adapter: Adapter) -> int:
+    return MAX_FLAT_ASYNC_PARAMS if adapter.async_lower else MAX_FLAT_PARAMS
+
+
+def _max_lifted(adapter: Adapter) -> int:
+    """Core values that the callee may return: to task.return, or as its result."""
+    return MAX_FLAT_PARAMS if adapter.async_lift else MAX_FLAT_RESULTS
+
+
+def _max_lowered(adapter: Adapter) -> int:
+    return 0 if adapter.async_lower else MAX_FLAT_RESULTS
+
+
+def _task_signatures(adapter: Adapter, layouts: Layouts) -> tuple[CoreFuncType, CoreFuncType]:
+    """Of the functions for the parameters and for the result of a call of an async function."""
+    params = layouts.flatten_all(tuple(ty for _, ty in adapter.type.params))
+    if len(params) > _max_params(adapter):
+        params = (I32,)
+    ty = adapter.type.result
+    if ty is None:
+        return CoreFuncType(params, adapter.lift_type.params), CoreFuncType()
+    words = layouts.flatten(ty)
+    lifted = words if len(words) <= _max_lifted(adapter) else (I32,)
+    if len(words) <= _max_lowered(adapter):
+        return CoreFuncType(params, adapter.lift_type.params), CoreFuncType(lifted, words)
+    return CoreFuncType(params, adapter.lift_type.params), CoreFuncType((*lifted, I32), ())
 
 
 class _NotLeaving:

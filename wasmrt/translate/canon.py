@@ -190,7 +190,17 @@ def builtin(v: TypeValidator, scope: Scope, d: r.CanonBuiltin) -> LocalResourceB
     v.need(feature_of(d.name), d.name, scope, d.offset)
     core = _signature(v, scope, d)
     scope.core_funcs.append(core)
-    return LocalBuiltin(d.offset, d.name, core)
+    made = LocalBuiltin(d.offset, d, core)
+    if d.name == "task.return":
+        result = v.optional_ref(scope, d.result, d.offset)
+        made.type = None if result is None else result.val
+    elif d.type is not None:
+        made.type = scope.value_type(d.type, d.offset).val
+    if d.core_type is not None:
+        made.start = scope.core_func_type(d.core_type, d.offset)
+    memory = d.memory if d.options is None else d.options.memory
+    made.memory_64 = memory is not None and scope.get(scope.core_memories, memory, "memory", d.offset).is_64
+    return made
 
 
 def feature_of(name: str) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wasmrt.binary.records import CanonOptions, Sort, SortIndex
-from wasmrt.spec.core_types import CoreFuncType, MemoryType
-from wasmrt.spec.types import AbstractResource, ModuleType
+from wasmrt.binary.records import CanonBuiltin, CanonOptions, Sort, SortIndex
+from wasmrt.spec.core_types import CoreFuncType
+from wasmrt.spec.types import AbstractResource, AnyValType, ModuleType
 
 from .info import StaticModuleIndex
 from .type_nodes import ComponentNode, FuncNode, Item
@@ -127,12 +127,18 @@ class LocalResourceBuiltin:
 
 @dataclass(slots=True)
 class LocalBuiltin:
-    """Any other canonical built-in: valid, but not translated yet."""
+    """Any other canonical built-in. `type`: the stream or future, or what task.return returns."""
 
     offset: int
-    name: str
+    given: CanonBuiltin
     core_type: CoreFuncType
-    memory: MemoryType | None = None
+    type: AnyValType | None = None
+    memory_64: bool = False
+    start: CoreFuncType | None = None  # of a thread
+
+    @property
+    def name(self) -> str:
+        return self.given.name
 
 
 @dataclass(slots=True)

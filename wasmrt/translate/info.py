@@ -252,8 +252,60 @@ class ResourceExitCall(Record, frozen=True, tag="exit-call"):
     callee: RuntimeComponentInstanceIndex
 
 
+class TaskBuiltin(Record, frozen=True, tag="task"):
+    """A built-in of the asynchronous ABI (wasmrt/concurrent/builtins.py), by the text format's name. `ty`: the stream or future, or what task.return
+    returns; `number`: a context slot; `async_`: whether it may return before it is done."""
+
+    name: str
+    instance: RuntimeComponentInstanceIndex
+    signature: CoreFuncType
+    ty: TypeIndex | None = None
+    options: OptionsIndex | None = None
+    number: int = 0
+    async_: bool = False
+    table: RuntimeTableIndex | None = None
+    cancellable: bool = False
+
+
+class TaskCall(Record, frozen=True, tag="task-call"):
+    """A call of what another component lifts with an async type. `params` turns the caller's core arguments into the callee's, `result` what the callee
+    returned, and the caller's return pointer where it has one, into the caller's core result."""
+
+    signature: CoreFuncType
+    ty: TypeIndex
+    lower: OptionsIndex
+    lift: OptionsIndex
+    func: RuntimeCallbackIndex
+    params: RuntimeCallbackIndex
+    result: RuntimeCallbackIndex
+    recursive: bool
+
+
+class TaskEnter(Record, frozen=True, tag="task-enter"):
+    """A synchronous call begins in an instance that has tasks."""
+
+    instance: RuntimeComponentInstanceIndex
+
+
+class TaskExit(Record, frozen=True, tag="task-exit"):
+    instance: RuntimeComponentInstanceIndex
+
+
+class TaskTransfer(Record, frozen=True, tag="task-transfer"):
+    """Moves the readable end of a stream or future, or an error context, from one component instance's table to another's."""
+
+    ty: TypeIndex
+    src: RuntimeComponentInstanceIndex
+    dst: RuntimeComponentInstanceIndex
+
+
 Trampoline = (
     TrampolineLowerImport
+    | TaskBuiltin
+    | TaskCall
+    | TaskEnter
+    | TaskExit
+    | TaskTransfer
     | ResourceNew
     | ResourceRep
     | ResourceDrop
@@ -273,6 +325,9 @@ _SIGNATURES: dict[type, CoreFuncType] = {
     ResourceTransferBorrow: CoreFuncType(_I32, _I32),
     ResourceEnterCall: CoreFuncType(),
     ResourceExitCall: CoreFuncType(),
+    TaskEnter: CoreFuncType(),
+    TaskExit: CoreFuncType(),
+    TaskTransfer: CoreFuncType(_I32, _I32),
 }
 
 
@@ -280,7 +335,7 @@ def trampoline_signature(trampoline: Trampoline) -> CoreFuncType:
     """The core signature that the trampoline's machine code has."""
     if isinstance(trampoline, TrampolineLowerImport):
         return trampoline.lower_func
-    if isinstance(trampoline, (ResourceNew, ResourceRep, ResourceDrop)):
+    if isinstance(trampoline, (ResourceNew, ResourceRep, ResourceDrop, TaskBuiltin, TaskCall)):
         return trampoline.signature
     return _SIGNATURES[type(trampoline)]
 
@@ -289,9 +344,12 @@ def trampoline_signature(trampoline: Trampoline) -> CoreFuncType:
 
 
 class ExportLiftedFunction(Record, frozen=True, tag="lifted"):
+    """`callee`: of an async function, where `func` was extracted to."""
+
     ty: TypeIndex
     func: CoreDef
     options: OptionsIndex
+    callee: RuntimeCallbackIndex | None = None
 
 
 class ExportImportedFunction(Record, frozen=True, tag="imported"):

@@ -17,7 +17,7 @@ from wasmrt.binary.records import CanonOptions, Sort, SortIndex
 from wasmrt.errors import LimitError, UnsupportedError
 from wasmrt.spec import limits
 from wasmrt.spec import types as t
-from wasmrt.spec.core_types import VALTYPE_I32, CoreFuncType, GlobalType, MemoryType, TableType, TagType
+from wasmrt.spec.core_types import VALTYPE_I32, VALTYPE_I64, CoreFuncType, GlobalType, MemoryType, TableType, TagType
 from wasmrt.spec.features import SWITCHES
 from wasmrt.spec.types import AbstractResource, ResourceIndex, substitute_resources
 
@@ -50,6 +50,8 @@ _ENCODINGS = {
     "utf16": i.StringEncoding.UTF16,
     "latin1+utf16": i.StringEncoding.LATIN1_UTF16,
 }
+_NO_BUILTINS = ("thread.spawn-ref", "thread.spawn-indirect", "thread.available-parallelism")
+_START_64 = CoreFuncType((VALTYPE_I64,), ())
 _RESOURCE_BUILTINS: dict[str, type[i.ResourceNew | i.ResourceRep | i.ResourceDrop]] = {
     "resource.new": i.ResourceNew,
     "resource.rep": i.ResourceRep,
@@ -142,6 +144,7 @@ class _Instance:
     exports: dict[str, Any] = field(default_factory=dict)
     items: Items = field(default_factory=dict)
     memo: dict[int, Any] = field(default_factory=dict)
+    has_tasks: bool = False  # it uses the asynchronous ABI, so it has to be known which of its threads runs
 
     def space(self, sort: Sort) -> list[Any]:
         match sort:
@@ -197,7 +200,7 @@ class Inliner:
         self._trampolines: dict[i.Trampoline, i.TrampolineIndex] = {}
         self._extracted_values: dict[tuple[type, int], i.CoreDef] = {}
         self._static_exports: dict[int, dict[str, tuple[i.CoreKind, int]]] = {}
-        self._adapters = Adapters()
+        self._adapters = Adapters(self.types.intern)
 
     # --- the root ---
 
@@ -322,7 +325,8 @@ class Inliner:
             case l.LocalResource():
                 self._resource(local, instance)
             case l.LocalLift():
-                reason = self._adapters.unsupported(local.type.val, local.options.async_, local.memory_64)
+                instance.has_tasks = instance.has_tasks or local.type.val.async_
+                reason = self._adapters.unsupported(local.type.val, local.memory_64, False)
                 if reason:
                     instance.funcs.append(_Unsupported(f"lifting {reason}", local.offset, instance.path))
                     return
@@ -336,8 +340,7 @@ class Inliner:
                 trampoline = _RESOURCE_BUILTINS[local.name](instance.index, resource, local.core_type)
                 instance.core_funcs.append(self._trampoline(trampoline))
             case l.LocalBuiltin():
-                message = f"the canonical built-in `{local.name}` (Config.{SWITCHES[feature_of(local.name)][0]} admits it)"
-                instance.core_funcs.append(_Unsupported(message, local.offset, instance.path))
+                instance.core_funcs.append(self._builtin(local, instance))
             case l.LocalExport():
                 for ours, theirs in local.renamed.items():
                     instance.resources[ours] = instance.resources[theirs]
@@ -457,11 +460,43 @@ class Inliner:
             self.options.append(options)
         return index
 
+    def _builtin(self, local: l.LocalBuiltin, instance: _Instance) -> _Core:
+        """A built-in of the asynchronous ABI."""
+        given, name = local.given, local.name
+        if (
+            local.memory_64
+            or given.shared
+            or given.core_valtype == VALTYPE_I64
+            or name in _NO_BUILTINS
+            or local.start == _START_64
+        ):
+            message = f"the canonical built-in `{name}` (Config.{SWITCHES[feature_of(name)][0]} admits it)"
+            return _Unsupported(message, local.offset, instance.path)
+        instance.has_tasks = True
+        options = given.options
+        if options is None and given.memory is not None:
+            options = CanonOptions(local.offset, memory=given.memory)
+        builtin = i.TaskBuiltin(
+            name,
+            instance.index,
+            local.core_type,
+            ty=None if local.type is None else self._type(local.type, instance),
+            options=None if options is None else self._canonical_options(options, local.core_type, False, instance),
+            number=given.slot or 0,
+            async_=given.async_,
+            cancellable=given.cancellable,
+            table=None if given.table is None else self._extract(i.ExtractTable, instance.core_tables[given.table]),
+        )
+        return self._trampoline(builtin)
+
     def _lower(self, local: l.LocalLower, instance: _Instance) -> _Core:
         func = instance.funcs[local.func]
         if isinstance(func, _Unsupported):
             return func
-        reason = self._adapters.unsupported(local.type.val, local.options.async_, local.memory_64)
+        lifted = isinstance(func, _Lifted)
+        reason = self._adapters.unsupported(local.type.val, local.memory_64, not lifted)
+        if not lifted and local.options.async_:
+            reason = f"an imported function with the option `async` (Config.{SWITCHES['async_'][0]} admits it)"
         if reason:
             return _Unsupported(f"lowering {reason}", local.offset, instance.path)
         if isinstance(func, _Lifted):
@@ -477,10 +512,12 @@ class Inliner:
         """A call of what another component lifts (or this one: such a call traps)."""
         options = self.options[self._canonical_options(local.options, local.core_type, local.memory_64, instance)]
         callee_options = self.options[func.options]
-        ty = self.types.func(self._type(local.type.val, instance))
-        callee, caller = func.instance, instance
+        type_index = self._type(local.type.val, instance)
+        ty = self.types.func(type_index)
+        callee_instance, caller = func.instance, instance
+        caller.has_tasks = caller.has_tasks or ty.async_
         adapter = Adapter(
-            name=f"{caller.path or 'root'} to {callee.path or 'root'}",
+            name=f"{caller.path or 'root'} to {callee_instance.path or 'root'}",
             type=ty,
             lower=self._side(options),
             lower_type=options.core_type,
@@ -488,9 +525,30 @@ class Inliner:
             lift_type=callee_options.core_type,
             callee=func.func,
             post_return=self._value_of(i.ExtractPostReturn, callee_options.post_return),
-            recursive=_inside(caller, callee) or _inside(callee, caller),
+            recursive=_inside(caller, callee_instance) or _inside(callee_instance, caller),
+            tasks=callee_instance.has_tasks,
+            async_lower=options.async_,
+            async_lift=callee_options.async_,
+            callback=self._value_of(i.ExtractCallback, callee_options.callback),
         )
-        return self._adapters.add(adapter)
+        if not ty.async_:
+            return self._adapters.add(adapter)
+
+        def make(params: i.CoreExport, result: i.CoreExport) -> i.CoreDef:
+            callee, first, second = (self._extract(i.ExtractCallback, item) for item in (func.func, params, result))
+            call = i.TaskCall(
+                options.core_type,
+                type_index,
+                self._options[options],
+                func.options,
+                func=callee,
+                params=first,
+                result=second,
+                recursive=adapter.recursive,
+            )
+            return self._trampoline(call)
+
+        return self._adapters.add(adapter, make)
 
     def _side(self, options: i.CanonicalOptions) -> Side:
         return Side(
@@ -546,11 +604,13 @@ class Inliner:
                 raise value.error()
             if isinstance(value, _Imported):
                 assert isinstance(node, FuncNode)
-                reason = self._adapters.unsupported(node.val, False, False)
+                reason = self._adapters.unsupported(node.val, False, True)
                 if reason:
                     raise UnsupportedError(f"exporting {reason}, as it was imported")
                 return i.ExportImportedFunction(ty, self._runtime_import(value))
-            return i.ExportLiftedFunction(ty, value.func, value.options)
+            assert isinstance(node, FuncNode)
+            callee = self._extract(i.ExtractCallback, value.func) if node.val.async_ else None
+            return i.ExportLiftedFunction(ty, value.func, value.options, callee)
         if item.sort is Sort.CORE_MODULE:
             if isinstance(value, _Imported):
                 return i.ExportModuleImport(ty, self._runtime_import(value))
@@ -559,7 +619,8 @@ class Inliner:
             return i.ExportComponent(ty)
         assert isinstance(node, InstanceNode)
         exports = [
-            (name, self._export(name, _project(value, name, inner), inner, root)) for name, inner in node.exports.items()
+            (name, self._export(name, _project(value, name, inner), inner, root))
+            for name, inner in node.exports.items()
         ]
         return i.ExportInstance(ty, exports)
 

@@ -9,7 +9,8 @@ from wasmrt.spec.flatten import MAX_FLAT_PARAMS
 from wasmrt.spec.layout import Layouts, flags_size, record_fields, variant_cases
 
 _PLAIN = (t.U8, t.S8, t.U16, t.S16, t.U32, t.S32, t.U64, t.S64, t.F32, t.F64)
-_LEAVES = (*_PLAIN, t.Bool, t.Char, t.String, t.OwnType, t.BorrowType, t.EnumType, t.FlagsType, t.MapType)
+_ASYNC = (t.StreamType, t.FutureType, t.ErrorContext)
+_LEAVES = (*_PLAIN, *_ASYNC, t.Bool, t.Char, t.String, t.OwnType, t.BorrowType, t.EnumType, t.FlagsType, t.MapType)
 
 
 class TypeFacts:
@@ -67,9 +68,7 @@ class TypeFacts:
 
     def asynchronous(self, ty: t.AnyValType) -> bool:
         """Whether a stream, future or error context is passed."""
-        return self._any(
-            "asynchronous", ty, lambda part: isinstance(part, (t.StreamType, t.FutureType, t.ErrorContext))
-        )
+        return self._any("asynchronous", ty, lambda part: isinstance(part, _ASYNC))
 
     def _any(self, name: str, ty: t.AnyValType, test: Callable[[t.AnyValType], bool]) -> bool:
         key = (name, ty)

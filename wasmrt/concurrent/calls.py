@@ -1,0 +1,256 @@
+"""Calls of lifted functions: from another component, from a synchronous adapter, from the host (CanonicalABI.md: canon lift, canon lower)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from wasmrt._native import fibers
+from wasmrt._native.abi import Plan
+from wasmrt._native.core import Store
+from wasmrt._native.fibers import HostArguments, Intrinsic, LoanScope
+from wasmrt._native.resources import ComponentInstance
+from wasmrt.abi.plan import compile_func
+from wasmrt.errors import ArgumentTypeError, WasmError
+from wasmrt.spec import types as t
+from wasmrt.spec._gen import traps
+from wasmrt.spec.core_types import CoreFuncType
+from wasmrt.spec.flatten import MAX_FLAT_PARAMS
+
+from .builtins import wide_params
+from .lifts import Elements, Lift, Options
+from .streams import add_end, take_readable
+from .tasks import Instance, Loop, State, Task
+from .waitables import ErrorContext, Subtask, SubtaskState
+
+
+def _instance(state: ComponentInstance, index: int) -> Instance:
+    return cast(State, state.tasks).instance(index)
+
+
+# --- between components --------------------------------------------------------------------------------------------
+
+
+def task_call(
+    signature: CoreFuncType, lower: Options, lift: Lift, num_params: int, params: int, result: int, *, recursive: bool
+) -> Intrinsic:
+    """What calls an async function of another component. `params` and `result` are the callback slots of its adapters, `num_params` of core values for the
+    callee."""
+    has_pointer = lift.result is not None and (lower.async_ or not signature.results)
+    num_results = 0 if lower.async_ else len(signature.results)
+
+    def call(state: ComponentInstance, *args: int) -> Any:
+        caller = _instance(state, lower.instance)
+        caller.check_may_leave()
+        if recursive:
+            raise fibers.trap(traps.CANNOT_ENTER_COMPONENT, "cannot enter component instance")
+        thread = caller.current()
+        if not lower.async_:
+            caller.check_may_block()
+        arguments, pointer = (list(args[:-1]), [args[-1]]) if has_pointer else (list(args), [])
+        loans = LoanScope(state, lower.instance, lift.options.instance)
+        subtask = Subtask(loans)
+
+        def on_start() -> list[int]:
+            subtask.progress(SubtaskState.STARTED)
+            return fibers.call_core(state, params, arguments, num_params)
+
+        def on_resolve(values: list[int] | None) -> None:
+            if values is None:
+                subtask.cancelled()
+                return
+            if lift.result is not None:
+                subtask.values = fibers.call_core(state, result, values + pointer, num_results)
+            subtask.progress(SubtaskState.RETURNED)
+
+        def finish() -> Any:
+            subtask.deliver()
+            return subtask.values[0] if subtask.values else None
+
+        subtask.task = Task(_instance(state, lift.options.instance), lift, on_start, on_resolve, loans)
+        subtask.task.start()
+        if not lower.async_:
+            return finish() if subtask.is_resolved else thread.block(lambda: subtask.is_resolved, finish)
+        if subtask.is_resolved:
+            subtask.deliver()
+            return int(subtask.state)
+        subtask.index = caller.add(subtask)
+        return subtask.state | subtask.index << 4
+
+    return Intrinsic(call, len(signature.params), bool(signature.results), wide_params(signature))
+
+
+def task_enter(index: int) -> Intrinsic:
+    """Begins a synchronous call."""
+
+    def enter(state: ComponentInstance) -> None:
+        _instance(state, index).enter_synchronously()
+
+    return Intrinsic(enter, 0, False)
+
+
+def task_exit(index: int) -> Intrinsic:
+    """Ends it."""
+
+    def exit_(state: ComponentInstance) -> None:
+        _instance(state, index).exit_synchronously()
+
+    return Intrinsic(exit_, 0, False)
+
+
+def task_transfer(ty: t.AnyValType, elements: Elements, src: int, dst: int) -> Intrinsic:
+    """Moves the readable end of a stream or future, or an error context, from one table to another."""
+
+    def transfer(state: ComponentInstance, index: int) -> int:
+        source, target = _instance(state, src), _instance(state, dst)
+        if isinstance(ty, t.ErrorContext):
+            return target.add(source.get(index, ErrorContext, ErrorContext.name))
+        channel = take_readable(source, index, elements, isinstance(ty, t.FutureType))
+        return add_end(target, channel, True)
+
+    return Intrinsic(transfer, 1, True)
+
+
+# --- from the host -------------------------------------------------------------------------------------------------
+
+
+class TaskFunc:
+    """An exported function of a component with asynchronous parts: `func(*args)`, `func(store, *args)`, or with WIT parameter names as keywords.
+
+    A call returns when the task has returned; until then other tasks of the store go on, too. Raises what calls of other functions raise; a Trap
+    (TrapCode.ASYNC_DEADLOCK) when the task waits for something that cannot happen any more.
+    """
+
+    def __init__(self, state: ComponentInstance, plan: Plan, lift: Lift, realloc: int | None, name: str) -> None:
+        self.store: Store = state.store
+        self.__name__ = name
+        self._state = state
+        self._plan = plan
+        self._lift = lift
+        self._realloc = realloc
+        self._type: Any = None
+        self._returned: Plan | None = None
+        if lift.async_ and lift.result is not None:
+            self._returned = Plan(compile_func(t.FuncType((("result", lift.result),), None)))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        call = _HostCall(self, bind_arguments(self.store, self._plan, self.__name__, args, kwargs))
+        loop = Loop.of(self.store)
+        call.start()
+        while not call.is_resolved:
+            if not loop.tick():
+                fibers.set_poisoned(self._state)
+                raise fibers.trap(traps.ASYNC_DEADLOCK, "deadlock detected: event loop cannot make further progress")
+        return call.result
+
+    def type(self, store: Any = None) -> Any:
+        """Its type, the resources being those of the instance."""
+        if self._type is None:
+            self._type = self._state.func_type(self._plan.type, self.__name__)
+        return self._type
+
+    def post_return(self, store: Any = None) -> None:
+        """Nothing to do: it ran at the end of the call."""
+
+    def __repr__(self) -> str:
+        return f"<wasmrt.component.Func {self.__name__}: {self.type()}>"
+
+
+class _HostCall:
+    """One call from the host."""
+
+    def __init__(self, func: TaskFunc, args: tuple[Any, ...]) -> None:
+        lift, state = func._lift, func._state
+        index = lift.options.instance
+        self.func = func
+        self.state = state
+        self.loans = LoanScope(state, index, index)
+        options = lift.options
+        self.arguments = HostArguments(
+            state, func._plan, self.loans, args, options.memory, func._realloc, options.encoding
+        )
+        self.is_resolved = False
+        self.result: Any = None
+        self.task = Task(_instance(state, index), lift, self.arguments.commit, self._resolve, self.loans)
+
+    def start(self) -> None:
+        try:
+            with fibers.Entry(self.state):
+                self.task.start()
+        except BaseException:
+            self.arguments.finish()
+            raise
+
+    def _resolve(self, values: list[int] | None) -> None:
+        lift, func = self.func._lift, self.func
+        if values is not None and lift.result is not None:
+            memory, encoding = lift.options.memory, lift.options.encoding
+            if func._returned is not None:
+                (self.result,) = fibers.lift_values(self.state, func._returned, self.loans, values, memory, encoding)
+            else:
+                self.result = fibers.lift_result_of(self.state, func._plan, self.loans, values, memory, encoding)
+        self.arguments.finish()
+        self.is_resolved = True
+
+
+class SyncTaskFunc:
+    """An exported function with a synchronous type, of an instance that has tasks: `call` is the function itself."""
+
+    def __init__(self, state: ComponentInstance, call: Callable[..., Any], index: int, name: str) -> None:
+        self.store: Store = state.store
+        self.__name__ = name
+        self._state = state
+        self._call = call
+        self._index = index
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        instance = _instance(self._state, self._index)
+        loop, outer = instance.loop, instance.loop.current
+        instance.enter_synchronously()
+        try:
+            return self._call(*args, **kwargs)
+        finally:
+            instance.exit_synchronously()
+            loop.current = outer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+    def with_options(self, **options: Any) -> SyncTaskFunc:
+        """The same function, called with other options."""
+        return SyncTaskFunc(self._state, self._call.with_options(**options), self._index, self.__name__)  # type: ignore[attr-defined]
+
+    def __repr__(self) -> str:
+        return repr(self._call)
+
+
+def bind_arguments(
+    store: Store, plan: Plan, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, ...]:
+    """Arguments in the order of parameters, without a leading store."""
+    count = len(plan.param_names)
+    if len(args) + len(kwargs) == count + 1 and args and isinstance(args[0], Store):
+        if args[0] is not store:
+            raise WasmError("the function belongs to another store")
+        args = args[1:]
+    given = len(args) + len(kwargs)
+    if given != count and (not kwargs or given > count):
+        raise ArgumentTypeError(f"wrong number of parameters provided: given {given}, expected {count}")
+    bound = dict(enumerate(args))
+    for keyword, value in kwargs.items():
+        index = plan.param_lookup.get(keyword)
+        if index is None:
+            raise ArgumentTypeError(f"{name or 'the function'} has no parameter '{keyword}'")
+        if index in bound:
+            raise ArgumentTypeError(f"parameter '{keyword}' is given twice")
+        bound[index] = value
+    for index in range(count):
+        if index not in bound:
+            raise ArgumentTypeError(f"parameter '{plan.param_names[index]}' is missing")
+    return tuple(bound[index] for index in range(count))
+
+
+def num_core_params(ty: t.FuncType, facts: Any) -> int:
+    """Core values that a lifted function gets."""
+    words = facts.layouts.flatten_all(tuple(part for _, part in ty.params))
+    return len(words) if len(words) <= MAX_FLAT_PARAMS else 1
