@@ -7,7 +7,7 @@ import time
 import pytest
 
 from wasmrt.errors import TextError
-from wasmrt.text import encode
+from wasmrt.text import encode, lexer
 
 HEAD = b"\0asm\x01\0\0\0"
 
@@ -267,3 +267,35 @@ def test_time_is_linear(unit: str) -> None:
     except TextError:
         pass
     assert time.monotonic() - start < 15
+
+
+def test_modules_that_are_spelled_the_same() -> None:
+    same = '(core module (func (export "f") (result i32) i32.const 1))'
+    named = '(core module $m (func (export "f") (result i32) i32.const 1))'
+    annotated = '(core module (@name "m") (func (export "f") (result i32) i32.const 1))'
+    alone = [encode(f"(component {one})") for one in (same, named, annotated)]
+    together = encode(f"(component {same} {named} {same} {annotated})")
+    assert together.count(alone[0][8:]) == 3  # an annotation there names the definition, not the module
+    assert len({bytes(one) for one in alone}) == 3
+
+
+def test_text_is_cut_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """(module ;; a comment
+      (; of (; two
+      lines ;) ;)
+      (func (export "f;;(;") (result i32) ;; (;
+        i32.const 1)
+      (@unknown "a"
+      )
+      (data "x(;y" "\\n"))  \r
+      ;; the end
+      """
+    whole = encode(text)
+    with pytest.raises(TextError) as unclosed:
+        encode("(module\n(func)\n(; (func)\n")
+    for size in range(1, 60):
+        monkeypatch.setattr(lexer, "PIECE", size)
+        assert encode(text) == whole
+        with pytest.raises(TextError) as found:
+            encode("(module\n(func)\n(; (func)\n")
+        assert str(found.value) == str(unclosed.value)

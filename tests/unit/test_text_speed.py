@@ -20,6 +20,7 @@ SHAPES = {
     "recursion groups": ("(module ", "(rec)", ")"),
     "modules": ("(component ", "(core module)", ")"),
     "modules with a function": ("(component ", "(core module (func))", ")"),
+    "modules with functions": ("(component ", "(core module (func (result i32) i32.const {}))", ")"),
     "folded instructions": ("(module (func ", "(drop (i32.const 1))", "))"),
     "data strings": ("(module (memory 1) (data ", '"a\\n\\00" ', "))"),
     "instances": ("(component ", "(instance)", ")"),

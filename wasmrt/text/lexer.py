@@ -49,25 +49,40 @@ PRODUCERS = "(@producers"
 ANNOTATIONS = frozenset((NAME, CUSTOM, BRANCH_HINT, PRODUCERS))
 
 
+PIECE = 1 << 18  # characters cut at once: nothing else runs in between, no Ctrl-C either
 LOOKAHEAD = 3  # how far beyond the token that comes next parsers look: that many ends follow the end
+
+
+def _cut(text: str) -> list[str]:
+    """The tokens, and "" at the end. Pieces end with a line, which only comments within comments can span: these are found by their `(;` token."""
+    tokens: list[str] = []
+    start, size = 0, len(text)
+    while True:
+        end = size if size - start <= PIECE else text.find("\n", start + PIECE) + 1 or size
+        piece: list[str] = _TOKEN.findall(text, start, end)
+        while piece and not piece[-1]:
+            piece.pop()
+        tokens += piece
+        if end == size:
+            return [*tokens, ""]
+        start = end
 
 
 class Source:
     """A text with its tokens. `error(index, message)` makes the TextError that points at a token."""
 
-    __slots__ = ("_text", "annotated", "file", "kept", "text", "tokens")
+    __slots__ = ("_text", "annotated", "file", "kept", "short_modules", "text", "tokens")
 
     def __init__(self, text: str | bytes | bytearray | memoryview, file: str | None = None) -> None:
         self.file = file
         self.text = _decoded(text, file)
         self._text = self.text  # what is cut: comments within comments are blanked out
         self.kept: list[int] | None = None
-        tokens: list[str] = _TOKEN.findall(self._text)
+        self.short_modules: dict[tuple[str, ...] | None, bytes] = {}  # what module.py made of them, by their tokens
+        tokens = _cut(self._text)
         if "(;" in tokens:
             self._text = self._without_comments()
-            tokens = _TOKEN.findall(self._text)
-        while len(tokens) > 1 and not tokens[-2]:
-            tokens.pop()
+            tokens = _cut(self._text)
         self.tokens = tokens
         self.annotated = False
         if "(@" in self.text and any(token.startswith("(@") for token in tokens):

@@ -60,6 +60,7 @@ _FIELD_SPACES = {word: space for word, (_, space) in EXTERNS.items()} | {"elem":
 _NAMED = {4: "types", 5: "tables", 6: "memories", 7: "globals", 8: "elems", 9: "datas"}
 _INLINE = ("export", "import")
 _FUNCREF = b"\x70"
+SHORT_MODULE = 64  # tokens: what is spelled like one before is the same; a component may have a great many
 
 
 def encode_module(source: Source, at: int, end: str = ")", name: ID | None = None) -> tuple[bytes, int]:
@@ -69,7 +70,16 @@ def encode_module(source: Source, at: int, end: str = ")", name: ID | None = Non
     if name is None and end == ")" and source.tokens[at] == ")":
         return MAGIC, at + 1
     encoder = ModuleEncoder(source, at)
-    return encoder.module(end, name), encoder.i
+    encoder.heading(name)
+    after = encoder.find_fields(end)
+    spelling = tuple(source.tokens[at:after]) if name is None and after - at <= SHORT_MODULE else None
+    binary = source.short_modules.get(spelling)
+    if binary is None:
+        binary = encoder.module()
+        encoder.made_code = None  # they refer to each other: many modules would be work for the collector
+        if spelling is not None:
+            source.short_modules[spelling] = binary
+    return binary, after
 
 
 class _Spaces(dict[str, Space]):
@@ -140,14 +150,17 @@ class ModuleEncoder(TypeParser):
     def type_index(self) -> int:
         return self.types.index(self)
 
-    def module(self, end: str = ")", name: ID | None = None) -> bytes:
+    def heading(self, name: ID | None) -> None:
+        """What the module is called."""
         name = name or self.optional_id()
         self.module_name = None if name is None else name[1:].encode()
         if self.toks[self.i] == lexer.NAME:
             self.module_name = self.name_annotation()
             if self.toks[self.i] == lexer.NAME:
                 self.fail("@name annotation: multiple module names")
-        after = self._find_fields(end)
+
+    def module(self) -> bytes:
+        """The binary, when the fields are found."""
         toks = self.toks
         types = []
         for start, _ in self.fields:
@@ -168,12 +181,11 @@ class ModuleEncoder(TypeParser):
             self._field(start)
             if self.i != last:
                 self.unexpected("`)`")
-        self.i = after
         return self._assemble()
 
     # --- first pass ---
 
-    def _find_fields(self, end: str) -> int:
+    def find_fields(self, end: str) -> int:
         """Lists the fields; gives the token after `end`."""
         toks = self.toks
         depth = start = 0
