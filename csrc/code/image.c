@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "code/marks.h"
 #include "code/memory.h"
 #include "code/symbols.h"
 #include "code/unwind.h"
@@ -68,11 +69,13 @@ static bool image_emit_trampolines(ImageWriter *writer)
         const WrSignature signature = {request->params, request->num_params, request->results, request->num_results};
         uint32_t known = bodies.count, body = wr_tramp_bodies_number(&bodies, &signature);
         if (body == known) {
+            wr_x64_room(&writer->as, CODE_MARK_BYTES);
             ok = wr_tramp_emit_host_call(&writer->as, &signature);
             locs[body] = image_emitted(writer);
         }
         writer->trampolines[i] = locs[body];
     }
+    wr_x64_room(&writer->as, CODE_MARK_BYTES);
     ok = ok && wr_tramp_emit_host_array_call(&writer->as);
     if (ok) writer->array_call = image_emitted(writer);
     if (has_bodies) wr_tramp_bodies_free(&bodies);
@@ -127,7 +130,7 @@ static bool image_plan_unwind(ImageWriter *writer, uint32_t text_bytes)
 static bool image_place(ImageWriter *writer)
 {
     const WrImageInput *input = writer->input;
-    uint64_t meta = 0, plain_data = 0, images = 0, text = 0;
+    uint64_t meta = 0, plain_data = 0, images = 0, text = CODE_SEAL_BYTES;
     writer->symbols = wr_symbols_start();
     for (uint32_t i = 0; i < input->num_modules; i++) {
         const CompiledModule *compiled = input->compiled[i];
@@ -232,6 +235,44 @@ static void image_write_module(const ImageWriter *writer, uint8_t *bytes, uint32
     }
 }
 
+static void image_mark(uint8_t *text, uint32_t start, uint32_t mark)
+{
+    if (start) memcpy(text + start - CODE_MARK_BYTES, &mark, CODE_MARK_BYTES);
+}
+
+static void image_mark_module(const ImageWriter *writer, uint8_t *text, uint64_t seal, const FunctionLoc *funcs, uint32_t index)
+{
+    const WasmModule *module = writer->input->modules[index];
+    const ModuleRecord *record = &writer->modules[index].record;
+    for (uint32_t i = record->first_func; i < record->first_func + record->num_funcs; i++) image_mark(text, funcs[i].start, code_mark(seal, CODE_MARK_FUNC, i, funcs[i]));
+    for (uint32_t i = record->first_array_call; i < record->first_array_call + record->num_array_calls; i++)
+        image_mark(text, funcs[i].start, code_mark(seal, CODE_MARK_ARRAY_CALL, i, funcs[i]));
+    for (uint32_t i = 0; i < record->num_host_calls; i++) {
+        const FunctionLoc loc = funcs[record->first_host_call + i];
+        if (loc.length) image_mark(text, loc.start, code_mark(seal, CODE_MARK_HOST_CALL, wr_code_signature_hash(module, i), loc));
+    }
+}
+
+/* What marks.h says; all but these, and the checksums over them, is written. */
+static void image_mark_all(const ImageWriter *writer, uint8_t *bytes, uint64_t seal)
+{
+    const WrImageInput *input = writer->input;
+    const uint64_t *offsets = writer->layout.offsets;
+    uint8_t *text = bytes + offsets[WR_SECTION_TEXT];
+    const FunctionLoc *funcs = (const FunctionLoc *)(const void *)(bytes + offsets[WR_SECTION_FUNCS]);
+    const HandlerRow *handlers = (const HandlerRow *)(const void *)(bytes + offsets[WR_SECTION_HANDLERS]);
+    memcpy(text, &seal, sizeof seal);
+    for (uint32_t i = 0; i < input->num_modules; i++) image_mark_module(writer, text, seal, funcs, i);
+    for (uint32_t i = 0; i < input->num_trampolines; i++) {
+        const WrTrampolineRequest *request = &input->trampolines[i];
+        const WrSignature signature = {request->params, request->num_params, request->results, request->num_results};
+        const FunctionLoc *loc = &funcs[writer->num_funcs - 2 * (input->num_trampolines - i)];
+        image_mark(text, loc[0].start, code_mark(seal, CODE_MARK_TRAMPOLINE, wr_tramp_signature_hash(&signature, 0), loc[0]));
+        image_mark(text, loc[1].start, code_mark(seal, CODE_MARK_HOST_ARRAY_CALL, 0, loc[1]));
+    }
+    for (uint32_t i = 0; i < writer->num_handlers; i++) image_mark(text, handlers[i].landing, code_handler_mark(seal, i, &handlers[i]));
+}
+
 static void image_write(const ImageWriter *writer, uint8_t *bytes)
 {
     const WrImageInput *input = writer->input;
@@ -269,8 +310,9 @@ static void image_write(const ImageWriter *writer, uint8_t *bytes)
         .num_handlers = writer->num_handlers,
         .num_names = writer->symbols.names,
         .info_checksum = wr_hash_checksum(0, bytes + offsets[WR_SECTION_INFO], input->num_info_bytes),
-        .contents_checksum = wr_code_contents_checksum(bytes, &writer->layout),
     };
+    image_mark_all(writer, bytes, code_seal(&header, (const ModuleRecord *)(const void *)(bytes + offsets[WR_SECTION_MODULES])));
+    header.contents_checksum = wr_code_contents_checksum(bytes, &writer->layout);
     uint8_t *place = bytes + offsets[WR_SECTION_ENGINE];
     memcpy(place, &header, sizeof header);
     header.header_checksum = wr_code_header_checksum(bytes, &writer->layout);
@@ -303,7 +345,9 @@ static bool image_make(const WrImageInput *input, CodePages *out_pages, WrError 
 bool wr_image_build(const WrImageInput *input, CodeMemory **out_code, WrError *error)
 {
     CodePages pages;
-    return image_make(input, &pages, error) && wr_code_open(&pages, out_code, error);
+    if (!image_make(input, &pages, error) || !wr_code_open(&pages, out_code, error)) return false;
+    (*out_code)->made_here = true;
+    return true;
 }
 
 bool wr_image_write(const WrImageInput *input, const uint8_t **out_bytes, size_t *out_num_bytes, WrError *error)

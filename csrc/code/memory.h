@@ -22,12 +22,18 @@ typedef struct CodePages {
     void *owner;
 } CodePages;
 
+/* Why tables are not read any more. */
+typedef enum CodeBroken { CODE_WHOLE, CODE_TRUNCATED /* pages of the file are gone */, CODE_DAMAGED /* tables are not those that the text wants */ } CodeBroken;
+
 struct CodeMemory {
     _Atomic size_t references;
     CodePages pages;
     int file;                      /* what it was mapped from, kept for instances that map its IMAGES; -1: none */
     bool registered;
-    _Atomic bool broken;           /* pages of the file are gone */
+    bool made_here;                /* compiled by this process: its tables are right */
+    uint64_t seal;                 /* what the text has to start with (marks.h) */
+    _Atomic bool sealed;           /* it does */
+    _Atomic uint8_t broken;        /* CodeBroken */
     ElfLayout layout;
     ImageHeader header;            /* copies: what was checked stays so, whatever becomes of the file */
     const ModuleRecord *records;   /* behind `modules` */
@@ -50,6 +56,8 @@ bool wr_code_open(const CodePages *pages, CodeMemory **out_code, WrError *error)
 void wr_code_close(CodeMemory *code);
 
 uint64_t wr_code_abi_fingerprint(void);
+/* Of a function type of a module whose types are in range. */
+uint64_t wr_code_signature_hash(const WasmModule *module, uint32_t type_index);
 /* Of what every load reads: headers and MODULES, with header_checksum itself left out; and of all the rest, padding included. */
 uint64_t wr_code_header_checksum(const uint8_t *bytes, const ElfLayout *layout);
 uint64_t wr_code_contents_checksum(const uint8_t *bytes, const ElfLayout *layout);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "code/marks.h"
 #include "code/memory.h"
 #include "os/files.h"
 #include "os/pages.h"
@@ -139,8 +140,8 @@ static bool open_check_header(const uint8_t *bytes, const ElfLayout *layout, con
     if (!open_same(error, OPEN_PLACE(num_names), "number of names times their size", (uint64_t)header->num_names * sizeof(WasmFuncName), sizes[WR_SECTION_NAMES])) return false;
     if ((uint64_t)header->num_trampolines * 2 > header->num_funcs)
         return wr_error_set(error, WR_ERROR_ARTIFACT, OPEN_PLACE(num_trampolines), "number of trampolines: %u do not fit %u functions", header->num_trampolines, header->num_funcs);
-    if (sizes[WR_SECTION_TEXT] > WR_IMAGE_MAX_TEXT_BYTES)
-        return wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "section .text: found %llu bytes, wanted at most %u", (unsigned long long)sizes[WR_SECTION_TEXT], WR_IMAGE_MAX_TEXT_BYTES);
+    if (sizes[WR_SECTION_TEXT] > WR_IMAGE_MAX_TEXT_BYTES || sizes[WR_SECTION_TEXT] < CODE_SEAL_BYTES)
+        return wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "section .text: found %llu bytes, wanted %d to %u", (unsigned long long)sizes[WR_SECTION_TEXT], CODE_SEAL_BYTES, WR_IMAGE_MAX_TEXT_BYTES);
     if (header->kind == WR_IMAGE_MODULE && !open_same(error, OPEN_PLACE(num_modules), "number of modules", header->num_modules, 1)) return false;
     return true;
 }
@@ -268,6 +269,7 @@ static void open_fill(CodeMemory *code, const CodePages *pages, const ElfLayout 
     code->text = bytes + offsets[WR_SECTION_TEXT];
     code->text_bytes = (uint32_t)layout->sizes[WR_SECTION_TEXT];
     code->num_modules = header->num_modules;
+    code->seal = code_seal(header, code->records);
 }
 
 static CodeMemory *open_new(const uint8_t *head, const ElfLayout *layout)

@@ -11,7 +11,7 @@ enum {
     UNWIND_END_BYTES = 4,
     UNWIND_INDEX_HEADER_BYTES = 12,
     UNWIND_INDEX_ROW_BYTES = 8,
-    UNWIND_LEAST_GAP = 16, /* less is alignment */
+    UNWIND_LEAST_GAP = 16 + CODE_MARK_BYTES, /* less is alignment and a mark */
 };
 
 #define UNWIND_GAP 0x80000000u /* in a range's length; text is shorter */

@@ -31,7 +31,8 @@ typedef struct HandlerRow { uint32_t start, end, tag /* index of the module's, o
 #define HANDLER_ALL UINT32_MAX
 #define HANDLER_NONE UINT32_MAX
 
-/* Machine code of one module, position independent, calls inside it resolved. */
+/* Machine code of one module, position independent, calls inside it resolved. Before each start that is listed here and before each handler's landing lie
+ * CODE_MARK_BYTES (tramp/abi.h) that are nobody's: room for the image to write what starts there (code/marks.h). */
 typedef struct CompiledModule {
     uint8_t *text; uint32_t text_bytes;        /* pages, with traps and addrs behind: block_bytes. Functions, then entry stubs and trampolines; 16-byte aligned starts */
     FunctionLoc *funcs; uint32_t num_funcs;    /* wasm_call of each defined function, placed in this order */

@@ -19,6 +19,7 @@
 
 enum { CATCH, CATCH_REF, CATCH_ALL, CATCH_ALL_REF };
 enum { LEA_DISP_AT = 3 /* lea rsp, [rbp + disp32]: 48 8d a5 disp32 */ };
+enum { PAD_MARK_NOP = 7 /* 0f 1f 80 disp32: ends in the CODE_MARK_BYTES of a landing pad, and disassembles */ };
 
 /* ---- try_table ------------------------------------------------------------------------------------------------------------------- */
 
@@ -121,6 +122,7 @@ static void pad_return(FuncCompiler *fc, const Pad *pad)
 
 static void pad_emit(FuncCompiler *fc, const Pad *pad)
 {
+    wr_x64_nop(fc->as, PAD_MARK_NOP); /* never executed */
     fc->handlers[pad->handler].landing = x64_offset(fc->as);
     if (pad->num_values) x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(RAX, WR_OFFSET(VMException, values)));
     if (pad->returns) {

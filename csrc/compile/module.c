@@ -280,6 +280,7 @@ static bool module_trampolines(const WasmModule *module, Trampolines *t, uint32_
             ok = wr_tramp_emit_entry(as, &signature) && wr_x64_function_end(as) == X64_OK;
             if (!ok) break;
         }
+        wr_x64_room(as, CODE_MARK_BYTES);
         wr_x64_function_begin(as);
         uint32_t start = x64_offset(as);
         ok = wr_tramp_emit_entry_stub(as, bodies[type], out->funcs[i - module->num_imported_funcs].start - base) && wr_x64_function_end(as) == X64_OK;
@@ -292,6 +293,7 @@ static bool module_trampolines(const WasmModule *module, Trampolines *t, uint32_
             continue;
         }
         WrSignature signature = module_signature(module, &module->types[i].func);
+        wr_x64_room(as, CODE_MARK_BYTES);
         wr_x64_function_begin(as);
         uint32_t start = x64_offset(as);
         ok = wr_tramp_emit_host_call(as, &signature) && wr_x64_function_end(as) == X64_OK;
@@ -307,7 +309,7 @@ static void *alloc_items(uint32_t count, size_t size) { return calloc((size_t)co
 static bool module_layout(ModuleJob *job, Worker *workers, CompiledModule *out, WrError *error)
 {
     const WasmModule *module = job->mc.module;
-    uint64_t text = 0;
+    uint64_t text = align16(CODE_MARK_BYTES);
     uint32_t num_traps = 0, num_addrs = 0, num_handlers = 0;
     out->num_funcs = job->num_defined;
     out->num_array_calls = module->num_escaped_funcs;
@@ -320,7 +322,7 @@ static bool module_layout(ModuleJob *job, Worker *workers, CompiledModule *out, 
         const FuncRecord *r = &job->records[i];
         if (text + r->code.length > MODULE_MAX_TEXT) return wr_error_set(error, WR_ERROR_LIMIT, WR_NO_OFFSET, "the module's machine code is larger than 1073741824 bytes (IMAGE_BYTES)");
         out->funcs[i] = (FunctionLoc){(uint32_t)text, r->code.length};
-        text = align16((uint32_t)text + r->code.length);
+        text = align16((uint32_t)text + r->code.length + CODE_MARK_BYTES);
         num_traps += r->num_traps;
         num_addrs += r->num_addrs + 1;
         num_handlers += r->num_handlers;
@@ -345,6 +347,7 @@ static bool module_layout(ModuleJob *job, Worker *workers, CompiledModule *out, 
         wr_x64_asm_free(&t.as);
         return wr_error_set(error, WR_ERROR_MEMORY, WR_NO_OFFSET, "out of memory while compiling");
     }
+    memset(out->text, 0xCC, align16(CODE_MARK_BYTES));
     if (x64_offset(&t.as)) memcpy(out->text + base, t.as.code.start, x64_offset(&t.as));
     wr_x64_asm_free(&t.as);
     for (uint32_t i = 0; i < job->num_defined; i++) {
@@ -352,7 +355,7 @@ static bool module_layout(ModuleJob *job, Worker *workers, CompiledModule *out, 
         const Worker *w = &workers[r->worker];
         uint32_t start = out->funcs[i].start, shift = start - r->code.start; /* modulo 2^32 */
         memcpy(out->text + start, w->as.code.start + r->code.start, r->code.length);
-        memset(out->text + start + r->code.length, 0xCC, align16(r->code.length) - r->code.length);
+        memset(out->text + start + r->code.length, 0xCC, align16(r->code.length + CODE_MARK_BYTES) - r->code.length);
         for (uint32_t k = 0; k < r->num_relocs; k++) {
             const CodeReloc *reloc = &w->as.relocs[r->first_reloc + k];
             uint32_t target = reloc->kind == CODE_RELOC_CALL_STUB ? t.stubs[reloc->target] : out->funcs[reloc->target - module->num_imported_funcs].start;

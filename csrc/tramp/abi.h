@@ -49,6 +49,9 @@ enum {
 /* Machine code of a function, relative to the text of its object. */
 typedef struct FunctionLoc { uint32_t start, length; } FunctionLoc;
 
+/* Before each place in the text of an image that a table leads to: what starts there (code/marks.h). */
+enum { CODE_MARK_BYTES = 4 };
+
 /* Fills layout->params and layout->results, which the caller provides, and the sizes. At most ABI_MAX_VALUES each. */
 void wr_abi_layout(const WrSignature *signature, AbiLayout *layout);
 

@@ -38,7 +38,7 @@ static bool bodies_same(const WrSignature *a, const WrSignature *b)
            bodies_same_kinds(a->results, b->results, a->num_results);
 }
 
-static uint64_t bodies_hash(const WrSignature *signature, uint64_t hash)
+uint64_t wr_tramp_signature_hash(const WrSignature *signature, uint64_t hash)
 {
     hash = wr_hash_mix(hash, (uint64_t)signature->num_params << 32 | signature->num_results);
     for (uint32_t i = 0; i < signature->num_params; i++) hash = wr_hash_mix(hash, wr_vt_kind(signature->params[i]));
@@ -48,7 +48,7 @@ static uint64_t bodies_hash(const WrSignature *signature, uint64_t hash)
 
 uint32_t wr_tramp_bodies_number(TrampBodies *bodies, const WrSignature *signature)
 {
-    size_t slot = bodies_hash(signature, bodies->seed) & (bodies->num_slots - 1);
+    size_t slot = wr_tramp_signature_hash(signature, bodies->seed) & (bodies->num_slots - 1);
     while (bodies->slots[slot] && !bodies_same(signature, &bodies->signatures[bodies->slots[slot] - 1])) slot = (slot + 1) & (bodies->num_slots - 1);
     if (!bodies->slots[slot]) {
         assert(bodies->count < bodies->capacity);

@@ -20,4 +20,7 @@ void wr_tramp_bodies_free(TrampBodies *bodies);
 /* Number of the body of this signature: numbers count from 0 in the order in which new ones are asked for. */
 uint32_t wr_tramp_bodies_number(TrampBodies *bodies, const WrSignature *signature);
 
+/* Of signatures that share a body, the same; with hash 0 part of the format of artifacts. */
+uint64_t wr_tramp_signature_hash(const WrSignature *signature, uint64_t hash);
+
 #endif

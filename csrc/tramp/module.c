@@ -28,6 +28,7 @@ static bool module_emit_array_calls(Asm *as, const WasmModule *module, const Fun
             if (!wr_tramp_emit_entry(as, &signature)) return false;
             starts[body] = as->function_offset;
         }
+        wr_x64_room(as, CODE_MARK_BYTES);
         if (!wr_tramp_emit_entry_stub(as, starts[body], funcs[i - module->num_imported_funcs].start - text_offset)) return false;
         array_calls[func->escape_index] = module_emitted(as, text_offset);
     }
@@ -42,6 +43,7 @@ static bool module_emit_host_calls(Asm *as, const WasmModule *module, uint32_t t
         WrSignature signature = module_signature(module, type_index);
         uint32_t known = bodies->count, body = wr_tramp_bodies_number(bodies, &signature);
         if (body == known) {
+            wr_x64_room(as, CODE_MARK_BYTES);
             if (!wr_tramp_emit_host_call(as, &signature)) return false;
             locs[body] = module_emitted(as, text_offset);
         }

@@ -47,6 +47,8 @@ static uint32_t backtrace_from_host(const VMStoreContext *context, uintptr_t *ou
 void vm_trap_record(VMStoreContext *context, uint32_t trap_code, uintptr_t pc, uintptr_t fp)
 {
     WrStore *store = vm_store_of(context);
+    if (store->lost_trap) trap_code = store->lost_trap;
+    store->lost_trap = 0;
     context->trap_code = trap_code;
     context->trap_pc = pc;
     context->trap_fp = fp;

@@ -20,7 +20,7 @@ static int builtin_trap(VMContext *vmctx, uint32_t trap_code, uintptr_t return_a
 static int builtin_serve(VMContext *vmctx, void *frame)
 {
     VMStoreContext *context = vm_header(vmctx)->store;
-    if (vm_stack_limit(context) != WR_INTERRUPTED) return 0;
+    if (vm_stack_limit(context) != WR_INTERRUPTED || vm_store_of(context)->lost_trap) return 0; /* that waits for the code's own check */
     vm_set_stack_limit(context, context->real_stack_limit);
     if (vm_hooks()->interrupt == NULL) return 0;
     void *exit_fp = context->exit_fp;
@@ -97,6 +97,10 @@ static int builtin_INTERRUPT(VMContext *vmctx)
 {
     VMStoreContext *context = vm_header(vmctx)->store;
     if (vm_stack_limit(context) != WR_INTERRUPTED) return BUILTIN_TRAP(TRAP_STACK_OVERFLOW);
+    if (vm_store_of(context)->lost_trap) {
+        vm_set_stack_limit(context, context->real_stack_limit);
+        return BUILTIN_TRAP(vm_store_of(context)->lost_trap);
+    }
     return builtin_serve(vmctx, __builtin_frame_address(0));
 }
 

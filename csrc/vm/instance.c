@@ -284,17 +284,33 @@ static bool instance_make_func_ref(WrInstance *instance, uint32_t func_index, VM
     return true;
 }
 
+/* Code that asked takes it for null, and has no way to trap: it does when it traps over that, or at its next check for interrupts. */
+static VMFuncRef *instance_lost_func(const WrInstance *instance, uint32_t trap_code)
+{
+    WrStore *store = instance->store;
+    store->lost_trap = trap_code;
+    if (store->context.last_entry != NULL) vm_set_stack_limit(&store->context, WR_INTERRUPTED);
+    return NULL;
+}
+
+const char *wr_store_lost(WrStore *store)
+{
+    const char *text = store->lost_trap ? wr_trap_message(store->lost_trap) : NULL;
+    store->lost_trap = 0;
+    return text;
+}
+
 VMFuncRef *vm_instance_func(WrInstance *instance, uint32_t func_index)
 {
     const WasmModule *module = instance->module;
     if (func_index < module->num_imported_funcs) return VM_ARRAY(instance, VMFuncImport, func_imports)[func_index].func_ref;
     uint32_t escape = module->funcs[func_index].escape_index;
-    if (escape >= module->num_escaped_funcs) return NULL;
+    if (escape >= module->num_escaped_funcs) return instance_lost_func(instance, wr_code_broken_trap(instance->code));
     VMFuncRef *chunk = __atomic_load_n(&VM_ARRAY(instance, VMFuncRef *, func_refs)[escape / VM_CHUNK_FUNC_REFS], __ATOMIC_ACQUIRE);
-    if (chunk == NULL && (chunk = vm_chunk_new(instance, escape / VM_CHUNK_FUNC_REFS)) == NULL) return NULL;
+    if (chunk == NULL && (chunk = vm_chunk_new(instance, escape / VM_CHUNK_FUNC_REFS)) == NULL) return instance_lost_func(instance, TRAP_ALLOCATION_TOO_LARGE);
     VMFuncRef *ref = &chunk[escape % VM_CHUNK_FUNC_REFS];
     /* vmctx is written last: who looks at an export while another thread runs the store finds all or nothing */
-    return __atomic_load_n(&ref->vmctx, __ATOMIC_ACQUIRE) != NULL || instance_make_func_ref(instance, func_index, ref) ? ref : NULL;
+    return __atomic_load_n(&ref->vmctx, __ATOMIC_ACQUIRE) != NULL || instance_make_func_ref(instance, func_index, ref) ? ref : instance_lost_func(instance, wr_code_broken_trap(instance->code));
 }
 
 /* What segments hold beyond functions, globals and null: evaluated once, since each evaluation would make other objects. */
@@ -423,6 +439,7 @@ static bool instance_define(WrInstance *instance, const WrExtern *imports, WrErr
 bool wr_instance_new(WrStore *store, CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, const WrExtern *imports, size_t num_imports, WrInstance **out_instance, WrError *error)
 {
     VmPrepared *prepared = vm_prepare(code, module_index, type_ids, error);
+    const WasmModule *module = prepared != NULL ? prepared->module : NULL;
     if (prepared == NULL || !vm_link_check(store, code, prepared->module, type_ids, imports, num_imports, error)) return false;
     if (store->num_instances >= store->limits.instances)
         return wr_error_set(error, WR_ERROR_LIMIT, WR_NO_OFFSET, "the store's limit of %u instances is reached", store->limits.instances);
@@ -432,6 +449,7 @@ bool wr_instance_new(WrStore *store, CodeMemory *code, uint32_t module_index, co
         (VMContextHeader){ .magic = WR_VMCTX_MAGIC_CORE, .store = &store->context, .builtins = vm_builtins, .type_ids = type_ids, .instance = instance,
                            .supertypes = vm_type_supertypes(store->registry) };
     WrMemory *newest = store->memories;
+    store->lost_trap = 0;
     if (!instance_define(instance, imports, error)) {
         while (store->memories != newest) vm_memory_remove(store->memories);
         instance_free(instance);
@@ -446,7 +464,9 @@ bool wr_instance_new(WrStore *store, CodeMemory *code, uint32_t module_index, co
         return false;
     }
     if (!instance_apply_datas(instance, error)) return false;
-    if (wr_code_is_broken(code)) return wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "module %u: the artifact's file was truncated while it was mapped", module_index);
+    const bool has_start = module->start_func == UINT32_MAX || wr_instance_start(instance) != NULL;
+    store->lost_trap = 0;
+    if (wr_code_is_broken(code) || !has_start) return wr_error_set(error, WR_ERROR_ARTIFACT, WR_NO_OFFSET, "module %u: %s", module_index, wr_code_broken_text(code));
     *out_instance = instance;
     return true;
 }

@@ -108,6 +108,7 @@ struct WrStore {
     WrFiber *fibers;             /* idle ones, a list */
     uint32_t num_fibers;
     VmHeap heap;
+    uint32_t lost_trap;          /* not 0: a function could not be had from its artifact; what the store traps with next, or the host is told */
     char trap_text[160];         /* of a host function's trap (wr_store_trap_because) */
     uint32_t num_trap_frames;
     uintptr_t trap_frames[VM_MAX_TRAP_FRAMES]; /* pcs, innermost first; of callers: return address - 1 */

@@ -1,6 +1,7 @@
 /* Faults of guest code become traps; all other signals go where they went before.
  *
- * A fault is ours when its pc is in a trap table, this thread runs a store, and, for memory faults, the address lies in a memory of that store. Then
+ * A fault is ours when its pc is in a trap table (in an image that was loaded: in its text, for its table may be damaged), this thread runs a store, and, for
+ * memory faults, the address lies in a memory of that store. Then
  * the reason is recorded and the thread goes on at the landing pad of the innermost entry: only registers are edited, no frame of C is skipped.
  * The handler takes no lock, allocates nothing and reads only what its own thread or nobody changes.
  *
@@ -96,6 +97,7 @@ static bool traps_claim(int signal, const siginfo_t *info, void *machine_context
     if (context == NULL || !wr_os_signal_is_fault(info)) return false;
     int32_t code = wr_code_trap_at(registers.pc);
     if (code < 0) return false;
+    if (wr_trap_message((uint32_t)code) == NULL || code == TRAP_HOST) code = TRAP_ARTIFACT_DAMAGED; /* rows of a file can say anything */
     uintptr_t address = 0;
     if (signal == SIGSEGV || signal == SIGBUS) {
         address = (uintptr_t)info->si_addr;

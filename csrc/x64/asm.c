@@ -202,6 +202,10 @@ void wr_x64_function_begin(Asm *as) {
     as->function_offset = x64_offset(as);
 }
 
+void wr_x64_room(Asm *as, uint32_t bytes) {
+    for (uint32_t i = 0; i < bytes && !x64_failed(as); i++) { x64_int3(as); }
+}
+
 X64Status wr_x64_function_end(Asm *as) {
     asm_place_constants(as);
     if (as->code.oom) {

@@ -89,6 +89,8 @@ void wr_x64_asm_free(Asm *as);
 void wr_x64_asm_clear(Asm *as);
 /* Aligns to X64_FUNCTION_ALIGN and forgets the labels and constants of the function before. */
 void wr_x64_function_begin(Asm *as);
+/* Bytes that are never executed, before what is emitted next. */
+void wr_x64_room(Asm *as, uint32_t bytes);
 /* Places the constants and checks that all labels are bound. The function is [function_offset,
  * x64_offset). Returns the status. */
 X64Status wr_x64_function_end(Asm *as);

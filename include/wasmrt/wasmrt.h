@@ -37,7 +37,8 @@ WR_API int wr_code_file(const CodeMemory *code); /* the open file that it was ma
 WR_API const void *wr_code_func(const CodeMemory *code, uint32_t module_index, uint32_t func_index);       /* wasm_call; index in the module's function space */
 WR_API VMArrayCall wr_code_array_call(const CodeMemory *code, uint32_t module_index, uint32_t escape_index);
 WR_API const void *wr_code_host_call(const CodeMemory *code, uint32_t module_index, uint32_t type_index);  /* wasm_call of an import that the host gives */
-WR_API bool wr_code_trampoline(const CodeMemory *code, uint32_t trampoline_index, const void **out_wasm_call, VMArrayCall *out_array_call);
+/* Of a trampoline that has this signature; false: there is none. */
+WR_API bool wr_code_trampoline(const CodeMemory *code, uint32_t trampoline_index, const WrTrampolineRequest *signature, const void **out_wasm_call, VMArrayCall *out_array_call);
 /* Whether an engine with these tunables and features can run it (CPU features were compared when it was loaded): "reason: found ..., wanted ...". */
 WR_API bool wr_code_check_config(const CodeMemory *code, const WrTunables *wanted, uint64_t wasm_features, WrError *error);
 /* Reads all of the image: the contents checksum and every row. WR_ERROR_ARTIFACT names what is wrong. */
@@ -54,8 +55,10 @@ WR_API bool wr_code_break(uintptr_t pc, uintptr_t address, bool is_missing);
 /* An access to a page of a mapped image that its file no longer has: the image is marked as broken, and all of it from that page to the text, or to the end,
  * reads as zeros from now on. False: it is none of ours. For signal handlers. */
 WR_API bool wr_code_fill_missing(uintptr_t address);
-WR_API bool wr_code_is_broken(const CodeMemory *code);
-WR_API int32_t wr_code_trap_at(uintptr_t pc);                  /* TRAP_*, or -1: no instruction that may trap starts there */
+WR_API bool wr_code_is_broken(const CodeMemory *code); /* pages of its file are gone, or a table was found damaged: tables are not read any more */
+WR_API const char *wr_code_broken_text(const CodeMemory *code);
+uint32_t wr_code_broken_trap(const CodeMemory *code); /* what a guest traps with that needs them */
+WR_API int32_t wr_code_trap_at(uintptr_t pc); /* TRAP_*, or -1: in no image, or no instruction that may trap starts there; what an artifact does not know of is TRAP_ARTIFACT_DAMAGED */
 
 /* Exception handlers that cover a pc, in the order in which a throw asks them. The image must be held; rows were not checked when it was loaded, so
  * what they say is in range, and nothing more. */
@@ -166,6 +169,8 @@ typedef struct WrExtern { uint32_t kind; /* WasmExternKind */ uint32_t reserved;
 
 /* Makes an instance: checks import types (WR_ERROR_LINK names the import, expected and found), allocates, evaluates constants, copies active segments
  * (an out-of-bounds one is WR_ERROR_TRAP, with what was written before it kept). The start function is not called: call wr_instance_start's func. */
+/* Why a function was NULL that is none: its artifact was truncated or is damaged. Asking forgets it. NULL: it was null. */
+WR_API const char *wr_store_lost(WrStore *store);
 WR_API bool wr_instance_new(WrStore *store, CodeMemory *code, uint32_t module_index, const uint32_t *type_ids, const WrExtern *imports, size_t num_imports, WrInstance **out_instance, WrError *error);
 WR_API VMFuncRef *wr_instance_start(WrInstance *instance); /* NULL: none */
 WR_API bool wr_instance_export(WrInstance *instance, const char *name, size_t name_length, WrExtern *out_extern);

@@ -39,6 +39,7 @@ static FunctionLoc function_end(Asm *as)
 
 static void function_begin(Asm *as)
 {
+    wr_x64_room(as, CODE_MARK_BYTES);
     wr_x64_function_begin(as);
     x64_pushq_r(as, RBP);
     x64_movq_rr(as, RBP, RSP);
@@ -52,6 +53,7 @@ static void emit_module(Code *code, const WasmModule *module)
     wr_vm_offsets(module, &offsets);
     wr_x64_asm_init(as, X64_CPU_BASELINE);
 
+    wr_x64_room(as, CODE_MARK_BYTES);
     wr_x64_function_begin(as);
     x64_leal_rm(as, RAX, x64_mem_bi(RDX, RDX, 1, 0));
     x64_ret(as);

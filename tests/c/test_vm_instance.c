@@ -131,6 +131,7 @@ static CodeMemory *compile(const uint8_t *bytes, size_t num_bytes)
     REQUIRE(module != NULL && module->num_funcs <= 8 && module->num_types <= 8);
     wr_x64_asm_init(&as, X64_CPU_BASELINE);
     for (uint32_t i = module->num_imported_funcs; i < module->num_funcs; i++) {
+        wr_x64_room(&as, CODE_MARK_BYTES);
         wr_x64_function_begin(&as);
         x64_ret(&as);
         funcs[compiled.num_funcs++] = emitted(&as, wr_x64_function_end(&as) == X64_OK);
@@ -139,10 +140,12 @@ static CodeMemory *compile(const uint8_t *bytes, size_t num_bytes)
         if (module->funcs[i].escape_index == UINT32_MAX) continue;
         WrSignature signature = signature_of(module, module->funcs[i].type_index);
         FunctionLoc body = emitted(&as, wr_tramp_emit_entry(&as, &signature));
+        wr_x64_room(&as, CODE_MARK_BYTES);
         array_calls[compiled.num_array_calls++] = emitted(&as, wr_tramp_emit_entry_stub(&as, body.start, funcs[i - module->num_imported_funcs].start));
     }
     for (uint32_t i = 0; i < module->num_types; i++) {
         WrSignature signature = signature_of(module, i);
+        wr_x64_room(&as, CODE_MARK_BYTES);
         host_calls[compiled.num_host_calls++] = emitted(&as, wr_tramp_emit_host_call(&as, &signature));
     }
     compiled.text = as.code.start;

@@ -43,6 +43,7 @@ static void trap_here(uint32_t trap_code) { traps[num_traps++] = (TrapRow){ x64_
 
 static void prologue(void)
 {
+    wr_x64_room(&as, CODE_MARK_BYTES);
     wr_x64_function_begin(&as);
     x64_pushq_r(&as, RBP);
     x64_movq_rr(&as, RBP, RSP);
@@ -168,9 +169,13 @@ static void build(void)
         addrs[i] = (AddrRow){ funcs[i].start, 1000 + (uint32_t)i };
     }
     uint32_t entry_none = emitted(wr_tramp_emit_entry(&as, &none)).start, entry_unary = emitted(wr_tramp_emit_entry(&as, &unary)).start;
-    for (int i = 0; i < NUM_FUNCS; i++)
+    for (int i = 0; i < NUM_FUNCS; i++) {
+        wr_x64_room(&as, CODE_MARK_BYTES);
         array_calls[i] = emitted(wr_tramp_emit_entry_stub(&as, i == LOAD || i == DIVIDE ? entry_unary : entry_none, funcs[i].start));
+    }
+    wr_x64_room(&as, CODE_MARK_BYTES);
     host_calls[0] = emitted(wr_tramp_emit_host_call(&as, &none));
+    wr_x64_room(&as, CODE_MARK_BYTES);
     host_calls[1] = emitted(wr_tramp_emit_host_call(&as, &unary));
     CompiledModule compiled = { .text = as.code.start, .text_bytes = x64_offset(&as), .funcs = funcs, .num_funcs = NUM_FUNCS, .array_calls = array_calls,
                                 .num_array_calls = NUM_FUNCS, .host_calls = host_calls, .num_host_calls = 2, .traps = traps, .num_traps = num_traps,

@@ -29,8 +29,9 @@ def checksum(value: int, data: bytes) -> int:
     return value
 
 
-def sign(image: bytes, like: Artifact) -> bytes:
-    """The image with all checksums right again; `like`: the artifact it was before the damage, which says where they lie."""
+def sign(image: bytes, like: Artifact, contents: bool = True) -> bytes:
+    """The image with all checksums right again; `like`: the artifact it was before the damage, which says where they lie. Only `verify` looks at that of
+    the contents."""
     out = bytearray(image)
     place = {section.name: section for section in like.sections}
     engine, info, meta, modules = place["ENGINE"], place["INFO"], place["META"], place["MODULES"]
@@ -40,7 +41,8 @@ def sign(image: bytes, like: Artifact) -> bytes:
         struct.pack_into("<Q", out, at, checksum(0, bytes(out[start : start + module["meta_bytes"]])))
     rest = engine.offset + engine.size
     struct.pack_into("<Q", out, rest - 24, checksum(0, bytes(out[info.offset : info.offset + info.size])))
-    struct.pack_into("<Q", out, rest - 16, checksum(0, bytes(out[info.offset :])))
+    if contents:
+        struct.pack_into("<Q", out, rest - 16, checksum(0, bytes(out[info.offset :])))
     value = checksum(checksum(0, bytes(out[: rest - 8])), bytes(out[rest : info.offset]))
     struct.pack_into("<Q", out, rest - 8, value)
     return bytes(out)

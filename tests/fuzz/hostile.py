@@ -5,7 +5,7 @@
 Subjects: `component` and `module` compile PATH; `guest` also instantiates what still compiles and calls its exports, for a
 moment each; `mapped` maps files that are damaged in what every load reads and in the component records, `verified` such that are damaged behind it, with `verify`; `forged` has
 right checksums over the damage, wherever it is, and loads with `verify` without running what it gets; `used` has them over damage in arrays, loads
-without `verify`, and runs what it gets, as long as they do not say where code is entered or traps; `artifact` compiles PATH as it is, loads damaged copies of what that serializes to, and runs what loads.
+without `verify`, and runs what it gets; `artifact` compiles PATH as it is, loads damaged copies of what that serializes to, and runs what loads.
 
 A case is made from its number alone, so that one that crashed is made again by FIRST=number COUNT=1. The number is written
 to PROGRESS before the case runs; a case that takes longer than LIMIT_SECONDS ends the process with a traceback. Prints a
@@ -184,8 +184,7 @@ def artifact_subject(name: str, engine: Any, image: bytes) -> tuple[bytes, Calla
     return image[first:end], run
 
 
-# where code is entered and where it may trap is as trusted as code: FUNCS, HANDLERS, TRAPS, metas
-USED = ("ADDRMAP", "NAMES", "DATA", "IMAGES", "UNWIND", "UNWIND_INDEX", "SYMBOLS", "STRINGS")
+USED = ("INFO", "META", "FUNCS", "TRAPS", "HANDLERS", "STACKMAP", "ADDRMAP", "NAMES", "DATA", "IMAGES", "UNWIND", "UNWIND_INDEX", "SYMBOLS", "STRINGS")
 
 
 def used_subject(engine: Any, image: bytes) -> tuple[bytes, Callable[[bytes], object]]:

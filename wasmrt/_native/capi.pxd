@@ -281,7 +281,8 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index, WrError *error)
     bint wr_code_check_config(const CodeMemory *code, const WrTunables *wanted, uint64_t wasm_features, WrError *error)
     bint wr_code_verify(const CodeMemory *code, WrError *error)
-    bint wr_code_trampoline(const CodeMemory *code, uint32_t trampoline_index, const void **out_wasm_call, VMArrayCall *out_array_call)
+    const char *wr_code_broken_text(const CodeMemory *code)
+    bint wr_code_trampoline(const CodeMemory *code, uint32_t trampoline_index, const WrTrampolineRequest *signature, const void **out_wasm_call, VMArrayCall *out_array_call)
     ctypedef struct WrCodePlace:
         const CodeMemory *code
         uint32_t module_index
@@ -391,6 +392,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     WrTable *wr_table_new(WrStore *store, ValType element, const WasmLimits *limits, void *init, WrError *error)
     VMTableDef *wr_table_def(WrTable *table)
     void wr_table_type(const WrTable *table, ValType *out_element, WasmLimits *out_limits)
+    const char *wr_store_lost(WrStore *store)
     void *wr_table_get(WrTable *table, uint64_t index)
     bint wr_table_set(WrTable *table, uint64_t index, void *value)
     int64_t wr_table_grow(WrTable *table, uint64_t delta, void *init)

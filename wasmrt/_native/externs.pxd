@@ -53,6 +53,7 @@ cdef class InstanceHandle:
     cdef readonly CodeMemory code
 
 
+cdef int check_lost(Store store) except -1
 cdef Memory wrap_memory(Store store, c.WrMemory *memory)
 cdef object wrap_extern(Store store, c.WrExtern *item)
 cdef int unwrap_extern(Store store, object item, c.WrExtern *out) except -1

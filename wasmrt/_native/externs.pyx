@@ -17,7 +17,7 @@ from wasmrt._native.funcs cimport Func, check_store, func_type_of, is_store, of_
 import operator
 from pickle import PicklingError
 
-from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, ArgumentValueError, WasmError
+from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, ArgumentValueError, ArtifactError, WasmError
 
 cdef extern from "Python.h":
     int PyBuffer_FillInfo(Py_buffer *view, object exporter, void *buf, Py_ssize_t len, int readonly, int flags) except -1
@@ -46,6 +46,14 @@ def set_type_factories(memory: object, table: object, global_: object, tag: obje
 
 
 # ---- callers ----------------------------------------------------------------------------------------------------------------------------------------
+
+cdef int check_lost(Store store) except -1:
+    """ArtifactError if the function that was just asked for is there, but cannot be had any more."""
+    cdef const char *text = c.wr_store_lost(store.c_store)
+    if text != NULL:
+        raise ArtifactError(text.decode())
+    return 0
+
 
 cdef class Caller:
     """The instance that called a host function, for as long as that call lasts.
@@ -79,6 +87,7 @@ cdef class Caller:
             return None
         encoded = name.encode()
         if not c.wr_instance_export(<c.WrInstance *>header.instance, encoded, len(encoded), &item):
+            check_lost(self.store)
             return None
         return wrap_extern(self.store, &item)
 
@@ -366,6 +375,8 @@ cdef class Table:
         if not 0 <= index < c.wr_table_def(self.c_table).length:
             return None
         raw.ref = c.wr_table_get(self.c_table, <uint64_t>index)
+        if raw.ref == NULL:
+            check_lost(self.store)
         return value_from_raw(self.store, self.element_word(), &raw)
 
     def set(self, *args: object) -> None:
@@ -561,6 +572,7 @@ cdef class InstanceHandle:
         encoded = name.encode()
         self.store.ensure_open()
         if not c.wr_instance_export(self.c_instance, encoded, len(encoded), &item):
+            check_lost(self.store)
             return None
         return wrap_extern(self.store, &item)
 
@@ -569,6 +581,7 @@ cdef class InstanceHandle:
         cdef uint32_t place = index
         self.store.ensure_open()
         if not c.wr_instance_export_by_index(self.c_instance, place, &item):
+            check_lost(self.store)
             raise IndexError(f"export {index}")
         return wrap_extern(self.store, &item)
 

@@ -269,7 +269,7 @@ cdef class CodeMemory:
         cdef const uint8_t *start = c.wr_code_bytes(self.c_code, &size)
         whole = start[:size]
         if c.wr_code_is_broken(self.c_code):
-            raise errors.ArtifactError("the artifact's file was truncated while it was mapped")
+            raise errors.ArtifactError(c.wr_code_broken_text(self.c_code).decode())
         return whole
 
     def image_range(self) -> tuple[int, int]:
@@ -334,15 +334,34 @@ cdef class CodeMemory:
                 result.append((name.decode("utf-8", "replace"), found.exports[i].index))
         return result
 
-    def trampoline(self, index: int) -> tuple[int, int]:
-        """(wasm_call, array_call) addresses of a component trampoline: the AllCallFuncPointers of the image."""
+    def trampoline(self, index: int, params: tuple[int, ...], results: tuple[int, ...]) -> tuple[int, int]:
+        """(wasm_call, array_call) addresses of a component trampoline: the AllCallFuncPointers of the image.
+
+        ArtifactError when the text has none of this signature (words of core value types) where the image says.
+        """
         cdef const void *wasm_call = NULL
         cdef c.VMArrayCall array_call = NULL
-        if index >= c.wr_code_num_trampolines(self.c_code):
+        cdef c.WrTrampolineRequest request
+        cdef uint32_t *types
+        cdef size_t i, num_params = len(params), num_results = len(results)
+        cdef bint ok
+        if not 0 <= index < c.wr_code_num_trampolines(self.c_code):
             raise IndexError(f"trampoline {index}")
-        if not c.wr_code_trampoline(self.c_code, index, &wasm_call, &array_call):
-            truncated = "the artifact's file was truncated while it was mapped"
-            raise errors.ArtifactError(truncated if c.wr_code_is_broken(self.c_code) else f"trampoline {index} lies outside of the text")
+        types = <uint32_t *>malloc((num_params + num_results + 1) * sizeof(uint32_t))
+        if types == NULL:
+            raise MemoryError
+        try:
+            for i in range(num_params):
+                types[i] = params[i]
+            for i in range(num_results):
+                types[num_params + i] = results[i]
+            request.params, request.num_params = types, <uint32_t>num_params
+            request.results, request.num_results = types + num_params, <uint32_t>num_results
+            ok = c.wr_code_trampoline(self.c_code, index, &request, &wasm_call, &array_call)
+        finally:
+            free(types)
+        if not ok:
+            raise errors.ArtifactError(f"trampoline {index}: {c.wr_code_broken_text(self.c_code).decode()}")
         return <uintptr_t>wasm_call, <uintptr_t><void *>array_call
 
 

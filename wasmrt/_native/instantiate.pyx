@@ -15,7 +15,7 @@ from libc.string cimport memset
 cimport wasmrt._native.capi as c
 from wasmrt._native.core cimport Store, error_from
 from wasmrt._native.images cimport CodeMemory
-from wasmrt._native.externs cimport InstanceHandle, TypeCollection, start_instance, unwrap_extern, wrap_extern
+from wasmrt._native.externs cimport InstanceHandle, TypeCollection, check_lost, start_instance, unwrap_extern, wrap_extern
 from wasmrt._native.fibers cimport Intrinsic
 from wasmrt._native.hosts cimport HostFunc
 from wasmrt._native.imports cimport LoweredImport
@@ -259,6 +259,7 @@ cdef int core_extern(ComponentInstance state, const CoreRef *ref, c.WrExtern *ou
     """The item that `ref` names in this instance."""
     if ref.source == REF_INSTANCE:
         if state.core_instances[ref.at] == NULL or not c.wr_instance_item(state.core_instances[ref.at], ref.kind, ref.index, out):
+            check_lost(state.store)
             raise malformed(f"core instance {ref.at} has no item {ref.index} of kind {ref.kind}")
     elif ref.source == REF_TRAMPOLINE:
         out.kind = c.WASM_EXTERN_FUNC

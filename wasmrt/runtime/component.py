@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from wasmrt._native import images, wasm
 from wasmrt.artifact import info as artifact
-from wasmrt.errors import ArgumentTypeError, ArtifactError, WasmError
+from wasmrt.errors import ArgumentTypeError, ArtifactError, DecodeError, LimitError, ValidationError, WasmError
 from wasmrt.spec import types as spec
 from wasmrt.spec.features import SWITCHES, Features
 from wasmrt.translate import info
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from wasmrt import wit
 
 KIND_COMPONENT = 2
+Skeleton = TypeVar("Skeleton")
 
 
 @dataclasses.dataclass(frozen=True, init=False)
@@ -277,7 +279,7 @@ class Component:
         if self._shared.signatures is None:
             from wasmrt import wit
 
-            self._shared.signatures = wit.Signatures(wit.read_world(self._artifacts.skeleton))
+            self._shared.signatures = self._of_skeleton(lambda skeleton: wit.Signatures(wit.read_world(skeleton)))
         return self._shared.signatures  # type: ignore[no-any-return]
 
     def wit(self) -> str:
@@ -289,7 +291,16 @@ class Component:
         """
         from wasmrt import wit
 
-        return wit.wit(self._artifacts.skeleton)
+        return self._of_skeleton(wit.wit)
+
+    def _of_skeleton(self, read: Callable[[bytes], Skeleton]) -> Skeleton:
+        """What is read from the skeleton; it was made from a valid binary, so that whatever is wrong with it is the artifact's fault."""
+        try:
+            return read(self._artifacts.skeleton)
+        except LimitError:
+            raise
+        except (DecodeError, ValidationError) as error:
+            raise ArtifactError(f"the artifact's skeleton is damaged ({error})") from None
 
     def image_range(self) -> tuple[int, int]:
         """(start, end) host addresses of the compiled image."""
@@ -307,7 +318,11 @@ class Component:
 
     def trampoline_ptrs(self, index: int) -> AllCallFuncPointers:
         """The entry points of a trampoline, by TrampolineIndex. Raises IndexError."""
-        return AllCallFuncPointers(*self._object.code.trampoline(index))
+        trampolines = self._artifacts.component.trampolines
+        if not 0 <= index < len(trampolines):
+            raise IndexError(f"trampoline {index}")
+        signature = info.trampoline_signature(trampolines[index])
+        return AllCallFuncPointers(*self._object.code.trampoline(index, signature.params, signature.results))
 
     # -- exports ------------------------------------------------------------------------------------------------------------------------------
 
