@@ -82,6 +82,16 @@ static uint32_t bulk_item_bytes(const WrInstance *instance, const VMObject *arra
     return array == NULL ? 0 : vm_type_layout(instance->store->registry, array->type_id)->item_bytes;
 }
 
+/* Before an object is made: a collection of a large heap lets others run. */
+static void builtin_before_object(VMContext *vmctx)
+{
+    VMStoreContext *context = vm_header(vmctx)->store;
+    if (vm_heap_is_long(vm_store_of(context)) && vm_hooks()->before_block != NULL) vm_hooks()->before_block(vm_store_of(context), context->host);
+}
+
+/* No room for an object: perhaps since there was no time to collect. */
+#define BUILTIN_NO_ROOM() (builtin_serve(vmctx, __builtin_frame_address(0)) != 0 ? 1 : BUILTIN_TRAP(TRAP_ALLOCATION_TOO_LARGE))
+
 #define BUILTIN_STATUS(ok, trap_code) ((ok) ? 0 : BUILTIN_TRAP(trap_code))
 #define BUILTIN_TRAP_STATUS(trap_code) ((trap_code) == VM_NO_TRAP ? 0 : BUILTIN_TRAP(trap_code))
 
@@ -214,25 +224,28 @@ static VMResume builtin_THROW_REF(VMContext *vmctx, VMException *exception)
 
 static VMObject *builtin_ALLOC(VMContext *vmctx, uint32_t bytes)
 {
+    builtin_before_object(vmctx);
     VMObject *object = vm_object_alloc(vm_store_of(vm_header(vmctx)->store), bytes);
-    if (object == NULL) BUILTIN_TRAP(TRAP_ALLOCATION_TOO_LARGE);
+    if (object == NULL) (void)BUILTIN_NO_ROOM();
     return object;
 }
 
 static VMObject *builtin_OBJECT_NEW(VMContext *vmctx, uint32_t type, uint32_t length)
 {
     WrInstance *instance = vm_instance_of(vmctx);
+    builtin_before_object(vmctx);
     VMObject *object = instance->module->types[type].kind == WASM_TYPE_STRUCT ? vm_struct_new(instance, type) : vm_array_new(instance, type, length);
-    if (object == NULL) BUILTIN_TRAP(TRAP_ALLOCATION_TOO_LARGE);
+    if (object == NULL) (void)BUILTIN_NO_ROOM();
     return object;
 }
 
 static VMObject *builtin_ARRAY_NEW(VMContext *vmctx, uint32_t type, const ValRaw *value, uint32_t length)
 {
     WrInstance *instance = vm_instance_of(vmctx);
+    builtin_before_object(vmctx);
     VMObject *array = vm_array_new(instance, type, length);
     Bulk bulk = bulk_of(length, BULK_ITEMS, array != NULL);
-    int status = BUILTIN_STATUS(array != NULL, TRAP_ALLOCATION_TOO_LARGE);
+    int status = array != NULL ? 0 : BUILTIN_NO_ROOM();
     while (BULK_NEXT(&bulk, &status)) vm_array_set_all(array, bulk_item_bytes(instance, array), bulk.at, bulk.count, value);
     return status == 0 ? array : NULL;
 }

@@ -28,6 +28,8 @@ enum { SMALL_PENDING /* no run was handed out since the last collection */, SMAL
 #define HEAP_THRESHOLD_BYTES ((size_t)4 << 20)
 #define HEAP_DISCARD_BLOCKS 32u /* freed objects of that size go back to the system */
 #define HEAP_SCAN_ITEMS 128u
+#define HEAP_MARKS_BETWEEN_LOOKS 1024u
+#define HEAP_LONG_BYTES ((size_t)16 << 20) /* that live: others may run while they are marked */
 
 struct VmHeapBlock {
     uint8_t kind, state;
@@ -175,6 +177,8 @@ static bool heap_is_due(const VmHeap *heap)
     size_t threshold = heap->threshold != 0 ? heap->threshold : HEAP_THRESHOLD_BYTES;
     return heap->hold == 0 && (heap->is_stressed || heap->allocated >= threshold);
 }
+
+bool vm_heap_is_long(const WrStore *store) { return store->heap.live >= HEAP_LONG_BYTES && heap_is_due(&store->heap); }
 
 static void *heap_new_small(WrStore *store, size_t bytes)
 {
@@ -426,6 +430,12 @@ static void heap_sweep(WrStore *store)
     heap->live = live;
 }
 
+/* Whether the guest's time is up: then marking is not worth its end. The guest is told at its next check, or when there is no room for what it wants. */
+static bool heap_is_over(WrStore *store)
+{
+    return vm_stack_limit(&store->context) == WR_INTERRUPTED && vm_hooks()->is_over != NULL && vm_hooks()->is_over(store, store->context.host);
+}
+
 /* noinline: registers that callers keep values in are pushed in this frame, above that of heap_mark_stack. */
 __attribute__((noinline)) bool vm_collect(WrStore *store, bool with_stack)
 {
@@ -442,9 +452,10 @@ __attribute__((noinline)) bool vm_collect(WrStore *store, bool with_stack)
     }
     heap_mark_roots(store);
     do {
-        while (heap->num_marks != 0) {
+        for (uint32_t count = 1; heap->num_marks != 0; count++) {
             VmHeapMark mark = heap->marks[--heap->num_marks];
             heap_scan(store, mark);
+            if (count % HEAP_MARKS_BETWEEN_LOOKS == 0 && heap_is_over(store)) heap->num_marks = 0, heap->has_failed = true;
         }
     } while (vm_exceptions_scan(store));
     if (heap->has_failed) {

@@ -159,6 +159,7 @@ void vm_exceptions_abandon(WrStore *store);             /* forgets the marks */
 /* gc.c. NULL: no room, even after a collection */
 VMObject *vm_object_new(WrStore *store, uint32_t type_id, size_t bytes, uint32_t length); /* zeroed */
 VMObject *vm_object_alloc(WrStore *store, size_t bytes); /* small; contents undefined */
+bool vm_heap_is_long(const WrStore *store); /* whether making an object may start a collection that takes long */
 void vm_object_mark_word(WrStore *store, uintptr_t word);  /* if it is the address of one */
 void vm_object_mark_value(WrStore *store, ValType type, uintptr_t word);
 

@@ -296,6 +296,7 @@ typedef struct WrHooks {
     /* Slow path of the interrupt check, on the guest's thread, with the guest's frames below: 0 go on; else a trap (wr_store_trap was called) or a
      * host exception is pending. */
     int (*interrupt)(WrStore *store, void *host);
+    bool (*is_over)(WrStore *store, void *host); /* whether `interrupt` would trap by a deadline; runs nothing */
     void (*before_block)(WrStore *store, void *host); /* before what may take long (bulk operations, a file): may release the GIL */
 } WrHooks;
 WR_API void wr_set_hooks(const WrHooks *hooks);

@@ -30,6 +30,9 @@ OBJECTS = """(module
   (func (export "copy") (param i32 i32 i32) (array.copy $longs $longs (global.get $a) (local.get 0) (global.get $a) (local.get 1) (local.get 2)))
   (func (export "set") (param i32 i64) (array.set $longs (global.get $a) (local.get 0) (local.get 1)))
   (func (export "get") (param i32) (result i64) (array.get $longs (global.get $a) (local.get 0)))
+  (global $r (mut (ref null $refs)) (ref.null $refs))
+  (func (export "make_refs") (param i32) (global.set $r (array.new_default $refs (local.get 0))))
+  (func (export "allocate") (loop $more (drop (array.new_default $bytes (i32.const 8))) (br $more)))
   (func (export "table_fill") (param i32 i32) (table.fill $t (local.get 0) (ref.i31 (i32.const 9)) (local.get 1)))
   (func (export "table_copy") (param i32 i32 i32) (table.copy $t $t (local.get 0) (local.get 1) (local.get 2)))
   (func (export "table_null") (param i32) (result i32) (ref.is_null (table.get $t (local.get 0)))))"""
@@ -138,3 +141,16 @@ def test_epochs_end_them() -> None:
     with pytest.raises(Trap) as trap:
         made.exports["copy"](1 << 29, 0, GIB)
     assert trap.value.trap_code == TrapCode.INTERRUPT
+
+
+def test_collections() -> None:
+    """One that ends in the middle does not count, and nothing is lost by it."""
+    store = Store(Engine(Config(gc_stress=True)))
+    made = instance(OBJECTS, store)
+    made.exports["make"](3)
+    made.exports["set"](1, 77)
+    made.exports["make_refs"](100_000_000)  # zeros that take no memory, but time to be looked at
+    before = store.gc_stats()
+    interrupted(made, "allocate", after=0.005)
+    assert store.gc_stats()[2] == before[2]
+    assert made.exports["get"](1) == 77

@@ -507,6 +507,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
 
     ctypedef struct WrHooks:
         int (*interrupt)(WrStore *store, void *host) noexcept nogil
+        c_bool (*is_over)(WrStore *store, void *host) noexcept nogil
         void (*before_block)(WrStore *store, void *host) noexcept nogil
     void wr_set_hooks(const WrHooks *hooks)
     bint wr_signals_install(WrError *error)

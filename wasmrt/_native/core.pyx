@@ -333,6 +333,16 @@ cdef int check_signals(StoreHost *host) noexcept with gil:
     return 0
 
 
+cdef c.c_bool is_over(c.WrStore *c_store, void *opaque) noexcept nogil:
+    """Whether the epoch or the deadline says that the guest is to end."""
+    cdef StoreHost *host = <StoreHost *>opaque
+    if host == NULL:
+        return False
+    if host.epoch != NULL and host.epoch[0] >= host.epoch_deadline:
+        return True
+    return host.deadline_ns != 0 and monotonic_ns() >= host.deadline_ns
+
+
 cdef int on_interrupt(c.WrStore *c_store, void *opaque) noexcept nogil:
     """The slow path of the interrupt check, on the guest's thread (see the header of this file)."""
     cdef StoreHost *host = <StoreHost *>opaque
@@ -340,10 +350,7 @@ cdef int on_interrupt(c.WrStore *c_store, void *opaque) noexcept nogil:
     if host == NULL:
         return 0
     host.ticks += 1
-    if host.epoch != NULL and host.epoch[0] >= host.epoch_deadline:
-        c.wr_store_trap(c_store, c.TRAP_INTERRUPT)
-        return 1
-    if host.deadline_ns != 0 and monotonic_ns() >= host.deadline_ns:
+    if is_over(c_store, opaque):
         c.wr_store_trap(c_store, c.TRAP_INTERRUPT)
         return 1
     if (host.ticks == 1 or host.ticks % TICKS_BETWEEN_SIGNAL_CHECKS == 0) and is_main_thread():
@@ -365,6 +372,7 @@ cdef void before_block(c.WrStore *c_store, void *opaque) noexcept nogil:
 
 cdef c.WrHooks hooks
 hooks.interrupt = on_interrupt
+hooks.is_over = is_over
 hooks.before_block = before_block
 c.wr_set_hooks(&hooks)
 
