@@ -137,6 +137,47 @@ def javascript_component() -> Path:
     return cached("text-js", ["text.mjs", "text.wit"], COMPONENTIZE_JS, build)
 
 
+def _with_wasi_http(folder: Path, version: str = "0.2.12") -> None:
+    """The folder's WIT, with that of WASI beside it, as jco has it but for the version."""
+    world = folder / "wit"
+    world.mkdir()
+    (world / "proxy.wit").write_text((folder / "proxy.wit").read_text().replace("0.2.12", version))
+    for name in ("cli", "clocks", "filesystem", "http", "io", "random", "sockets"):
+        package = fetch_node_file(*JCO, f"lib/wit/builtin/0.2.12/wasi-{name}/package.wit")
+        (world / "deps" / name).mkdir(parents=True)
+        (world / "deps" / name / "package.wit").write_text(package.read_text().replace("0.2.12", version))
+
+
+def javascript_proxy() -> Path:
+    """`proxy.mjs` by ComponentizeJS: the proxy world by fetch events."""
+
+    def build(folder: Path, out: Path) -> None:
+        node = tool("node", "nodejs")
+        package = fetch_node_package(*COMPONENTIZE_JS)
+        _with_wasi_http(folder, "0.2.10")  # the one that its engine was built with
+        (folder / "build.mjs").write_text(
+            f"import {{ componentize }} from '{package / 'src' / 'componentize.js'}';\n"
+            "import { writeFileSync } from 'node:fs';\n"
+            "const { component } = await componentize({ sourcePath: 'proxy.mjs', witPath: 'wit', worldName: 'app' });\n"
+            f"writeFileSync('{out.name}', component);\n"
+        )
+        run(node, "build.mjs", cwd=folder)
+
+    return cached("proxy-js", ["proxy.mjs", "proxy.wit"], COMPONENTIZE_JS + JCO, build)
+
+
+def python_proxy() -> Path:
+    """`proxy_app.py` by componentize-py: the proxy world by hand."""
+
+    def build(folder: Path, out: Path) -> None:
+        _with_wasi_http(folder)
+        script = "import sys; from componentize_py import script; sys.argv[0] = 'componentize-py'; script()"
+        arguments = ["-d", "wit", "-w", "app", "componentize", "proxy_app", "-o", str(out)]
+        run(sys.executable, "-c", script, *arguments, cwd=folder, PYTHONPATH=str(fetch_package(*COMPONENTIZE_PY)))
+
+    return cached("proxy-py", ["proxy_app.py", "proxy.wit"], COMPONENTIZE_PY + JCO, build)
+
+
 def published(name: str) -> Path:
     """A component that is inside of a wheel."""
     try:
@@ -152,4 +193,6 @@ ALL: dict[str, Callable[[], Path]] = {
     "wc-c": c_command,
     "text-py": python_component,
     "text-js": javascript_component,
+    "proxy-js": javascript_proxy,
+    "proxy-py": python_proxy,
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 
 import wasmrt
 from tests.real import build
-from wasmrt.component import Variant
+from wasmrt import wasi
+from wasmrt.component import Component, Variant
 
 pytestmark = pytest.mark.network
 
@@ -188,3 +191,39 @@ def test_interpreters_with_a_program(engine: wasmrt.Engine, name: str) -> None:
     with pytest.raises(ValueError, match="argument 'mood'"):
         shapes.shout("hej", "sleepy", set())
     assert shapes.find.__doc__.startswith("find: func(text: string, needle: string) -> answer")
+
+
+# ---- the proxy world --------------------------------------------------------------------------------------------------------------------------------
+
+
+def ask(app: Any, path: str, body: bytes = b"", query: str = "") -> tuple[str, dict[str, str], bytes]:
+    answer: list[Any] = []
+    environ = {"REQUEST_METHOD": "POST" if body else "GET", "SERVER_NAME": "x", "SERVER_PORT": "80", "PATH_INFO": path, "QUERY_STRING": query, "HTTP_X_NAME": "Ada"}
+    environ |= {"wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}  # type: ignore[dict-item]
+    chunks = app(environ, lambda status, headers: answer.extend((status, headers)))
+    return answer[0], dict(answer[1]), b"".join(chunks)
+
+
+def test_a_proxy_in_javascript(engine: wasmrt.Engine) -> None:
+    def handler(request: wasi.HttpRequest) -> Any:
+        return 203, {}, f"{request.method} {request.authority}{request.path} {dict(request.headers).get('x-asks')} ".encode() + request.body.read()
+
+    config = wasmrt.WasiConfig()
+    config.http_handler = handler
+    component = Component.from_file(engine, path_of("proxy-js"))
+    app = wasi.wsgi(component, wasi=config)
+    status, headers, body = ask(app, "/hello")
+    assert (status, headers["x-guest"], body) == ("200 OK", "js", b"hello from Ada")
+    assert ask(app, "/echo", b"abc")[::2] == ("201 Created", b"ABC")
+    assert ask(app, "/stream", b"abc" * 200_000)[2] == b"abc" * 200_000
+    assert ask(app, "/ask", query="url=http://a.example/b%3Fc")[2] == b"203: POST a.example/b?c b'yes' question"
+    assert ask(app, "/both")[2].count(b"GET both.example/") == 2
+    assert ask(app, "/none")[0] == "404 Not Found"
+    began = time.monotonic()
+    assert ask(wasi.wsgi(component, timeout=0.5), "/spin")[0].startswith("500") and time.monotonic() - began < 10
+
+
+def test_a_proxy_in_python(engine: wasmrt.Engine) -> None:
+    app = wasi.wsgi(Component.from_file(engine, path_of("proxy-py")))
+    status, headers, body = ask(app, "/a b", b"hello " * 20_000, "q=1")
+    assert status == "200 OK" and headers == {"x-guest": "python", "x-path": "/a%20b?q=1"} and body == b"HELLO " * 20_000

@@ -236,6 +236,53 @@ def run(
 
 
 @main.command()
+@_FILE
+@click.option("--addr", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT", help="Where to listen; port 0 is any free one.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, metavar="SECONDS", help="For each request.")
+@click.option("--max-memory", type=click.IntRange(min=1), metavar="MIB", help="Memory of each request's instance, each of its memories, in MiB.")
+@click.option("--max-body", type=click.IntRange(min=0), default=64, show_default=True, metavar="MIB", help="Of a request, in MiB.")
+@click.option("--allow-host", "hosts", multiple=True, metavar="HOST[:PORT]", help="Let the guest send requests there: host, host:port, *.example.com:443.")
+@click.option("--dir", "dirs", multiple=True, metavar="HOST[::GUEST]", help="Give the guest a directory.")
+@click.option("--read-only-dir", "read_only_dirs", multiple=True, metavar="HOST[::GUEST]", help="The same, to read only.")
+@click.option("--env", multiple=True, metavar="NAME[=VALUE]", help="Give the guest a variable, or this process's own of that name.")
+@click.option("--inherit-env", is_flag=True, help="Give the guest all variables of this process.")
+@click.option("--cache/--no-cache", default=False, help="Keep what is compiled in the user's cache folder.")
+@_feature_options
+def serve(
+    file: Path,
+    addr: str,
+    timeout: float,
+    max_memory: int | None,
+    max_body: int,
+    hosts: tuple[str, ...],
+    dirs: tuple[str, ...],
+    read_only_dirs: tuple[str, ...],
+    env: tuple[str, ...],
+    inherit_env: bool,
+    cache: bool,
+    features: tuple[str, ...],
+    without: tuple[str, ...],
+) -> None:
+    """Answer HTTP requests with a component that exports wasi:http/incoming-handler (the proxy world), a fresh instance for each.
+
+    Until Ctrl-C. What fails in a guest is a response of status 500, and a line on stderr.
+    """
+    from . import run as running
+    from . import serve as serving
+
+    address = serving.address_of(addr)
+    wasi = serving.guest_config(env, inherit_env, dirs, read_only_dirs, hosts)
+    config = _config(features, without)
+    config.cache = cache
+
+    def work(path: Path) -> None:
+        made = running.load(Engine(config), path)
+        serving.serve(made, address, wasi, timeout, None if max_memory is None else max_memory << 20, max_body << 20)
+
+    _each((file,), work)
+
+
+@main.command()
 @_FILES
 @_feature_options
 @click.option("-q", "--quiet", is_flag=True, help="Only the files that fail.")

@@ -58,7 +58,7 @@ def load(
 
     `imports` maps names to what serves them: an interface, by full name, without its version or by its short name, to an object, module or mapping with
     its functions and classes (`LinkerInstance.define`); a plain import to a function or class. WASI 0.2 is there, and gives a guest nothing but clocks
-    and random numbers unless `wasi` (a WasiConfig) does; sockets and HTTP requests are refused. Raises LinkError naming all that is missing, and what `Component` raises.
+    and random numbers unless `wasi` (a WasiConfig) does; sockets are refused. Raises LinkError naming all that is missing, and what `Component` raises.
 
     >>> codec = wasmrt.load("codec.wasm", {"logging": logger}).codec
     >>> with codec.Codec.from_config("{}") as c: ...

@@ -176,7 +176,8 @@ class Linker:
         _wasi_providers["p2"](self)
 
     def add_wasi_http(self) -> None:
-        """Defines wasi:http 0.2, in which every outgoing request is `HTTP-request-denied`; what it imports of WASI is `add_wasip2`'s."""
+        """Defines wasi:http 0.2, in which `WasiConfig.http_handler` answers outgoing requests; without one each is `HTTP-request-denied`. What it imports of
+        WASI is `add_wasip2`'s."""
         import wasmrt.wasi  # noqa: F401  (registers itself)
 
         _wasi_providers["http"](self)

@@ -24,6 +24,8 @@ class Store(core.Store):
     def __repr__(self) -> str:
         return f"<wasmrt.Store at {id(self):#x}>"
 
+    wasi_http: Any = None
+
     def data(self) -> Any:
         """What was given as `data`."""
         return self.user_data
@@ -32,6 +34,14 @@ class Store(core.Store):
         """What WASI imports of this store see: a WasiConfig. Guests of WASI 0.1 that ran before have none of their descriptors any more."""
         self._forget_wasi()
         self.wasi = wasi
+
+    def set_wasi_http(self, handler: Any = None) -> None:
+        """What answers HTTP requests of this store's guests, before `WasiConfig.http_handler` (see there). Without a handler they are denied: the name is
+        the peer's, whose guests may ask any server.
+
+        >>> store.set_wasi_http(wasmrt.wasi.http_client(allow=["example.com:443"]))
+        """
+        self.wasi_http = handler
 
     def close(self) -> None:
         """Frees everything in the store now. Not while it runs guest code. Idempotent."""

@@ -3,18 +3,55 @@ core Linker defines WASI 0.1 (`preview1.py`), over the same files, streams and c
 
 A guest gets nothing that the store's WasiConfig does not give it: no environment, no arguments, no files, closed standard streams. Clocks and random
 numbers are always there. Present: wasi:io, wasi:cli, wasi:clocks, wasi:random, wasi:filesystem with the directories that were preopened, and
-wasi:sockets, which refuses every socket; `Linker.add_wasi_http()` adds wasi:http, which refuses every request. Any 0.2.x import is served (versions
-match by semver).
+wasi:sockets, which refuses every socket; `Linker.add_wasi_http()` adds wasi:http, whose requests `WasiConfig.http_handler` answers. Any 0.2.x import is
+served (versions match by semver). `wsgi` and `HttpServer` turn a component that answers requests into a web application.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from wasmrt.runtime import linker as core_linker
 from wasmrt.runtime.component_linker import Linker, register_wasi
 
 from .config import WasiConfig
 
-__all__ = ["WasiConfig", "add_wasi_http", "add_wasip2", "define_wasi"]
+if TYPE_CHECKING:
+    from .client import HttpClient, http_client
+    from .http_messages import HttpError, HttpRequest, HttpResponse, RequestBody
+    from .server import HttpServer
+    from .serving import HttpComponent, wsgi
+
+__all__ = [
+    "HttpClient",
+    "HttpComponent",
+    "HttpError",
+    "HttpRequest",
+    "HttpResponse",
+    "RequestBody",
+    "HttpServer",
+    "WasiConfig",
+    "add_wasi_http",
+    "add_wasip2",
+    "define_wasi",
+    "http_client",
+    "wsgi",
+]
 
 VERSION = "0.2.6"
+_LATER = {  # imported when they are asked for: most programs have no HTTP
+    "client": ("HttpClient", "http_client"),
+    "http_messages": ("HttpError", "HttpRequest", "HttpResponse", "RequestBody"),
+    "serving": ("HttpComponent", "wsgi"),
+    "server": ("HttpServer",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    for module, names in _LATER.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def add_wasip2(linker: Linker) -> None:

@@ -8,9 +8,12 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wasmrt.errors import ArgumentTypeError
+
+if TYPE_CHECKING:
+    from .http_messages import HttpRequest
 
 Sink = Callable[[bytes], Any]
 
@@ -45,6 +48,9 @@ class WasiConfig:
         self.stderr: Sink | None = None
         self.terminals = {"stdin": False, "stdout": False, "stderr": False}
         self.preopens: list[Preopen] = []
+        self.http_handler: Callable[[HttpRequest], Any] | None = None
+        """Answers the HTTP requests of guests (wasi:http/outgoing-handler): gets an HttpRequest and returns an HttpResponse, or raises HttpError. None:
+        they are denied. Each request runs it in a thread of its own. `wasmrt.wasi.http_client` makes one that asks real servers."""
 
     @property
     def argv(self) -> list[str]:

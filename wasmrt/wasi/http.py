@@ -1,141 +1,203 @@
-"""wasi:http without a network: guests build requests and responses, and sending one is `HTTP-request-denied`. `Linker.add_wasi_http()` defines it.
+"""wasi:http: types of both directions, and outgoing requests, which `WasiConfig.http_handler` answers. `Linker.add_wasi_http()` defines it.
 
-What only an answer could make (incoming responses, their bodies and trailers) never exists; a guest that keeps to the canonical ABI cannot reach the
-methods of these. Header names and values are checked as the interface says, and how much a guest may collect is limited.
+Without a handler a request is `HTTP-request-denied`. Requests that come in are made by `serving.py`, which calls what a component exports. Here is what
+messages may look like, what may be done with them and in which order; `http_fields.py`, `http_body.py` and `http_sending.py` have the parts.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, NoReturn
+from typing import Any
 
 from wasmrt.errors import Trap, WitError
 from wasmrt.runtime.component_linker import Linker
 from wasmrt.runtime.values import Variant
 
+from .config import config_of
+from .http_body import BodySource, BodyTarget, FutureTrailers, IncomingBody, OutgoingBody, PipeSource, PipeTarget
+from .http_fields import TOKEN, Fields
+from .http_messages import HttpError, HttpRequest, RequestBody
+from .http_sending import DEFAULT_TIMEOUT_NS, Sending, code_of, send
 from .io import InputStream, IoError, OutputStream, Pollable
+from .pipe import CAPACITY, BytePipe
 
 VERSION = "0.2.6"
-MAX_HEADER_BYTES = 1 << 20
-MAX_BODY_BYTES = 1 << 24
+MAX_URI_BYTES = 1 << 16
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_TOKEN = _NAME
-_FORBIDDEN = frozenset(
-    {"connection", "host", "http2-settings", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "transfer-encoding", "upgrade"}
-)
-INVALID_SYNTAX, FORBIDDEN, IMMUTABLE = Variant("invalid-syntax"), Variant("forbidden"), Variant("immutable")
+METHODS = ("get", "head", "post", "put", "delete", "connect", "options", "trace", "patch")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_PATH = re.compile(r"[!\"$-~]*")  # neither spaces nor a fragment
+_AUTHORITY = re.compile(r"[!$-.0-9:;=A-Z_a-z~@%\[\]]+")
+HOST_AND_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[!$&-.0-9;=A-Z_a-z~%]+)(?::([0-9]{1,5}))?")  # without user information
 
 
-class Fields:
-    """wasi:http/types fields: headers or trailers in order; names are compared without case."""
-
-    def __init__(self) -> None:
-        self._items: list[tuple[str, bytes]] = []
-        self._size = 0
-        self.immutable = False
-
-    @staticmethod
-    def from_list(entries: list[tuple[str, bytes]]) -> Fields:
-        fields = Fields()
-        for name, value in entries:
-            fields.append(name, value)
-        return fields
-
-    def _checked(self, name: str, values: list[bytes]) -> str:
-        if self.immutable:
-            raise WitError(IMMUTABLE)
-        if not _NAME.fullmatch(name) or any(value.strip(b" \t") != value or re.search(rb"[\0\r\n]", value) for value in values):
-            raise WitError(INVALID_SYNTAX)
-        if name.lower() in _FORBIDDEN:
-            raise WitError(FORBIDDEN)
-        self._size += sum(len(name) + len(value) for value in values)
-        if self._size > MAX_HEADER_BYTES:
-            raise Trap(f"a guest collected more than {MAX_HEADER_BYTES} bytes of headers")
-        return name.lower()
-
-    def get(self, name: str) -> list[bytes]:
-        return [value for key, value in self._items if key.lower() == name.lower()]
-
-    def has(self, name: str) -> bool:
-        return bool(self.get(name))
-
-    def set(self, name: str, value: list[bytes]) -> None:
-        key = self._checked(name, value)
-        self._items = [item for item in self._items if item[0].lower() != key] + [(name, item) for item in value]
-
-    def delete(self, name: str) -> None:
-        key = self._checked(name, [])
-        self._items = [item for item in self._items if item[0].lower() != key]
-
-    def append(self, name: str, value: bytes) -> None:
-        self._checked(name, [value])
-        self._items.append((name, value))
-
-    def entries(self) -> list[tuple[str, bytes]]:
-        return list(self._items)
-
-    def clone(self) -> Fields:
-        fields = Fields()
-        fields._items, fields._size = list(self._items), self._size
-        return fields
-
-    def frozen(self) -> Fields:
-        fields = self.clone()
-        fields.immutable = True
-        return fields
-
-
-class _Body:
-    """The sink under an outgoing body."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def __call__(self, data: bytes) -> None:
-        if len(self.data) + len(data) > MAX_BODY_BYTES:
-            raise OSError(f"a body is limited to {MAX_BODY_BYTES} bytes")
-        self.data += data
-
-
-class OutgoingBody:
-    """wasi:http/types outgoing-body."""
-
-    def __init__(self) -> None:
-        self._sink = _Body()
-        self._streamed = False
-
-    def write(self) -> OutputStream:
-        if self._streamed:
-            raise WitError(None)
-        self._streamed = True
-        return OutputStream(self._sink)
-
-    @staticmethod
-    def finish(this: OutgoingBody, trailers: Fields | None) -> None:
-        return None
+def method_of(name: str) -> Variant:
+    """The case of `method` for a method as it is on the wire."""
+    return Variant(name.lower()) if name.isupper() and name.lower() in METHODS else Variant("other", name)
 
 
 class _Message:
+    """What has headers, whose handles have to be dropped before it."""
+
     def __init__(self, headers: Fields) -> None:
-        self._headers = headers.frozen()
-        self._has_body = False
+        self._headers = headers
+        self.children = 0
 
     def headers(self) -> Fields:
-        return self._headers.frozen()
+        return self._headers.child_of(self)
+
+    def _ensure_no_children(self) -> None:
+        if self.children:
+            raise Trap("a message was dropped before its headers")
+
+
+# ---- incoming -------------------------------------------------------------------------------------------------------------------------------
+
+
+class _IncomingMessage(_Message):
+    def __init__(self, headers: Fields, source: BodySource, between_ns: int | None) -> None:
+        super().__init__(headers)
+        self._body: IncomingBody | None = IncomingBody(source, between_ns)
+
+    def consume(self) -> IncomingBody:
+        body, self._body = self._body, None
+        if body is None:
+            raise WitError(None)
+        return body
+
+    def close(self) -> None:
+        self._ensure_no_children()
+        if self._body is not None:
+            self._body.close()
+
+
+class IncomingRequest(_IncomingMessage):
+    """wasi:http/types incoming-request. Raises ValueError for headers that are malformed, or too many."""
+
+    def __init__(
+        self, method: str, scheme: str | None, authority: str | None, path: str | None, headers: list[tuple[str, bytes]], source: BodySource
+    ) -> None:
+        super().__init__(Fields.received(headers), source, None)
+        self._method = method_of(method)
+        self._scheme = None if scheme is None else _scheme_of(scheme)
+        self._authority = authority
+        self._path = path
+
+    def method(self) -> Variant:
+        return self._method
+
+    def path_with_query(self) -> str | None:
+        return self._path
+
+    def scheme(self) -> Variant | None:
+        return self._scheme
+
+    def authority(self) -> str | None:
+        return self._authority
+
+
+class IncomingResponse(_IncomingMessage):
+    """wasi:http/types incoming-response. Raises ValueError as IncomingRequest does."""
+
+    def __init__(self, status: int, headers: list[tuple[str, bytes]], source: BodySource, between_ns: int | None) -> None:
+        super().__init__(Fields.received(headers), source, between_ns)
+        self._status = status
+
+    def status(self) -> int:
+        return self._status
+
+
+class FutureIncomingResponse:
+    """wasi:http/types future-incoming-response."""
+
+    def __init__(self, sending: Sending, between_ns: int) -> None:
+        self._sending = sending
+        self._between_ns = between_ns
+        self._was_taken = False
+
+    def subscribe(self) -> Pollable:
+        return Pollable(source=self._sending)
+
+    def get(self) -> Variant | None:
+        """In `some`, None is the outer `err` (taken already), and a Variant is an error-code."""
+        if not self._sending.is_ready():
+            return None
+        if self._was_taken:
+            return Variant("some", None)
+        self._was_taken = True
+        return Variant("some", self._result())
+
+    def _result(self) -> IncomingResponse | Variant:
+        sending = self._sending
+        if sending.error is not None:
+            return code_of(sending.error)
+        source = CancellingSource(sending)
+        try:
+            return IncomingResponse(sending.status, sending.headers, source, self._between_ns)
+        except ValueError as error:
+            too_many = "too many" in str(error)
+            return Variant("HTTP-response-header-section-size", None) if too_many else Variant("HTTP-protocol-error")
+
+    def close(self) -> None:
+        if not self._was_taken:
+            self._sending.cancel()
+
+    __del__ = close
+
+
+class CancellingSource(PipeSource):
+    """The body of an answer: who gives it up cancels the request."""
+
+    def __init__(self, sending: Sending) -> None:
+        super().__init__(sending.pipe, sending.trailers)
+        self.close = sending.cancel
+
+    def __del__(self) -> None:
+        self.close()
+
+
+# ---- outgoing -------------------------------------------------------------------------------------------------------------------------------
+
+
+class _OutgoingMessage(_Message):
+    size_error = ""
+
+    def __init__(self, headers: Fields, target: BodyTarget) -> None:
+        super().__init__(headers.frozen())
+        headers.close()
+        self.target = target
+        self._body: OutgoingBody | None = None
+        self.has_body = False
+
+    def content_length(self) -> int | None:
+        values = {value for item in self._headers.get("content-length") for value in item.split(b",")}
+        if len(values) != 1:
+            return None
+        (value,) = values
+        return int(value) if re.fullmatch(rb" *[0-9]{1,18} *", value) else None
 
     def body(self) -> OutgoingBody:
-        if self._has_body:
+        if self.has_body:
             raise WitError(None)
-        self._has_body = True
-        return OutgoingBody()
+        self.has_body = True
+        return OutgoingBody(self.target, self.content_length(), self.size_error)
+
+    def entries(self) -> list[tuple[str, bytes]]:
+        return self._headers.entries()
+
+    def close(self) -> None:
+        self._ensure_no_children()
 
 
-class OutgoingRequest(_Message):
+class OutgoingRequest(_OutgoingMessage):
     """wasi:http/types outgoing-request."""
 
+    size_error = "HTTP-request-body-size"
+
     def __init__(self, headers: Fields) -> None:
-        super().__init__(headers)
+        self.pipe = BytePipe()
+        self.trailers: list[tuple[str, bytes]] = []
+        super().__init__(headers, PipeTarget(self.pipe, self.trailers))
         self._method = Variant("get")
         self._path: str | None = None
         self._scheme: Variant | None = None
@@ -145,7 +207,7 @@ class OutgoingRequest(_Message):
         return self._method
 
     def set_method(self, method: Any) -> None:
-        if isinstance(method, Variant) and method.tag == "other" and not _TOKEN.fullmatch(method.payload):
+        if method.tag == "other" and not TOKEN.fullmatch(method.payload):
             raise WitError(None)
         self._method = method
 
@@ -153,7 +215,7 @@ class OutgoingRequest(_Message):
         return self._path
 
     def set_path_with_query(self, path: str | None) -> None:
-        if path is not None and not re.fullmatch(r"[!-~]*", path):
+        if path is not None and not _PATH.fullmatch(path):
             raise WitError(None)
         self._path = path
 
@@ -161,7 +223,7 @@ class OutgoingRequest(_Message):
         return self._scheme
 
     def set_scheme(self, scheme: Any) -> None:
-        if isinstance(scheme, Variant) and scheme.tag == "other" and not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme.payload):
+        if scheme is not None and scheme.tag == "other" and not _SCHEME.fullmatch(scheme.payload):
             raise WitError(None)
         self._scheme = scheme
 
@@ -169,16 +231,43 @@ class OutgoingRequest(_Message):
         return self._authority
 
     def set_authority(self, authority: str | None) -> None:
-        if authority is not None and not re.fullmatch(r"[!-.0-~]+", authority):
+        if authority is not None and not _AUTHORITY.fullmatch(authority):
             raise WitError(None)
         self._authority = authority
 
+    def sent(self, options: RequestOptions | None) -> HttpRequest:
+        """For a handler. Raises HttpError when it is none that can be sent."""
+        scheme = "https" if self._scheme is None else str(self._scheme.payload or self._scheme.tag).lower()
+        authority, path = self._authority or "", self._path or "/"
+        if not authority and scheme in ("http", "https"):
+            raise HttpError("HTTP-request-URI-invalid")
+        if authority:
+            # who compares hosts, or joins the parts, is to see the same host as who connects
+            found = HOST_AND_PORT.fullmatch(authority)
+            if found is None or int(found.group(2) or 1) not in range(1, 65536):
+                raise HttpError("HTTP-request-URI-invalid")
+        if path.startswith("?"):
+            path = "/" + path
+        if not path.startswith("/") and not (path == "*" and self._method.tag == "options"):
+            raise HttpError("HTTP-request-URI-invalid")
+        if len(authority) + len(path) > MAX_URI_BYTES:
+            raise HttpError("HTTP-request-URI-too-long")
+        method = self._method.payload if self._method.tag == "other" else self._method.tag.upper()
+        body = RequestBody(self.pipe)
+        body.trailers = self.trailers
+        times = RequestOptions() if options is None else options
+        connect, first_byte, between_bytes = map(_seconds, (times.connect_timeout(), times.first_byte_timeout(), times.between_bytes_timeout()))
+        return HttpRequest(method, scheme, authority, path, self.entries(), body, connect, first_byte, between_bytes)
 
-class OutgoingResponse(_Message):
-    """wasi:http/types outgoing-response."""
+
+class OutgoingResponse(_OutgoingMessage):
+    """wasi:http/types outgoing-response. Where it is sent is known when it is given to a `response-outparam`."""
+
+    size_error = "HTTP-response-body-size"
 
     def __init__(self, headers: Fields) -> None:
-        super().__init__(headers)
+        self.pending = PendingBody()
+        super().__init__(headers, self.pending)
         self._status = 200
 
     def status_code(self) -> int:
@@ -188,6 +277,68 @@ class OutgoingResponse(_Message):
         if not 100 <= status <= 999:
             raise WitError(None)
         self._status = status
+
+
+class PendingBody:
+    """The target of a response's body: a pipe until there is an exchange, to which all is passed on then."""
+
+    def __init__(self) -> None:
+        self._pipe = BytePipe()
+        self._exchange: Any = None
+        self._trailers: list[tuple[str, bytes]] = []
+        self._error: BaseException | None = None
+        self.space, self.listen, self.unlisten = self._pipe.space, self._pipe.listen, self._pipe.unlisten
+
+    @property
+    def length(self) -> int | None:
+        """Of a body that is complete."""
+        return CAPACITY - self.space() if self._pipe.ended_ns is not None and self._error is None else None
+
+    def attach(self, exchange: Any) -> None:
+        """Passes on what has been written."""
+        self._exchange = exchange
+        if self.space() < CAPACITY:
+            exchange.write(self._pipe.read(CAPACITY))
+        if self._pipe.ended_ns is not None:
+            exchange.end(self._trailers, self._error)
+
+    def is_writable(self) -> bool:
+        return self._exchange is not None or self._pipe.is_writable()
+
+    def write(self, data: bytes) -> None:
+        (self._pipe if self._exchange is None else self._exchange).write(data)
+
+    def end(self, trailers: list[tuple[str, bytes]], error: BaseException | None) -> None:
+        if self._pipe.ended_ns is None:
+            self._trailers, self._error = trailers, error
+            self._pipe.end()
+            if self._exchange is not None:
+                self._exchange.end(trailers, error)
+
+
+class ResponseOutparam:
+    """wasi:http/types response-outparam. `exchange` is where the response goes (`serving.Exchange`)."""
+
+    def __init__(self, exchange: Any) -> None:
+        self._exchange = exchange
+
+    @staticmethod
+    def send_informational(this: ResponseOutparam, status: int, headers: Fields) -> None:
+        raise HttpError("internal-error", "informational responses are not sent")
+
+    @staticmethod
+    def set(param: ResponseOutparam, response: Any) -> None:
+        exchange = param._exchange
+        if isinstance(response, Variant) and response.tag in ("ok", "err"):
+            response = response.payload
+        if isinstance(response, Variant):
+            exchange.refuse(response)
+            return
+        pending = response.pending
+        if not response.has_body:
+            pending.end([], None)
+        exchange.start(response.status_code(), response.entries(), pending.length)
+        pending.attach(exchange)
 
 
 class RequestOptions:
@@ -216,24 +367,36 @@ class RequestOptions:
     def set_between_bytes_timeout(self, duration: int | None) -> None:
         self._between_bytes = duration
 
+    def total_ns(self) -> int:
+        """Until the first byte of an answer."""
+        return _or_default(self._connect) + _or_default(self._first_byte)
 
-def _absent(name: str) -> type:
-    return type(name, (), {"__doc__": f"wasi:http/types {name}; none is ever made."})
+
+def _or_default(duration: int | None) -> int:
+    return DEFAULT_TIMEOUT_NS if duration is None else duration
 
 
-ABSENT = {
-    "incoming-request": ["method", "path-with-query", "scheme", "authority", "headers", "consume"],
-    "incoming-response": ["status", "headers", "consume"],
-    "incoming-body": ["stream"],
-    "future-trailers": ["subscribe", "get"],
-    "future-incoming-response": ["subscribe", "get"],
-}
-CLASSES = {name: _absent("".join(part.capitalize() for part in name.split("-"))) for name in (*ABSENT, "response-outparam")}
+def _seconds(duration: int | None) -> float | None:
+    return None if duration is None else duration / 1e9
+
+
+def _scheme_of(scheme: str) -> Variant:
+    return Variant(scheme.upper()) if scheme in ("http", "https") else Variant("other", scheme)
+
+
+# ---- the interface --------------------------------------------------------------------------------------------------------------------------
+
 RESOURCES = {
     "fields": Fields,
+    "incoming-request": IncomingRequest,
+    "incoming-response": IncomingResponse,
+    "incoming-body": IncomingBody,
+    "future-trailers": FutureTrailers,
+    "future-incoming-response": FutureIncomingResponse,
     "outgoing-request": OutgoingRequest,
     "outgoing-response": OutgoingResponse,
     "outgoing-body": OutgoingBody,
+    "response-outparam": ResponseOutparam,
     "request-options": RequestOptions,
     "pollable": Pollable,
     "input-stream": InputStream,
@@ -242,28 +405,25 @@ RESOURCES = {
     "error": IoError,
     "headers": Fields,
     "trailers": Fields,
-    **CLASSES,
 }
 
 
-def unreachable(store: Any, *args: Any) -> NoReturn:
-    raise Trap("guests have no network, so there is no request or answer to use")
-
-
-def handle(request: OutgoingRequest, options: RequestOptions | None) -> NoReturn:
-    raise WitError(Variant("HTTP-request-denied"))
+def handle(store: Any, request: OutgoingRequest, options: RequestOptions | None) -> FutureIncomingResponse:
+    handler = store.wasi_http or config_of(store).http_handler
+    if handler is None:
+        raise HttpError("HTTP-request-denied")
+    sent = request.sent(options)
+    if not request.has_body:
+        request.pipe.end()
+    times = RequestOptions() if options is None else options
+    sending = send(store, handler, sent, request.pipe, times.total_ns())
+    return FutureIncomingResponse(sending, _or_default(times.between_bytes_timeout()))
 
 
 def define(linker: Linker) -> None:
     types = linker.instance(f"wasi:http/types@{VERSION}")
     types.define(RESOURCES)
-    for resource, methods in ABSENT.items():
-        for method in methods:
-            types.add_func(f"[method]{resource}.{method}", unreachable)
-    types.add_func("[static]incoming-body.finish", unreachable)
-    types.add_func("[static]response-outparam.set", unreachable)
-    types.add_func("[static]response-outparam.send-informational", unreachable)
-    types.add_func("http-error-code", lambda store, error: None)
+    types.add_func("http-error-code", lambda store, error: error.http_code)
     handler = linker.instance(f"wasi:http/outgoing-handler@{VERSION}")
-    handler.define({**RESOURCES, "handle": handle})
-
+    handler.define({"handle": handle}, pass_store=True)
+    handler.define(RESOURCES)

@@ -31,6 +31,7 @@ class IoError:
     def __init__(self, message: str, code: str | None = None) -> None:
         self.message = message
         self.code = code
+        self.http_code: Variant | None = None  # wasi:http's, for one that a body caused
 
     @classmethod
     def of(cls, error: OSError) -> IoError:
@@ -41,17 +42,18 @@ class IoError:
 
 
 class Pollable:
-    """Ready at a monotonic instant in nanoseconds; 0: always."""
+    """Ready at a monotonic instant in nanoseconds; 0: always. Or when its source is."""
 
-    def __init__(self, deadline_ns: int = 0) -> None:
+    def __init__(self, deadline_ns: int = 0, source: waiting.Source | None = None) -> None:
         self.deadline_ns = deadline_ns
+        self.source = source
 
     def ready(self) -> bool:
-        return self.deadline_ns <= time.monotonic_ns()
+        return self.deadline_ns <= time.monotonic_ns() if self.source is None else self.source.is_ready()
 
     def block(self, store: Any) -> None:
         if not self.ready():
-            waiting.wait(store, self.deadline_ns)
+            poll(store, [self])
 
 
 class InputStream:
@@ -60,9 +62,13 @@ class InputStream:
     def __init__(self, file: Any) -> None:
         self.file = file
 
-    def waited_for(self, store: Any) -> InputStream:
+    def waited_for(self, store: Any, waits: bool) -> InputStream:
+        """Itself, when it can be read; without `waits` that is at once, but for files, whose reads may block."""
         waiting.wait_for_input(store, self.file)
         return self
+
+    def subscribe(self) -> Pollable:
+        return Pollable()
 
     def read(self, length: int) -> bytes | None | IoError:
         if self.file is None:
@@ -103,14 +109,34 @@ class OutputStream:
             length -= ZEROES_CHUNK
         return OK
 
+    def write_waiting(self, store: Any, data: bytes) -> Variant:
+        """All of it, when it may take any time."""
+        return self.write(data)
+
+    def write_zeroes_waiting(self, store: Any, length: int) -> Variant:
+        while length > 0:
+            result = self.write_waiting(store, bytes(min(length, ZEROES_CHUNK)))
+            if result is not OK:
+                return result
+            length -= ZEROES_CHUNK
+        return OK
+
     def check_write(self) -> int | None:
         return None if self.sink is None else WRITE_BUDGET
+
+    def subscribe(self) -> Pollable:
+        return Pollable()
 
     def flush(self) -> Variant:
         return CLOSED if self.sink is None else OK
 
-    def splice(self, source: InputStream, length: int) -> int | None | IoError:
-        data = source.read(min(length, WRITE_BUDGET))
+    def splice(self, store: Any, source: InputStream, length: int, waits: bool) -> int | None | IoError:
+        if waits:
+            self.subscribe().block(store)
+        budget = self.check_write()
+        if budget is None:
+            return None
+        data = source.waited_for(store, waits).read(min(length, budget))
         if not isinstance(data, bytes):
             return data
         written = self.write(data)
@@ -121,12 +147,14 @@ def poll(store: Any, pollables: list[Pollable]) -> list[int]:
     """Waits until at least one is ready; the indices of those that are. An empty list is a trap, as the interface says."""
     if not pollables:
         raise Trap("poll was called with no pollables")
-    until = min(pollable.deadline_ns for pollable in pollables)
-    if until > time.monotonic_ns():
+    timers = [pollable.deadline_ns for pollable in pollables if pollable.source is None]
+    until = min(timers, default=None)
+    sources = [pollable.source for pollable in pollables if pollable.source is not None]
+    if sources:
+        waiting.wait_for(store, sources, until)
+    elif until is not None and until > time.monotonic_ns():
         waiting.wait(store, until)
-    return [index for index, pollable in enumerate(pollables) if pollable.ready()] or [
-        min(range(len(pollables)), key=lambda index: pollables[index].deadline_ns)
-    ]
+    return [index for index, pollable in enumerate(pollables) if pollable.ready()]
 
 
 def define(linker: Linker, version: str) -> None:
@@ -145,17 +173,20 @@ def define(linker: Linker, version: str) -> None:
     streams.add_resource("pollable", Pollable)
     streams.add_resource("input-stream", InputStream)
     streams.add_resource("output-stream", OutputStream)
-    for prefix in ("", "blocking-"):
-        streams.add_func(f"[method]input-stream.{prefix}read", lambda store, self, length: self.waited_for(store).read(length))
-        streams.add_func(f"[method]input-stream.{prefix}skip", lambda store, self, length: self.waited_for(store).skip(length))
+    for prefix, waits in (("", False), ("blocking-", True)):
+        streams.add_func(f"[method]input-stream.{prefix}read", lambda store, self, length, waits=waits: self.waited_for(store, waits).read(length))
+        streams.add_func(f"[method]input-stream.{prefix}skip", lambda store, self, length, waits=waits: self.waited_for(store, waits).skip(length))
         streams.add_func(f"[method]output-stream.{prefix}flush", lambda store, self: self.flush())
         streams.add_func(
-            f"[method]output-stream.{prefix}splice", lambda store, self, source, length: self.splice(source, length)
+            f"[method]output-stream.{prefix}splice",
+            lambda store, self, source, length, waits=waits: self.splice(store, source, length, waits),
         )
-    for name in ("write", "blocking-write-and-flush"):
-        streams.add_func(f"[method]output-stream.{name}", lambda store, self, data: self.write(data))
-    for name in ("write-zeroes", "blocking-write-zeroes-and-flush"):
-        streams.add_func(f"[method]output-stream.{name}", lambda store, self, length: self.write_zeroes(length))
+    streams.add_func("[method]output-stream.write", lambda store, self, data: self.write(data))
+    streams.add_func("[method]output-stream.blocking-write-and-flush", lambda store, self, data: self.write_waiting(store, data))
+    streams.add_func("[method]output-stream.write-zeroes", lambda store, self, length: self.write_zeroes(length))
+    streams.add_func(
+        "[method]output-stream.blocking-write-zeroes-and-flush", lambda store, self, length: self.write_zeroes_waiting(store, length)
+    )
     streams.add_func("[method]output-stream.check-write", lambda store, self: self.check_write())
-    streams.add_func("[method]input-stream.subscribe", lambda store, self: Pollable())
-    streams.add_func("[method]output-stream.subscribe", lambda store, self: Pollable())
+    streams.add_func("[method]input-stream.subscribe", lambda store, self: self.subscribe())
+    streams.add_func("[method]output-stream.subscribe", lambda store, self: self.subscribe())
