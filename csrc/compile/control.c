@@ -278,27 +278,40 @@ static void loop_choose(FuncCompiler *fc, const WasmBlockInfo *block, const Wasm
         if (set & ~REGS_CALLEE_SAVED) set &= ~REGS_CALLEE_SAVED;
         if (set) loop_give(fc, choice, weights[i].local, (Reg)__builtin_ctz(set), weights[i].killed);
     }
-    /* what else is in registers stays there if nobody wants them */
+}
+
+static bool loop_has(const LoopChoice *choice, uint32_t local)
+{
+    for (uint32_t set = choice->state.locals; set; set &= set - 1)
+        if (choice->state.local[__builtin_ctz(set)] == local) return true;
+    return false;
+}
+
+/* What else is in registers stays there if nobody wants them. */
+static void loop_choose_rest(FuncCompiler *fc, const WasmBlockInfo *block, LoopChoice *choice)
+{
     for (uint32_t set = fc->rs.locals & choice->left; set; set &= set - 1) {
         Reg reg = (Reg)__builtin_ctz(set);
         uint32_t local = fc->rs.local[reg];
-        bool placed = false;
-        for (uint32_t rest = choice->state.locals; rest && !placed; rest &= rest - 1) placed = choice->state.local[__builtin_ctz(rest)] == local;
-        if (placed || (reg < 16 && choice->num_gpr == CG_LOOP_GPRS)) continue;
+        if (loop_has(choice, local) || (reg < 16 && choice->num_gpr == CG_LOOP_GPRS)) continue;
         if (block->call_weight && !(REGS_CALLEE_SAVED >> reg & 1)) continue;
         loop_give(fc, choice, local, reg, false);
     }
 }
 
-/* In an innermost loop without calls, a register that nobody wants holds the VMStoreContext, which the interrupt check reads. */
+/* In an innermost loop without calls, a register that the loop has no use for holds the VMStoreContext, which the interrupt check reads. */
 static Reg loop_keep_store(FuncCompiler *fc, const WasmBlockInfo *block, LoopChoice *choice)
 {
     if (!fc->mc->tunables.interruptible || block->has_loop || block->call_weight || fc->mc->careful || fc->catches) return REG_NONE;
     if (choice->num_gpr >= CG_LOOP_GPRS || fc->num_hoisted == WASM_SPARE_LOCALS) return REG_NONE;
-    uint32_t set = choice->left & REGS_GPR & ~(fc->rs.locals | fc->stk) & (fc->ever | ~REGS_CALLEE_SAVED);
+    uint32_t set = choice->left & REGS_GPR & ~fc->stk & (fc->ever | ~REGS_CALLEE_SAVED), narrower;
+    for (uint32_t owned = set & fc->rs.locals; owned; owned &= owned - 1)
+        if (loop_has(choice, fc->rs.local[__builtin_ctz(owned)])) set &= ~(owned & -owned); /* on its way to another register */
     if (!set) return REG_NONE;
+    if ((narrower = set & ~fc->rs.locals) || (narrower = set & ~fc->rs.dirty)) set = narrower;
     if (set & ~REGS_CALLEE_SAVED) set &= ~REGS_CALLEE_SAVED;
     Reg reg = (Reg)__builtin_ctz(set);
+    if (fc->rs.locals & REG_BIT(reg)) cg_evict_local(fc, reg);
     uint32_t local = fc->num_locals + fc->num_hoisted++;
     fc->hoist_loop = fc->depth - 1;
     fc->local_type[local] = WR_KIND_I64;
@@ -313,10 +326,12 @@ static void control_loop(FuncCompiler *fc, Control *c, const WasmBlockInfo *bloc
 {
     control_params_to_slots(fc, c);
     WasmLocalWeight weights[CG_LOOP_LOCALS];
+    uint32_t mask, polled = cg_poll_find(fc, block, &mask);
     uint32_t count = cg_hoist(fc, block, weights);
     LoopChoice choice;
     loop_choose(fc, block, weights, fc->mc->careful ? 0 : count, &choice);
-    Reg store = loop_keep_store(fc, block, &choice);
+    Reg store = polled == UINT32_MAX ? loop_keep_store(fc, block, &choice) : REG_NONE;
+    loop_choose_rest(fc, block, &choice);
     control_pins_clear(fc);
     c->outer_loop = fc->loop;
 
@@ -344,13 +359,18 @@ static void control_loop(FuncCompiler *fc, Control *c, const WasmBlockInfo *bloc
     fc->loop = fc->depth - 1;
     if (fc->outer_loop == UINT32_MAX) fc->outer_loop = fc->loop;
     control_pins_set(fc, c);
+    X64Label first = x64_label_new(fc->as);
+    bool jumped = polled != UINT32_MAX && !fc->mc->tunables.consume_fuel;
+    if (jumped) x64_jmp_short(fc->as, first);
     x64_align(fc->as, 16);
     x64_label_bind(fc->as, c->label);
     c->fuel_site = fc->fuel_site;
     c->fuel_ops = fc->fuel_ops;
     cg_fuel_begin(fc);
     fc->zero_at = UINT32_MAX;
-    cg_interrupt_check(fc, store);
+    if (polled == UINT32_MAX) cg_interrupt_check(fc, store);
+    else cg_poll(fc, polled, mask);
+    if (jumped) x64_label_bind(fc->as, first);
 }
 
 void cg_block(FuncCompiler *fc, ControlKind kind)

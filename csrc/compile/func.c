@@ -65,7 +65,7 @@ void cg_trap_row(FuncCompiler *fc, uint8_t trap_code)
 
 /* ---- late code ---------------------------------------------------------------------------------------------------------------------- */
 
-static Late *late_add(FuncCompiler *fc, LateKind kind, uint8_t trap_code)
+Late *cg_late(FuncCompiler *fc, LateKind kind, uint8_t trap_code)
 {
     if (!cg_room(fc, (void **)&fc->late, &fc->cap_late, fc->num_late + 1, sizeof *fc->late)) return NULL;
     Late *late = &fc->late[fc->num_late++];
@@ -96,7 +96,7 @@ static void trap_uses(FuncCompiler *fc)
 void cg_trap_if(FuncCompiler *fc, X64Cond cc, uint8_t trap_code)
 {
     trap_uses(fc);
-    Late *late = late_add(fc, LATE_TRAP, trap_code);
+    Late *late = cg_late(fc, LATE_TRAP, trap_code);
     if (late) x64_jcc(fc->as, cc, late->label);
 }
 
@@ -104,7 +104,7 @@ static Late *lazy_late(FuncCompiler *fc, LateKind kind, X64Cond cc, uint32_t tab
 {
     fc->uses_vmctx = fc->makes_calls = true;
     if (kind == LATE_NULL || kind == LATE_WRITE) trap_uses(fc);
-    Late *late = late_add(fc, kind, kind == LATE_WRITE ? TRAP_TABLE_OUT_OF_BOUNDS : TRAP_INDIRECT_CALL_TO_NULL);
+    Late *late = cg_late(fc, kind, kind == LATE_WRITE ? TRAP_TABLE_OUT_OF_BOUNDS : TRAP_INDIRECT_CALL_TO_NULL);
     if (!late) return NULL;
     late->table = table;
     late->func = func;
@@ -149,14 +149,14 @@ void cg_lazy_func(FuncCompiler *fc, uint32_t func)
 X64Label cg_trap_label(FuncCompiler *fc, uint8_t trap_code)
 {
     trap_uses(fc);
-    Late *late = late_add(fc, LATE_TRAP, trap_code);
+    Late *late = cg_late(fc, LATE_TRAP, trap_code);
     return late ? late->label : fc->epilogue; /* failed: whatever */
 }
 
 Late *cg_late_alloc(FuncCompiler *fc, Reg object, uint32_t bytes)
 {
     fc->makes_calls = true;
-    Late *late = late_add(fc, LATE_ALLOC, 0);
+    Late *late = cg_late(fc, LATE_ALLOC, 0);
     if (!late) return NULL;
     late->reg = object;
     late->bytes = bytes;
@@ -170,7 +170,7 @@ void cg_trap_unless_subtype(FuncCompiler *fc, bool is_final)
         return;
     }
     trap_uses(fc);
-    Late *late = late_add(fc, LATE_SUBTYPE, TRAP_BAD_SIGNATURE);
+    Late *late = cg_late(fc, LATE_SUBTYPE, TRAP_BAD_SIGNATURE);
     if (!late) return;
     x64_jcc(fc->as, X64_CC_NE, late->label);
     late->back = x64_label_here(fc->as);
@@ -188,7 +188,7 @@ void cg_interrupt_check(FuncCompiler *fc, Reg store)
     if (!fc->mc->tunables.interruptible) return;
     fc->uses_vmctx = true;
     fc->makes_calls = true;
-    Late *late = late_add(fc, LATE_INTERRUPT, 0);
+    Late *late = cg_late(fc, LATE_INTERRUPT, 0);
     if (!late) return;
     if (store == REG_NONE) {
         store = REG_SCRATCH;
@@ -218,7 +218,7 @@ void cg_fuel_end(FuncCompiler *fc)
 
 void cg_tail(FuncCompiler *fc, uint32_t func, uint32_t arg_bytes)
 {
-    Late *late = late_add(fc, LATE_TAIL, 0);
+    Late *late = cg_late(fc, LATE_TAIL, 0);
     if (!late) return;
     late->func = func;
     late->arg_bytes = arg_bytes;
@@ -350,6 +350,11 @@ static void emit_late(FuncCompiler *fc)
         } else if (late->kind >= LATE_LAZY) {
             emit_lazy(fc, late);
         } else {
+            if (late->kind == LATE_POLL) {
+                x64_movq_rm(fc->as, REG_SCRATCH, x64_mem_b(REG_VMCTX, WR_OFFSET(VMContextHeader, store)));
+                x64_cmpq_rm(fc->as, RSP, x64_mem_b(REG_SCRATCH, WR_OFFSET(VMStoreContext, stack_limit)));
+                x64_jcc(fc->as, X64_CC_AE, late->back);
+            }
             x64_call_reloc(fc->as, CODE_RELOC_CALL_STUB, STUB_INTERRUPT_LOOP, 0);
             x64_jmp(fc->as, late->back);
         }

@@ -9,7 +9,7 @@
  *
  * Values of the compiler's own end with their loop: no label outside wants them (cg_is_dead), and `hoist_end` forgets them.
  * Linear: only innermost loops of up to a kilobyte are scanned, twice at most, and the tables are of fixed size; a value that has no room is computed where it stands.
- * Such a loop also keeps the address of what its interrupt check reads, where a register is left (loop_keep_store in control.c). */
+ * Nearly all loops have nothing of the kind, which hoist_promising tells first. */
 #include "compile/state.h"
 
 enum { HOIST_NODES = 96, HOIST_ENTRIES = 24, HOIST_ACTIONS = 24, HOIST_DEPTH = 6, HOIST_HASH = 128, HOIST_UNKNOWN = 0xff, HOIST_MAX_BYTES = 1024, HOIST_TRIES = 12 };

@@ -111,9 +111,9 @@ enum { HOIST_SITES = 64, CG_LOOP_LOCALS = 32, CG_LOOP_GPRS = 8 /* of the pinnabl
 #define CG_NO_SITE ((const uint8_t *)UINTPTR_MAX)
 
 /* Code after the function's end, reached by a jump. */
-/* LATE_LAZY: a null in r11 that may be none is looked up; LATE_NULL: then traps if it is; LATE_SETTLE: all of a table is, LATE_WRITE: it may be stored to, and
+/* LATE_POLL: asks whether the loop is to stop. LATE_LAZY: a null in r11 that may be none is looked up; LATE_NULL: then traps if it is; LATE_SETTLE: all of a table is, LATE_WRITE: it may be stored to, and
  * r11 is its VMTableDef again. */
-typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT, LATE_TAIL, LATE_ALLOC, LATE_SUBTYPE, LATE_LAZY, LATE_NULL, LATE_SETTLE, LATE_WRITE } LateKind;
+typedef enum LateKind { LATE_TRAP, LATE_INTERRUPT, LATE_POLL, LATE_TAIL, LATE_ALLOC, LATE_SUBTYPE, LATE_LAZY, LATE_NULL, LATE_SETTLE, LATE_WRITE } LateKind;
 typedef struct Late { uint8_t kind; uint8_t trap_code; uint32_t wasm_offset; X64Label label, back; uint32_t func, arg_bytes; /* of a tail call */ uint32_t table; Reg index; /* of builtin LAZY; no register: the function itself */ uint32_t bytes; Reg reg; /* of an object */ } Late;
 #define CG_TAIL_RAX UINT32_MAX
 
@@ -375,8 +375,15 @@ uint32_t cg_hoist(FuncCompiler *fc, const WasmBlockInfo *block, WasmLocalWeight 
 void cg_hoist_site(FuncCompiler *fc); /* ip has come to site_at, or past it */
 void cg_hoist_end(FuncCompiler *fc);  /* at the end of a loop */
 
+/* ---- poll.c -------------------------------------------------------------------------------------------------------------------- */
+
+/* Of the innermost loop whose first instruction ip is at: a local that says where to ask whether to stop, by being zero in the bits of the mask; or UINT32_MAX. */
+uint32_t cg_poll_find(const FuncCompiler *fc, const WasmBlockInfo *block, uint32_t *out_mask);
+void cg_poll(FuncCompiler *fc, uint32_t local, uint32_t mask);
+
 /* ---- late code and tables (func.c) -------------------------------------------------------------------------------------------- */
 
+Late *cg_late(FuncCompiler *fc, LateKind kind, uint8_t trap_code); /* NULL: failed */
 void cg_trap_if(FuncCompiler *fc, X64Cond cc, uint8_t trap_code);
 /* r11 = element `index` of a table with lazy elements: if it is null, what it stands for. LATE_NULL: traps when that is null too. */
 void cg_lazy_element(FuncCompiler *fc, LateKind kind, uint32_t table, Reg index);
