@@ -30,6 +30,7 @@ static bool instance_evaluate(WrInstance *instance, const WasmConst *constant, V
 #define INSTANCE_WARM_BYTES ((size_t)2 << 20)
 #define INSTANCE_ONE_WARM_BYTES ((size_t)8 << 20)
 #define INSTANCE_MAX_WARM 16u
+#define INSTANCE_LONG_BYTES ((uint64_t)1 << 20) /* of a data segment: others may run while it is copied */
 
 static WrInstance *instance_warm_block(VmPrepared *prepared)
 {
@@ -414,6 +415,7 @@ static bool instance_apply_datas(WrInstance *instance, WrError *error)
             continue;
         }
         if (!instance_segment_offset(instance, &data->offset, (memory->type.flags & WASM_LIMITS_64) != 0, &offset, error)) return false;
+        if (data->bytes.length > INSTANCE_LONG_BYTES && vm_hooks()->before_block != NULL) vm_hooks()->before_block(instance->store, instance->store->context.host);
         if (!vm_data_init(instance, memory, i, offset, 0, data->bytes.length)) return instance_trap(instance, TRAP_MEMORY_OUT_OF_BOUNDS, "data", i, error);
         vm_set_bit(instance->dropped_datas, i);
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import subprocess
 import sys
@@ -261,6 +262,16 @@ def test_closing_a_store_discards_owned_resources_with_a_warning(engine: wasmrt.
         store.close()
     with pytest.warns(ResourceWarning, match="an owned r was not dropped"):
         del held
+
+
+def test_a_store_that_nobody_closed_warns_of_owned_resources_too(engine: wasmrt.Engine) -> None:
+    store = wasmrt.Store(engine)
+    make = Linker(engine).instantiate(store, Component(engine, OWNS)).exports.make
+    held = make()
+    del held  # its destructor would run at the next call
+    with pytest.warns(ResourceWarning, match="1 owned resources were not dropped before their store was freed"):
+        del make, store
+        gc.collect()
 
 
 # ---- sources ----------------------------------------------------------------------------------------------------------------------------------------

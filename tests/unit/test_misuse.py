@@ -29,6 +29,20 @@ from wasmrt import (  # fmt: skip
     WasmError,
 )
 
+
+def test_what_engines_are_made_of_is_made_whole() -> None:
+    from wasmrt._native.core import Pool
+    from wasmrt._native.externs import TypeCollection
+
+    for cls in (Pool, TypeCollection):
+        with pytest.raises(TypeError):
+            cls.__new__(cls)  # type: ignore[call-overload]
+    with pytest.raises(TypeError):
+        Pool(None, {})  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        TypeCollection(None, None, 0)  # type: ignore[arg-type]
+
+
 HALF_MADE = (
     "Func",
     "Memory",

@@ -184,6 +184,25 @@ def test_a_timeout_ends_a_write_that_nobody_reads() -> None:
         assert len(reader.read(1 << 20)) > 20_000
 
 
+def test_a_timeout_ends_a_stream_of_wasi_0_2_that_nobody_reads() -> None:
+    from wasmrt.wasi.io import OK, OutputStream
+
+    out, into = os.pipe()
+    with open(out, "rb", buffering=0) as reader, open(into, "wb", buffering=0) as file:
+        store, stream = wasmrt.Store(wasmrt.Engine()), OutputStream(DescriptorSink(file))
+        assert stream.write_for(store, b"hello") is OK and reader.read(5) == b"hello"
+        for write in (
+            lambda: stream.write_for(store, b"x" * 20_000),
+            lambda: stream.write_waiting(store, b"x" * 20_000),
+            lambda: stream.write_zeroes(store, 20_000),
+        ):
+            store.set_timeout(0.2)
+            with pytest.raises(wasmrt.Trap, match="interrupt"):
+                while True:
+                    assert write() is OK
+        assert len(reader.read(1 << 20)) > 20_000
+
+
 def with_stdin(file: Any) -> Guest:
     config = wasmrt.WasiConfig()
     config.stdin = file

@@ -86,6 +86,7 @@ cdef class Store:
     cdef void set_pending(self, object exception) noexcept
     cdef int keep(self, object item) except -1
     cdef int queue_drop(self, tuple entry) except -1
+    cdef Py_ssize_t count_unrun(self) except -1
     cdef int ensure_open(self) except -1
     cdef int ensure_mine(self) except -1
 

@@ -259,10 +259,9 @@ cdef class TypeRegistry:
 cdef class Pool:
     """The slots of a pooling allocator, shared by the stores of an engine. Raises LimitError when the address space does not have room for them."""
 
-    def __init__(self, Tunables tunables, sizes: dict[str, int]) -> None:
+    def __cinit__(self, Tunables tunables not None, sizes: dict[str, int]) -> None:
         cdef c.WrPoolConfig config
         cdef c.WrError error
-        assert self.c_pool == NULL
         memset(&config, 0, sizeof(config))
         memset(&error, 0, sizeof(error))
         config.max_memory_bytes = sizes["max_memory_size"]
@@ -280,7 +279,8 @@ cdef class Pool:
             raise error_from(&error)
 
     def __dealloc__(self) -> None:
-        c.wr_pool_release(self.c_pool)
+        if self.c_pool != NULL:
+            c.wr_pool_release(self.c_pool)
 
     def usage(self) -> dict[str, int]:
         """Slots that are taken now, by kind; warm_memories: free ones that have an image mapped."""
@@ -504,11 +504,21 @@ cdef class Store:
         self.host.attention = ATTENTION_CLOSED
         self.kept = self.externrefs = self.noted = self.tasks = None
         if self.drop_queue:
-            unrun = sum(1 for entry in self.drop_queue if len(entry) == 2)  # post-returns have a third part
+            unrun = self.count_unrun()
             self.drop_queue.clear()
-            if unrun == 0:
-                return
-            warnings.warn(f"{unrun} owned resources were not dropped before their store was closed: their destructors never ran", ResourceWarning, stacklevel=2)
+            if unrun != 0:
+                warnings.warn(f"{unrun} owned resources were not dropped before their store was closed: their destructors never ran", ResourceWarning, stacklevel=2)
+
+    cdef Py_ssize_t count_unrun(self) except -1:
+        """Destructors of collected handles that still wait."""
+        return sum([1 for entry in self.drop_queue if len(entry) == 2])  # post-returns have a third part
+
+    def __del__(self) -> None:
+        """A store that nobody closed says too which destructors never ran."""
+        if self.c_store != NULL and self.drop_queue:
+            unrun = self.count_unrun()
+            if unrun != 0:
+                warnings.warn(f"{unrun} owned resources were not dropped before their store was freed: their destructors never ran", ResourceWarning, source=self)
 
     @property
     def closed(self) -> bool:
@@ -639,7 +649,11 @@ cdef class Store:
         tables: int = -1,
         memories: int = -1,
     ) -> None:
-        """Bounds what guests may allocate in this store; -1 leaves a limit unset. Units: bytes, elements, counts."""
+        """Bounds what guests may allocate in this store; -1 leaves a limit unset.
+
+        `memory_size`: bytes of each linear memory, and of the heap of structs and arrays, which is one a store; beyond it memory.grow gives -1 and making an
+        object traps (TrapCode.ALLOCATION_TOO_LARGE). `table_elements`: of each table. `instances`, `tables`, `memories`: how many the store has.
+        """
         cdef c.WrLimits limits
         self.ensure_open()
         limits.memory_bytes = <uint64_t>-1 if memory_size < 0 else memory_size

@@ -19,6 +19,8 @@ cdef class TypeCollection:
     cdef CodeMemory code
     cdef uint32_t module_index
 
+    cdef str import_name(self, uint32_t index)
+
 
 cdef class Memory:
     cdef c.WrMemory *c_memory

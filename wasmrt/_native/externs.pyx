@@ -591,10 +591,16 @@ cdef class InstanceHandle:
         return <uintptr_t>c.wr_instance_vmctx(self.c_instance)
 
 
+cdef str name_of(const c.WasmModule *module, c.WasmSpan span):
+    if span.offset > module.num_bytes or span.length > module.num_bytes - span.offset:
+        return "?"
+    return (<const char *>module.bytes)[span.offset : span.offset + span.length].decode("utf-8", "replace")
+
+
 cdef class TypeCollection:
     """The engine-wide ids of a module's types: what a TypeCollection holds."""
 
-    def __init__(self, registry: TypeRegistry, code: CodeMemory, module_index: int) -> None:
+    def __cinit__(self, TypeRegistry registry not None, CodeMemory code not None, module_index: int) -> None:
         cdef c.WrError error
         memset(&error, 0, sizeof(error))
         self.registry = registry
@@ -619,6 +625,15 @@ cdef class TypeCollection:
         memset(&error, 0, sizeof(error))
         if not c.wr_code_prepare_images(self.code.c_code, self.module_index, self.ids, for_pool, &error):
             raise error_from(&error)
+
+    cdef str import_name(self, uint32_t index):
+        """An import as errors call it."""
+        cdef c.WrError error
+        memset(&error, 0, sizeof(error))
+        cdef const c.WasmModule *module = c.wr_code_module(self.code.c_code, self.module_index, &error)
+        if module == NULL or index >= module.num_imports:
+            return str(index)
+        return f"{name_of(module, module.imports[index].module)}::{name_of(module, module.imports[index].name)}"
 
     def export_index(self, name: str) -> int:
         """Where the module's export of that name lies in the index space of its kind. Raises KeyError."""
@@ -675,7 +690,10 @@ def instantiate_module(Store store, TypeCollection types, imports: list) -> Inst
         raise MemoryError
     try:
         for i in range(count):
-            unwrap_extern(store, imports[i], &externs[i])
+            try:
+                unwrap_extern(store, imports[i], &externs[i])
+            except WasmError as error:
+                raise type(error)(f"import `{types.import_name(i)}`: {error}") from None
         self.store = store
         self.code = types.code
         self.c_instance = start_instance(store, types.code.c_code, types.module_index, types.ids, externs, count)

@@ -6,6 +6,7 @@ owner's business (`type_index`): a module's own types, or a component's core typ
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from wasmrt.binary.type_decoder import CORE_VALTYPES, HEAP_TYPES
@@ -78,13 +79,14 @@ class Limits(NamedTuple):
         return out
 
 
-class TypeParser(Cursor):
+class TypeParser(Cursor, ABC):
     """The grammar of core types. Owners say what type indices are."""
 
     __slots__ = ()
 
+    @abstractmethod
     def type_index(self) -> int:
-        raise NotImplementedError
+        """Reads the index of a type."""
 
     def heap_type(self) -> bytes:
         token = self.toks[self.i]

@@ -146,6 +146,11 @@ class DescriptorSink:
             left = left[os.write(self.fd, left) :]
 
 
+def pipe_to_wait_for(store: Any, sink: Any) -> int | None:
+    """The descriptor under a sink that may block, if the guest has a deadline: it is written to in pieces of PIPE_BUF, which a pipe that is ready takes at once."""
+    return sink.fd if isinstance(sink, DescriptorSink) and sink.waits and store.wait_limit_ns() is not None else None
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ArgumentTypeError(f"expected str, got {type(value).__name__}")

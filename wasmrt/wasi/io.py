@@ -6,6 +6,7 @@ How results are returned follows the rule of the low-level API: `result<_, strea
 
 from __future__ import annotations
 
+import select
 import time
 from typing import Any
 
@@ -14,7 +15,7 @@ from wasmrt.runtime.component_linker import Linker
 from wasmrt.runtime.values import Variant
 
 from . import waiting
-from .config import Sink
+from .config import Sink, pipe_to_wait_for
 from .paths import error_code
 
 MAX_CHUNK = 1 << 20
@@ -101,9 +102,21 @@ class OutputStream:
             return Variant("err", IoError.of(error))
         return OK
 
-    def write_zeroes(self, length: int) -> Variant:
+    def write_for(self, store: Any, data: bytes) -> Variant:
+        """As write; a pipe that nobody reads is waited for no longer than the guest may run."""
+        pipe = pipe_to_wait_for(store, self.sink)
+        if pipe is None:
+            return self.write(data)
+        for start in range(0, len(data), select.PIPE_BUF):
+            waiting.wait(store, None, {pipe: select.POLLOUT})
+            result = self.write(data[start : start + select.PIPE_BUF])
+            if result is not OK:
+                return result
+        return OK
+
+    def write_zeroes(self, store: Any, length: int) -> Variant:
         while length > 0:
-            result = self.write(bytes(min(length, ZEROES_CHUNK)))
+            result = self.write_for(store, bytes(min(length, ZEROES_CHUNK)))
             if result is not OK:
                 return result
             length -= ZEROES_CHUNK
@@ -111,7 +124,7 @@ class OutputStream:
 
     def write_waiting(self, store: Any, data: bytes) -> Variant:
         """All of it, when it may take any time."""
-        return self.write(data)
+        return self.write_for(store, data)
 
     def write_zeroes_waiting(self, store: Any, length: int) -> Variant:
         while length > 0:
@@ -139,7 +152,7 @@ class OutputStream:
         data = source.waited_for(store, waits).read(min(length, budget))
         if not isinstance(data, bytes):
             return data
-        written = self.write(data)
+        written = self.write_for(store, data)
         return len(data) if written is OK else written.payload
 
 
@@ -181,9 +194,9 @@ def define(linker: Linker, version: str) -> None:
             f"[method]output-stream.{prefix}splice",
             lambda store, self, source, length, waits=waits: self.splice(store, source, length, waits),
         )
-    streams.add_func("[method]output-stream.write", lambda store, self, data: self.write(data))
+    streams.add_func("[method]output-stream.write", lambda store, self, data: self.write_for(store, data))
     streams.add_func("[method]output-stream.blocking-write-and-flush", lambda store, self, data: self.write_waiting(store, data))
-    streams.add_func("[method]output-stream.write-zeroes", lambda store, self, length: self.write_zeroes(length))
+    streams.add_func("[method]output-stream.write-zeroes", lambda store, self, length: self.write_zeroes(store, length))
     streams.add_func(
         "[method]output-stream.blocking-write-zeroes-and-flush", lambda store, self, length: self.write_zeroes_waiting(store, length)
     )

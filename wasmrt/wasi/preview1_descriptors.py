@@ -9,12 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import waiting
-from .config import DescriptorSink, OwnInput, Sink, WasiConfig
+from .config import DescriptorSink, OwnInput, Sink, WasiConfig, pipe_to_wait_for
 from .filesystem import Descriptor, DirectoryEntryStream, get_directories, kind_of
 from .io import MAX_CHUNK
 from .preview1_abi import ALL_RIGHTS, APPEND, DSYNC, FILETYPE, NONBLOCK, RSYNC, SYNC, Errno, rights
@@ -33,14 +34,14 @@ _SYNC_FLAGS = DSYNC | RSYNC | SYNC
 MAX_OFFSET = (1 << 63) - 1
 
 
-class Entry:
+class Entry(ABC):
     """A descriptor; what its kind does not do is EBADF."""
 
     flags = 0
 
+    @abstractmethod
     def facts(self) -> tuple[int, int, int, int]:
         """File type, flags, rights, and rights to inherit, as fdstat has them."""
-        raise NotImplementedError
 
     def set_flags(self, flags: int) -> None:
         raise Errno("badf")
@@ -162,9 +163,9 @@ class OutputEntry(Entry):
         if self._sink is None:
             return sum(map(len, views)) & 0xFFFFFFFF
         total, chunk = 0, MAX_CHUNK
-        pipe = self._sink.fd if isinstance(self._sink, DescriptorSink) and self._sink.waits and store.wait_limit_ns() is not None else None
+        pipe = pipe_to_wait_for(store, self._sink)
         if pipe is not None:
-            chunk = select.PIPE_BUF  # what a pipe that is ready takes at once
+            chunk = select.PIPE_BUF
         for view in views:
             for start in range(0, len(view), chunk):
                 if pipe is not None:
