@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "code/marks.h"
 #include "code/memory.h"
+#include "os/files.h"
 #include "os/pages.h"
 #include "tramp/bodies.h"
 #include "wasm/meta.h"
@@ -326,6 +327,21 @@ bool wr_code_fill_missing(uintptr_t address)
         const size_t text = code->layout.offsets[WR_SECTION_TEXT];
         code_break(code, CODE_TRUNCATED);
         filled = wr_os_map_missing(code->pages.bytes + offset, (offset < text ? text : code->pages.num_bytes) - offset);
+    }
+    wr_code_read_end();
+    return filled;
+}
+
+bool wr_code_fill_memory(uintptr_t address)
+{
+    WrOsMapping mapping;
+    const uintptr_t page = address & ~(uintptr_t)(wr_os_page_size() - 1);
+    if (!wr_os_mapping_at(page, &mapping)) return false;
+    const CodeMemory *code = wr_code_read_begin_file(mapping.inode, mapping.offset);
+    bool filled = code != NULL;
+    if (filled) {
+        code_break(code, CODE_TRUNCATED);
+        filled = wr_os_map_zeros((void *)page, mapping.end - page);
     }
     wr_code_read_end();
     return filled;

@@ -71,6 +71,8 @@ void wr_code_unregister(const CodeMemory *code);
 const CodeMemory *wr_code_read_begin(uintptr_t pc);
 /* The same by any address in its pages. */
 const CodeMemory *wr_code_read_begin_at(uintptr_t address);
+/* One whose IMAGES lie at this offset of that file, which no longer has it. */
+const CodeMemory *wr_code_read_begin_file(uint64_t inode, uint64_t offset);
 void wr_code_read_end(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "code/memory.h"
+#include "os/files.h"
 #include "os/thread.h"
 
 typedef struct RegistryRow {
@@ -126,6 +127,18 @@ const CodeMemory *wr_code_read_begin_at(uintptr_t address)
     for (size_t i = after ? after - 1 : 0; rows && i < rows->count && i <= after; i++) { /* in the text of one, or before that of the next */
         const CodeMemory *code = rows->rows[i].code;
         if (code && atomic_load(&rows->rows[i].end) && address - (uintptr_t)code->bytes < code->pages.num_bytes) return code;
+    }
+    return NULL;
+}
+
+const CodeMemory *wr_code_read_begin_file(uint64_t inode, uint64_t offset)
+{
+    atomic_fetch_add(&registry_readers, 1);
+    const RegistryRows *rows = atomic_load(&registry_rows);
+    for (size_t i = 0; rows && i < rows->count; i++) {
+        const CodeMemory *code = rows->rows[i].code;
+        if (!code || !atomic_load(&rows->rows[i].end) || code->file < 0) continue;
+        if (offset - code->layout.offsets[WR_SECTION_IMAGES] < code->layout.sizes[WR_SECTION_IMAGES] && wr_os_file_lacks(code->file, inode, offset)) return code;
     }
     return NULL;
 }

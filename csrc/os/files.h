@@ -20,6 +20,13 @@ int64_t wr_os_file_readv(int file, const WrOsVector *vectors, int count);
 int64_t wr_os_file_writev(int file, const WrOsVector *vectors, int count);
 /* Whence as lseek's. */
 int64_t wr_os_file_seek(int file, int64_t offset, int whence);
+/* What is mapped at an address, when it is a private and writable mapping of a file; where in the file the address lies. For signal handlers: it reads
+ * /proc/self/maps, and is false where there is none. */
+typedef struct WrOsMapping { uintptr_t end; uint64_t inode, offset; } WrOsMapping;
+bool wr_os_mapping_at(uintptr_t address, WrOsMapping *out_mapping);
+/* Whether it is that file, and ends before `offset`. For signal handlers. */
+bool wr_os_file_lacks(int file, uint64_t inode, uint64_t offset);
+bool wr_os_file_is_shorter(int file, uint64_t num_bytes);
 /* -1 is fine; errno stays. */
 void wr_os_file_close(int file);
 /* Whether the last failure of wr_os_protect says that this mapping may never be executed: its file system is mounted noexec. */

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "os/files.h"
 #include "os/pages.h"
 #include "wasm/limits.h"
 
@@ -261,6 +262,13 @@ void wr_memory_release(WrMemory *memory)
 }
 
 VMMemoryDef *wr_memory_def(WrMemory *memory) { return &memory->def; }
+
+bool wr_memory_is_lost(const WrMemory *memory)
+{
+    const VmMemoryImage *image = memory->image;
+    return vm_signals_have_filled() && image != NULL && wr_os_file_is_shorter(image->contents, image->contents_offset + image->bytes);
+}
+
 const WasmLimits *wr_memory_type(const WrMemory *memory) { return &memory->type; }
 
 int64_t wr_memory_grow(WrMemory *memory, uint64_t delta_pages)

@@ -138,6 +138,7 @@ void vm_fibers_free(WrStore *store);
 
 /* traps.c: makes our handlers the first ones again, if they were installed. */
 void vm_signals_refresh(void);
+bool vm_signals_have_filled(void); /* pages of a memory are zeros since the file that they came from was truncated */
 
 /* backtrace.c: records a trap at a pc in wasm (0: raised by the host, whose caller is at exit_fp) with the frames under it. Async-signal-safe. */
 void vm_trap_record(VMStoreContext *context, uint32_t trap_code, uintptr_t pc, uintptr_t fp);

@@ -55,16 +55,17 @@ static bool traps_is_linked(const VMEntryRecord *entry, WrOsRegisters registers)
 }
 
 /* A page of a mapped image is gone, since its file was truncated. Neither its tables nor the landing pad can be relied upon: what the landing pad would do
- * is done to the registers here, and the array call returns false. At the first instruction of an entry stub there is only the return address to go to. */
+ * is done to the registers here, and the array call returns false. At the first instruction of an entry stub there is only the return address to go to; whoever
+ * comes to a landing pad has said why. */
 static bool traps_claim_truncated(VMStoreContext *context, const siginfo_t *info, WrOsRegisters registers, void *machine_context)
 {
     if (!wr_code_break(registers.pc, (uintptr_t)info->si_addr, info->si_signo == SIGBUS)) return false;
     VMEntryRecord *entry = context->last_entry;
-    context->trap_code = TRAP_BUS_ERROR;
-    if (entry != NULL && traps_is_linked(entry, registers)) {
+    const bool is_landing = entry != NULL && registers.pc == (uintptr_t)entry->landing_pc && registers.sp == (uintptr_t)entry;
+    if (is_landing || (entry != NULL && traps_is_linked(entry, registers))) {
         const uintptr_t *fp = entry->entry_fp;
         uintptr_t saved[] = {fp[-1], fp[-2], fp[-3], fp[-4], fp[-5]};
-        vm_trap_record(context, TRAP_BUS_ERROR, registers.pc, registers.fp);
+        if (!is_landing) vm_trap_record(context, TRAP_BUS_ERROR, registers.pc, registers.fp);
         context->last_entry = entry->prev;
         context->exit_fp = entry->prev_exit_fp;
         wr_os_return_false(machine_context, fp[1], (uintptr_t)(fp + 2), fp[0], saved);
@@ -76,14 +77,21 @@ static bool traps_claim_truncated(VMStoreContext *context, const siginfo_t *info
     return true;
 }
 
-/* What reads a truncated file elsewhere than in guest code goes on with zeros. A reader of an image finds it broken when it is done. A host function that
- * reads a memory which starts from an image of the file returns to guest code, which is gone too: text lies behind the images. */
+static _Atomic bool traps_have_filled; /* a memory has lost pages, some time */
+
+bool vm_signals_have_filled(void) { return atomic_load_explicit(&traps_have_filled, memory_order_relaxed); }
+
+/* What reads a truncated file elsewhere than in guest code goes on with zeros. A reader of an image finds it broken when it is done; so does who reads a
+ * memory which starts from an image of the file (wr_memory_is_lost). Guest code of such a memory is gone too: text lies behind the images. */
 static bool traps_fill_missing(uintptr_t address)
 {
     if (wr_code_fill_missing(address)) return true;
+    bool filled = wr_code_fill_memory(address);
     VMStoreContext *entered = vm_thread != NULL ? atomic_load_explicit(&vm_thread->running, memory_order_relaxed) : NULL;
-    if (entered == NULL || !vm_memory_owns_address(vm_store_of(entered), address)) return false;
-    return wr_os_map_zeros((void *)(address & ~(uintptr_t)(wr_os_page_size() - 1)), wr_os_page_size());
+    if (!filled && entered != NULL && vm_memory_owns_address(vm_store_of(entered), address))
+        filled = wr_os_map_zeros((void *)(address & ~(uintptr_t)(wr_os_page_size() - 1)), wr_os_page_size());
+    if (filled) atomic_store(&traps_have_filled, true);
+    return filled;
 }
 
 static bool traps_claim(int signal, const siginfo_t *info, void *machine_context)

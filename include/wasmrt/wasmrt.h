@@ -55,6 +55,8 @@ WR_API bool wr_code_break(uintptr_t pc, uintptr_t address, bool is_missing);
 /* An access to a page of a mapped image that its file no longer has: the image is marked as broken, and all of it from that page to the text, or to the end,
  * reads as zeros from now on. False: it is none of ours. For signal handlers. */
 WR_API bool wr_code_fill_missing(uintptr_t address);
+/* The same for a page of a linear memory that starts from such an image: what it held is zeros from now on, whoever reads it. */
+WR_API bool wr_code_fill_memory(uintptr_t address);
 WR_API bool wr_code_is_broken(const CodeMemory *code); /* pages of its file are gone, or a table was found damaged: tables are not read any more */
 WR_API const char *wr_code_broken_text(const CodeMemory *code);
 uint32_t wr_code_broken_trap(const CodeMemory *code); /* what a guest traps with that needs them */
@@ -181,6 +183,8 @@ WR_API VMContext *wr_instance_vmctx(WrInstance *instance);
 
 WR_API WrMemory *wr_memory_new(WrStore *store, const WasmLimits *limits, const WrTunables *tunables, WrError *error);
 WR_API VMMemoryDef *wr_memory_def(WrMemory *memory);
+/* Whether what was read of it may have been zeros, since the artifact that it starts from was truncated. */
+WR_API bool wr_memory_is_lost(const WrMemory *memory);
 WR_API const WasmLimits *wr_memory_type(const WrMemory *memory);
 WR_API int64_t wr_memory_grow(WrMemory *memory, uint64_t delta_pages); /* old size in pages or -1 */
 WR_API void wr_memory_retain(WrMemory *memory);  /* for buffers */

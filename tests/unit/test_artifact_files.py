@@ -506,6 +506,112 @@ def test_what_the_runtime_reads_of_a_truncated_file(engine: Engine, path: Path, 
     assert what == "again" or seen & {"ArtifactError", "Trap"}, seen  # its second instance has read what there is to read
 
 
+MEMORY_MODULE = f"""(module (memory (export "m") 4) (data (i32.const 4096) "{"x" * 40000}") (table (export "t") 4 funcref) (elem (i32.const 0) $f $f)
+  (func $f (export "f") (result i32) (i32.const 1))
+  (func (export "call") (param i32) (result i32) (call_indirect (result i32) (local.get 0))))"""
+
+TRUNCATED_MEMORY = """
+import os, sys, wasmrt
+from wasmrt import ArtifactError, Instance, Module, Store
+path, what, kept = sys.argv[1], sys.argv[2], int(sys.argv[3])
+config = wasmrt.Config()
+if what.startswith("pool"):
+    config.allocation_strategy = wasmrt.PoolingAllocationConfig(total_memories=4, total_tables=4, total_core_instances=4)
+engine = wasmrt.Engine(config)
+module = Module.deserialize_file(engine, path)
+store = Store(engine)
+exports = Instance(store, module, []).exports
+memory, table = exports.m, exports.t
+assert what != "parent" or exports.call(store, 0) == 1
+if what == "fork" and (child := os.fork()):
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+os.truncate(path, kept)
+view = memoryview(memory)
+def uses():
+    yield lambda: memory.read(store, 8192, 8200)
+    yield lambda: memory.write(store, b"abc", 12288)
+    yield lambda: exports.f(store)
+    yield lambda: exports.call(store, 1)
+    yield lambda: table.get(store, 1)
+    yield lambda: Instance(Store(engine), module, [])
+    yield lambda: module.serialize()
+for use in uses():
+    try:
+        print("value", use())
+    except (ArtifactError, wasmrt.Trap) as error:
+        print(type(error).__name__, "truncated" in str(error))
+print("view", bytes(view[20000:20004]))
+"""
+
+
+@pytest.mark.parametrize("what", ["plain", "pool", "fork", "parent"])
+def test_a_memory_of_a_truncated_file(engine: Engine, tmp_path: Path, what: str) -> None:
+    """Read by Python while no guest runs: an ArtifactError that says so, zeros through a buffer that was there before, and the process goes on. Functions that
+    a table has not looked up yet are lost, not null."""
+    path = tmp_path / "m.wasmrt"
+    image = engine.precompile_module(MEMORY_MODULE)
+    sections = {section.name: section for section in reader.read(image).sections}
+    for kept in (0, sections["IMAGES"].offset):
+        path.write_bytes(image)
+        done = subprocess.run([sys.executable, "-c", TRUNCATED_MEMORY, path, what, str(kept)], capture_output=True, text=True, timeout=60)
+        lines = done.stdout.splitlines()
+        assert done.returncode == 0, (kept, done.returncode, done.stdout, done.stderr[-2000:])
+        assert lines[:2] == ["ArtifactError True"] * 2, lines
+        assert all(line in ("ArtifactError True", "Trap True") for line in lines[2:7]) or what == "parent", lines
+        assert lines[7] == "view " + repr(bytes(4)), lines
+        path.unlink()
+
+
+LAZY_MODULE = f"""(module (import "host" "cut" (func $cut)) (table (export "t") 4 funcref) (elem (i32.const 0) $f $g)
+  (func $f (result i32) (i32.const 1)) (func $g (result i32) (i32.const 1))
+  (func (export "call") (result i32) (call $cut) (call_indirect (result i32) (i32.const 1)))
+  (func (export "look") (result i32) (call $cut) (loop $again (br_if $again (ref.is_null (table.get (i32.const 1))))) (i32.const 7))
+  {"(func (result i32) (i32.const 2) (i32.const 3) i32.add)" * 500}
+  (func (export "far") (result i32) (i32.const 3)))"""
+
+LAZY_TRUNCATED = """
+import os, sys, wasmrt
+from wasmrt import Func, FuncType, Instance, Module, Store
+engine = wasmrt.Engine()
+module = Module.deserialize_file(engine, sys.argv[1])
+def instance(cut):
+    store = Store(engine)
+    return store, Instance(store, module, [Func(store, FuncType([], []), cut)]).exports
+store, exports = instance(lambda: None)
+other, others = instance(lambda: None)
+def cut():
+    os.truncate(sys.argv[1], os.path.getsize(sys.argv[1]) - 8192)
+    try:
+        far(other)
+    except wasmrt.Trap as trap:
+        print(trap.trap_code.name)
+    if sys.argv[2] == "raise":
+        raise KeyError("mine")
+far = others.far
+store, exports = instance(cut)
+try:
+    print(exports["call" if sys.argv[2] == "raise" else sys.argv[2]](store))
+except wasmrt.Trap as trap:
+    print(trap.trap_code.name)
+except KeyError as error:
+    print(error)
+try:
+    print(exports.t.get(store, 0))
+except wasmrt.ArtifactError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("how", ["call", "look", "raise"])
+def test_functions_that_were_not_looked_up_before_the_truncation(engine: Engine, tmp_path: Path, how: str) -> None:
+    """Code that asks for them and is still there does not take them for null. What a host function raises comes out, though the way there is gone."""
+    path = tmp_path / "m.wasmrt"
+    path.write_bytes(engine.precompile_module(LAZY_MODULE))
+    done = subprocess.run([sys.executable, "-c", LAZY_TRUNCATED, path, how], capture_output=True, text=True, timeout=60)
+    lines = ["BUS_ERROR", "'mine'" if how == "raise" else "BUS_ERROR", "mapped artifact or memory was truncated"]
+    assert (done.returncode, done.stdout.splitlines()) == (0, lines), (done.returncode, done.stdout, done.stderr[-2000:])
+
+
 NOEXEC = """
 import mmap, os, sys, wasmrt
 from wasmrt.component import Component, Linker

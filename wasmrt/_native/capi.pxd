@@ -384,6 +384,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     VMContext *wr_instance_vmctx(WrInstance *instance)
     WrMemory *wr_memory_new(WrStore *store, const WasmLimits *limits, const WrTunables *tunables, WrError *error)
     VMMemoryDef *wr_memory_def(WrMemory *memory)
+    bint wr_memory_is_lost(const WrMemory *memory)
     const WasmLimits *wr_memory_type(const WrMemory *memory)
     int64_t wr_memory_grow(WrMemory *memory, uint64_t delta_pages)
     void wr_memory_retain(WrMemory *memory)

@@ -229,7 +229,10 @@ cdef class Memory:
         return self.limits().page_size_log2
 
     def read(self, *args: object, **kwargs: object) -> bytearray:
-        """`read([store,] start=0, stop=None)`: a copy of the bytes, with the rules of slices."""
+        """`read([store,] start=0, stop=None)`: a copy of the bytes, with the rules of slices.
+
+        Raises ArtifactError when the bytes lay in a mapped artifact whose file was truncated since; buffers (`numpy.frombuffer`) show zeros then.
+        """
         args = args[1:] if args and is_store(args[0]) else args
         return read_slice(self, *args, **kwargs)
 
@@ -242,11 +245,20 @@ cdef class Memory:
         return self.definition.length_bytes
 
 
+cdef int check_memory(Memory memory) except -1:
+    """ArtifactError if pages that were just touched are gone with their file."""
+    if c.wr_memory_is_lost(memory.c_memory):
+        raise ArtifactError("the artifact's file was truncated while it was mapped: what the memory held is lost")
+    return 0
+
+
 def read_slice(Memory memory, start: int | None = 0, stop: int | None = None) -> bytearray:
     first, last, _ = slice(start, stop).indices(<Py_ssize_t>memory.definition.length_bytes)
     if last <= first:
         return bytearray()
-    return bytearray((<char *>memory.definition.base + <size_t>first)[:<Py_ssize_t>(last - first)])
+    found = bytearray((<char *>memory.definition.base + <size_t>first)[:<Py_ssize_t>(last - first)])
+    check_memory(memory)
+    return found
 
 
 cdef object index_of(object value):
@@ -270,6 +282,7 @@ def write_slice(Memory memory, value: object, start: int | None = None) -> int:
     first = place
     if length:
         memmove(memory.definition.base + first, &view[0], length)
+        check_memory(memory)
     return length
 
 
