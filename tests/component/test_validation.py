@@ -144,17 +144,6 @@ def test_defaults_are_the_peers() -> None:
 CORE = """(core module $m (func (export "f")) (func (export "g") (result i32) (i32.const 0)) (func (export "cb") (param i32 i32 i32) (result i32) (i32.const 0))
   (func (export "h") (param i32)) (memory (export "m") 1)) (core instance $i (instantiate $m))"""
 UNSUPPORTED = {
-    "async lower of an import": (
-        '(import "f" (func $f async)) (core func $f\' (canon lower (func $f) async)) '
-        '(core module $m (import "" "f" (func (result i32)))) (core instance (instantiate $m (with "" (instance (export "f" (func $f\'))))))',
-        "an imported function with the option `async` (Config.wasm_component_model_async admits it)",
-    ),
-    "lower of an import of streams": (
-        '(import "f" (func $f (param "x" (stream u8)))) (core func $f\' (canon lower (func $f))) '
-        '(core module $m (import "" "f" (func (param i32)))) (core instance (instantiate $m (with "" (instance (export "f" (func $f\'))))))',
-        "lowering a function of streams, futures",
-    ),
-    "export of an import": ('(import "f" (func $f (param "x" (future u8)))) (export "f" (func $f))', "exporting a function of streams, futures"),
     "64-bit representation": ("(type (resource (rep i64)))", "a resource represented by `i64` (Config.wasm_component_model_memory64 admits it)"),
     "64-bit memory": (
         f'{MEMORY_64} (core module $n (func (export "f") (param i64 i64)) (func (export "r") (param i64 i64 i64 i64) (result i64) unreachable)) '

@@ -35,6 +35,7 @@ cdef extern from "wasmrt/abi.h" nogil:
         ABI_OP_FLAGS
         ABI_OP_OWN
         ABI_OP_BORROW
+        ABI_OP_CHANNEL
         ABI_OP_COUNT
     enum:
         ABI_KIND_NONE

@@ -72,6 +72,17 @@ def lift_values(
 def lift_result_of(
     state: ComponentInstance, plan: Plan, loans: LoanScope, values: list[int], memory: int | None, encoding: int
 ) -> Any: ...
+def lower_result(
+    state: ComponentInstance,
+    plan: Plan,
+    loans: LoanScope,
+    value: Any,
+    pointer: int,
+    memory: int | None,
+    realloc: int | None,
+    encoding: int,
+    name: str,
+) -> int | None: ...
 def lower_elements(
     state: ComponentInstance,
     plan: Plan,

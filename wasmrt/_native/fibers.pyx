@@ -18,7 +18,7 @@ from wasmrt._native.abi cimport *
 from wasmrt._native.core cimport Store, enter_store, error_from, gil_acquire, host_returns, leave_store, trap_text
 from wasmrt._native.imports cimport REALLOC_HOOK, leave_with_exception
 from wasmrt._native.lift cimport lift_params, lift_result
-from wasmrt._native.lower cimport commit, stage_params
+from wasmrt._native.lower cimport commit, stage_params, stage_result
 from wasmrt._native.pyapi cimport decref
 from wasmrt._native.resources cimport *
 
@@ -327,7 +327,7 @@ cdef class LoanScope:
 
     def end_loans(self) -> None:
         """The caller's handles are its own again."""
-        end_loans(&self.scope)
+        scope_close(&self.scope)
         self.scope.num_lends = 0
         self.scope.lends = self.scope.first_lends
         self.scope.capacity = 4
@@ -348,6 +348,7 @@ cdef class LoanScope:
     def __dealloc__(self) -> None:
         if self.owner is not None:
             self.unlink()
+            self.scope.num_lends = 0
             if self.scope.lends != self.scope.first_lends:
                 free(self.scope.lends)
 
@@ -437,6 +438,25 @@ def lift_result_of(ComponentInstance state, Plan plan, LoanScope loans, values: 
     if values:
         raw[0].i64 = <int64_t><uint64_t>values[0]
     return lift_result(plan, &call, raw)
+
+
+def lower_result(
+    ComponentInstance state, Plan plan, LoanScope loans, value: object, pointer: int, memory: object, realloc: object, encoding: int, name: str
+) -> int | None:
+    """The result of a host function for a guest: a core value, or in memory at `pointer`."""
+    cdef AbiCall call
+    cdef c.ValRaw values[2]
+    cdef bint committed = False
+    call_init(&call, plan)
+    set_options(&call, state, loans, memory, realloc, encoding)
+    try:
+        stage_result(plan, &call, <PyObject *>value, values, pointer, name)
+        if call.num_steps:
+            commit(&call)
+        committed = True
+    finally:
+        finish(&call, committed)
+    return None if plan.result_spills or plan.result == ABI_NO_NODE else <uint64_t>values[0].i64
 
 
 cdef int place_hook(AbiCall *call, uint32_t align, uint64_t size, uint64_t *out_address) noexcept:

@@ -235,7 +235,10 @@ cdef class Bindings:
             raise MemoryError
         for i in range(self.num_rows):
             self.rows[i] = program.rows[i]
-            if program.rows[i].kind == LOWER:
+            if program.rows[i].kind == LOWER and isinstance(lowered[i], Intrinsic):
+                self.rows[i].kind = TASK
+                self.rows[i].lowered = <void *>lowered[i]
+            elif program.rows[i].kind == LOWER:
                 if not isinstance(lowered[i], LoweredImport) or (<LoweredImport>lowered[i]).instance >= program.counts.instances:
                     raise malformed(f"trampoline {i} of no import")
                 self.check_slot((<LoweredImport>lowered[i]).memory, program.counts.memories)

@@ -281,7 +281,7 @@ cdef int stage_resource(AbiCall *call, const AbiNode *node, PyObject *value, uin
     cdef AbiStep *step = add_step(call)
     if step == NULL:
         return -1
-    step.kind = ABI_STEP_OWN if node.op == ABI_OP_OWN else ABI_STEP_BORROW
+    step.kind = ABI_STEP_BORROW if node.op == ABI_OP_BORROW else ABI_STEP_OWN
     step.resource = node.length
     step.patch = patch
     if call.stage_resource(call, node, value, step) < 0:

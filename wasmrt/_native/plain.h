@@ -308,6 +308,7 @@ PLAIN_INLINE int plain_value(AbiCall *call, const AbiNode *node, PyObject *value
     case ABI_OP_MAP:
     case ABI_OP_OWN:
     case ABI_OP_BORROW:
+    case ABI_OP_CHANNEL:
         return 0;
     default:
         return flat ? plain_scalar(call, node, value, (uint64_t *)(void *)out) : plain_put(call, node, value, out);
@@ -395,6 +396,7 @@ static inline Py_ssize_t plain_elements(AbiCall *call, const AbiNode *element, P
     case ABI_OP_MAP:
     case ABI_OP_OWN:
     case ABI_OP_BORROW:
+    case ABI_OP_CHANNEL:
         break;
     case ABI_OP_RECORD:
         if (element->flags & ABI_DOUBLES) i += plain_rows(call, element, items + i, count - i, out);

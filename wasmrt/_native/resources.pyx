@@ -32,6 +32,9 @@ import warnings
 from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, WasmError
 from wasmrt.spec.types import FuncType, substitute_resources
 
+cdef enum:
+    CHANNEL_RESOURCE = 0xFFFFFFFF  # AbiNode.length of what is no resource
+
 cdef uint64_t GUEST_TYPES = <uint64_t>1 << 32  # ids from here on are guest-defined
 cdef uint64_t next_guest_type = GUEST_TYPES
 cdef object host_type_ids = {}
@@ -553,8 +556,22 @@ cdef void set_hooks(AbiCall *call, ComponentInstance owner, Scope *scope) noexce
     call.lift_resource = <void *(*)(AbiCall *, const AbiNode *, uint32_t) noexcept><void *>lift_resource
 
 
+# Streams, futures and error contexts, which `tasks` (wasmrt/concurrent/host.py) knows about.
+
+cdef int stage_channel(AbiCall *call, const AbiNode *node, void *pointer, AbiStep *step) except -1:
+    try:
+        staged = (<ComponentInstance>call.instance).tasks.stage(<object><PyObject *>call.objects[node.type], <object><PyObject *>pointer)
+    except ArgumentTypeError as error:
+        return fail(call, ArgumentTypeError, str(error))
+    incref(<PyObject *>staged)
+    step.owner = <void *><PyObject *>staged
+    return 0
+
+
 cdef int stage_resource(AbiCall *call, const AbiNode *node, void *pointer, AbiStep *step) except -1:
     """Checks that the value can be passed; an own argument cannot be staged twice, a lent one cannot be dropped."""
+    if node.op == ABI_OP_CHANNEL:
+        return stage_channel(call, node, pointer, step)
     cdef ComponentInstance owner = <ComponentInstance>call.instance
     cdef ResourceType ty = resource_at(owner, node.length)
     cdef object value = <object><PyObject *>pointer
@@ -593,8 +610,11 @@ cdef int stage_resource(AbiCall *call, const AbiNode *node, void *pointer, AbiSt
 cdef int commit_resource(AbiCall *call, AbiStep *step, uint32_t *out_handle) except -1:
     cdef ComponentInstance owner = <ComponentInstance>call.instance
     cdef Scope *scope = <Scope *>call.scope
-    cdef ResourceType ty = resource_at(owner, step.resource)
     cdef object value = <object><PyObject *>step.owner
+    if step.resource == CHANNEL_RESOURCE:
+        out_handle[0] = owner.tasks.lower(scope.instance - owner.instances, value)
+        return 0
+    cdef ResourceType ty = resource_at(owner, step.resource)
     cdef uint64_t rep
     if type(value) is ResourceAny:
         rep = (<ResourceAny>value).rep
@@ -620,7 +640,10 @@ cdef int commit_resource(AbiCall *call, AbiStep *step, uint32_t *out_handle) exc
 
 cdef void finish_resource(AbiCall *call, AbiStep *step, int committed) noexcept:
     cdef object value = <object><PyObject *>step.owner
-    if type(value) is ResourceAny:
+    if step.resource == CHANNEL_RESOURCE:
+        if not committed:
+            value.give_back()
+    elif type(value) is ResourceAny:
         if step.kind == ABI_STEP_BORROW:
             (<ResourceAny>value).num_lends -= 1
         elif (<ResourceAny>value).state == STAGED:
@@ -655,6 +678,10 @@ cdef PyObject *lift_resource(AbiCall *call, const AbiNode *node, uint32_t index)
     cdef ResourceType ty
     cdef c.WrHandle *handle
     cdef object value
+    if node.op == ABI_OP_CHANNEL:
+        value = owner.tasks.lift(scope.instance - owner.instances, <object><PyObject *>call.objects[node.type], index)
+        incref(<PyObject *>value)
+        return <PyObject *>value
     if node.op == ABI_OP_OWN:
         return lift_own(owner, scope.instance, node.length, index)
     ty = resource_at(owner, node.length)

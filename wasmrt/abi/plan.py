@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from wasmrt.errors import UnsupportedError
 from wasmrt.spec import types as t
 from wasmrt.spec._gen import abi_ops as ops
-from wasmrt.spec.flatten import MAX_FLAT_PARAMS, MAX_FLAT_RESULTS
+from wasmrt.spec.flatten import MAX_FLAT_ASYNC_PARAMS, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS
 from wasmrt.spec.layout import Layouts, flags_size
 
 NO_NODE = 0xFFFFFFFF
@@ -105,14 +105,16 @@ class PlanRows:
     params_flags: int
     result: int
     result_flat: int
+    max_params: int = MAX_FLAT_PARAMS
+    max_results: int = MAX_FLAT_RESULTS
 
     @property
     def params_spill(self) -> bool:
-        return self.params_flat > MAX_FLAT_PARAMS
+        return self.params_flat > self.max_params
 
     @property
     def result_spills(self) -> bool:
-        return self.result_flat > MAX_FLAT_RESULTS
+        return self.result_flat > self.max_results
 
 
 def snake(name: str) -> str:
@@ -128,9 +130,12 @@ def lookup_table(names: tuple[str, ...]) -> dict[str, int]:
     return table
 
 
-def compile_func(ty: t.FuncType, pointer_size: int = 4) -> PlanRows:
-    """The plan of a function. Raises UnsupportedError for values that need the asynchronous ABI."""
-    return _Compiler(pointer_size).func(ty)
+def compile_func(ty: t.FuncType, pointer_size: int = 4, *, async_lower: bool = False) -> PlanRows:
+    """The plan of a function; `async_lower`: of one that a guest calls with the option `async`."""
+    rows = _Compiler(pointer_size).func(ty)
+    if async_lower:
+        rows.max_params, rows.max_results = MAX_FLAT_ASYNC_PARAMS, 0
+    return rows
 
 
 class _Compiler:
@@ -218,6 +223,8 @@ class _Compiler:
                 return NodeRow(ops.ABI_OP_OWN, RESOURCES, length=_resource(ty.ty))
             case t.BorrowType():
                 return NodeRow(ops.ABI_OP_BORROW, RESOURCES | BORROWS, length=_resource(ty.ty))
+            case t.StreamType() | t.FutureType() | t.ErrorContext():
+                return NodeRow(ops.ABI_OP_CHANNEL, RESOURCES, length=NO_NODE)
         raise UnsupportedError(f"values of type `{str(ty)[:80]}`")
 
     def _labels(self, row: NodeRow, names: tuple[str, ...]) -> NodeRow:

@@ -6,6 +6,8 @@
 >>> instance.exports.run()
 """
 
+from wasmrt.concurrent.calls import TaskFunc
+from wasmrt.concurrent.host import FutureReader, StreamReader
 from wasmrt.runtime.component import Component, ComponentExportIndex, ResourcesRequired
 from wasmrt.runtime.component_instance import ComponentExports, InstancePre
 from wasmrt.runtime.component_instance import ComponentInstance as Instance
@@ -70,6 +72,7 @@ __all__ = [
     "FlagsType",
     "Func",
     "FuncType",
+    "FutureReader",
     "FutureType",
     "Instance",
     "InstancePre",
@@ -91,7 +94,9 @@ __all__ = [
     "S16",
     "S32",
     "S64",
+    "StreamReader",
     "StreamType",
+    "TaskFunc",
     "String",
     "TupleType",
     "U8",

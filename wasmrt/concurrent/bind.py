@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wasmrt._native.fibers import Intrinsic
+from wasmrt._native.resources import ComponentInstance
 from wasmrt.spec import types as t
 from wasmrt.spec.core_types import VALTYPE_I32, CoreFuncType
 from wasmrt.translate import info
@@ -13,6 +14,7 @@ from wasmrt.translate.type_table import ComponentTypes
 
 from . import calls
 from .builtins import Spec, intrinsic
+from .host import HostState
 from .lifts import Elements, Lift, Options
 
 _THREAD_START = CoreFuncType((VALTYPE_I32,), ())
@@ -38,10 +40,16 @@ class Binder:
                 case info.TaskCall():
                     found.add(self._records.options[trampoline.lower].instance)
                     found.add(self._records.options[trampoline.lift].instance)
+                case info.TrampolineLowerImport() if self._types.func(trampoline.ty).async_:
+                    found.add(self._records.options[trampoline.options].instance)
         for export in self._records.export_items:
             if isinstance(export, info.ExportLiftedFunction) and self._types.func(export.ty).async_:
                 found.add(self._records.options[export.options].instance)
         return found
+
+    def state(self, native: ComponentInstance) -> HostState:
+        """The state of a new instance."""
+        return HostState(native, self.elements)
 
     def options(self, index: info.OptionsIndex) -> Options:
         given = self._records.options[index]

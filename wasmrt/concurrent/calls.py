@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from pickle import PicklingError
 from typing import Any, cast
 
 from wasmrt._native import fibers
@@ -20,7 +22,7 @@ from wasmrt.spec.flatten import MAX_FLAT_PARAMS
 from .builtins import wide_params
 from .lifts import Elements, Lift, Options
 from .streams import add_end, take_readable
-from .tasks import Instance, Loop, State, Task
+from .tasks import Instance, State, Task
 from .waitables import ErrorContext, Subtask, SubtaskState
 
 
@@ -67,8 +69,8 @@ def task_call(
             subtask.deliver()
             return subtask.values[0] if subtask.values else None
 
-        subtask.task = Task(_instance(state, lift.options.instance), lift, on_start, on_resolve, loans)
-        subtask.task.start()
+        task = subtask.task = Task(_instance(state, lift.options.instance), lift, on_start, on_resolve, loans)
+        task.start()
         if not lower.async_:
             return finish() if subtask.is_resolved else thread.block(lambda: subtask.is_resolved, finish)
         if subtask.is_resolved:
@@ -111,6 +113,76 @@ def task_transfer(ty: t.AnyValType, elements: Elements, src: int, dst: int) -> I
     return Intrinsic(transfer, 1, True)
 
 
+# --- of the host ---------------------------------------------------------------------------------------------------
+
+
+class _HostTask:
+    """A coroutine of the host's, as its caller's subtask sees it."""
+
+    def __init__(self, future: Any) -> None:
+        self.future = future
+
+    def request_cancellation(self) -> None:
+        self.future.cancel()
+
+
+def task_import(
+    plan: Plan, signature: CoreFuncType, func: Callable[..., Any], options: Options, name: str, *, pass_store: bool
+) -> Intrinsic:
+    """`canon lower` of a host function that may be a coroutine function, or that is called with the option `async`. A function that returns an awaitable
+    goes on while its caller does, or waits; any other has returned."""
+    result = plan.type.result
+    has_pointer = result is not None and (options.async_ or not signature.results)
+
+    def call(state: ComponentInstance, *args: int) -> Any:
+        caller = _instance(state, options.instance)
+        caller.check_may_leave()
+        thread = caller.current()
+        loans = LoanScope(state, options.instance, options.instance)
+        arguments, pointer = (list(args[:-1]), args[-1]) if has_pointer else (list(args), 0)
+        values = fibers.lift_values(state, plan, loans, arguments, options.memory, options.encoding)
+        subtask = Subtask(loans)
+        subtask.state = SubtaskState.STARTED
+
+        def returned(value: Any) -> None:
+            found = fibers.lower_result(
+                state, plan, loans, value, pointer, options.memory, options.realloc, options.encoding, name
+            )
+            if found is not None:
+                subtask.values = [found]
+            subtask.progress(SubtaskState.RETURNED)
+
+        def finish() -> Any:
+            subtask.deliver()
+            return subtask.values[0] if subtask.values else None
+
+        found = func(state.store, *values) if pass_store else func(*values)
+        if not inspect.isawaitable(found):
+            returned(found)
+            return finish() if not options.async_ else _delivered(subtask)
+        if not options.async_:
+            caller.check_may_block()
+        future = caller.state.spawn(found, returned)
+        future.add_done_callback(lambda task: cancelled(task.cancelled()))
+
+        def cancelled(is_cancelled: bool) -> None:
+            if is_cancelled and not subtask.is_resolved:
+                caller.loop.completed.append((caller.state, subtask.cancelled))
+
+        subtask.task = _HostTask(future)
+        if not options.async_:
+            return thread.block(lambda: subtask.is_resolved, finish)
+        subtask.index = caller.add(subtask)
+        return subtask.state | subtask.index << 4
+
+    return Intrinsic(call, len(signature.params), bool(signature.results), wide_params(signature))
+
+
+def _delivered(subtask: Subtask) -> int:
+    subtask.deliver()
+    return int(subtask.state)
+
+
 # --- from the host -------------------------------------------------------------------------------------------------
 
 
@@ -133,15 +205,28 @@ class TaskFunc:
         if lift.async_ and lift.result is not None:
             self._returned = Plan(compile_func(t.FuncType((("result", lift.result),), None)))
 
+    def __reduce__(self) -> Any:
+        raise PicklingError("a component's Func cannot be pickled: it belongs to a store; pickle the Component and make an instance of it where it arrives")
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        call = _HostCall(self, bind_arguments(self.store, self._plan, self.__name__, args, kwargs))
-        loop = Loop.of(self.store)
-        call.start()
-        while not call.is_resolved:
-            if not loop.tick():
-                fibers.set_poisoned(self._state)
-                raise fibers.trap(traps.ASYNC_DEADLOCK, "deadlock detected: event loop cannot make further progress")
+        call = self._start(args, kwargs)
+        call.instance.loop.drive(call.is_done, call.instance.state)
         return call.result
+
+    async def call_async(self, *args: Any, **kwargs: Any) -> Any:
+        """The same call as a coroutine of asyncio: other coroutines run while the task waits, and the task goes on when those end that it waits for.
+
+        >>> first, second = await asyncio.gather(func.call_async(1), func.call_async(2))
+        """
+        call = self._start(args, kwargs)
+        await call.instance.loop.drive_async(call.is_done, call.instance.state)
+        return call.result
+
+    def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _HostCall:
+        call = _HostCall(self, bind_arguments(self.store, self._plan, self.__name__, args, kwargs))
+        call.start()
+        call.instance.loop.notify()
+        return call
 
     def type(self, store: Any = None) -> Any:
         """Its type, the resources being those of the instance."""
@@ -171,7 +256,11 @@ class _HostCall:
         )
         self.is_resolved = False
         self.result: Any = None
-        self.task = Task(_instance(state, index), lift, self.arguments.commit, self._resolve, self.loans)
+        self.instance = _instance(state, index)
+        self.task = Task(self.instance, lift, self.arguments.commit, self._resolve, self.loans)
+
+    def is_done(self) -> bool:
+        return self.is_resolved
 
     def start(self) -> None:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from wasmrt._native import fibers
 from wasmrt._native.fibers import LoanScope
@@ -44,41 +45,74 @@ class Buffer:
     def remain(self) -> int:
         return self.length - self.progress
 
-    def copy_to(self, target: Buffer, count: int) -> None:
-        """The next `count` elements of both."""
-        elements, size = self.elements, self.elements.size
-        if elements.type is not None and count:
-            source_at, target_at = self.address + self.progress * size, target.address + target.progress * size
-            source_memory, target_memory = self.options.memory, target.options.memory
+    def take(self, count: int) -> Any:
+        """The next elements, lifted."""
+        options = self.options
+        loans = LoanScope(self.instance.native, self.instance.index, self.instance.index)
+        at = self.address + self.progress * self.elements.size
+        (values,) = fibers.lift_values(
+            self.instance.native, self.elements.plan, loans, [at, count], options.memory, options.encoding
+        )
+        return values
+
+    def put(self, values: Any) -> None:
+        """Lowers elements to where the next ones go."""
+        options, native = self.options, self.instance.native
+        assert options.memory is not None
+        loans = LoanScope(native, self.instance.index, self.instance.index)
+        at = self.address + self.progress * self.elements.size
+        plan, memory = self.elements.plan, options.memory
+        fibers.lower_elements(native, plan, loans, values, at, memory, options.realloc, options.encoding)
+
+
+class HostBuffer:
+    """Elements that the host writes, or has read: a list, bytes for `stream<u8>`, nothing for a stream of nothing."""
+
+    instance: Instance | None = None
+
+    def __init__(self, length: int, values: Any = None) -> None:
+        self.length = length
+        self.progress = 0
+        self.values: Any = [] if values is None else values
+
+    @property
+    def remain(self) -> int:
+        return self.length - self.progress
+
+    def take(self, count: int) -> Any:
+        return self.values[self.progress : self.progress + count]
+
+    def put(self, values: Any) -> None:
+        self.values.append(values)
+
+
+def _transfer(source: Buffer | HostBuffer, target: Buffer | HostBuffer, elements: Elements, count: int) -> None:
+    """The next `count` elements of both."""
+    if elements.type is not None and count:
+        if elements.is_plain and isinstance(source, Buffer) and isinstance(target, Buffer):
+            size = elements.size
+            source_memory, target_memory = source.options.memory, target.options.memory
             assert source_memory is not None and target_memory is not None
-            source, dest = self.instance.native, target.instance.native
-            if elements.is_plain:
-                fibers.copy_bytes(source, source_memory, source_at, dest, target_memory, target_at, count * size)
-            else:
-                loans = LoanScope(source, self.instance.index, self.instance.index)
-                (values,) = fibers.lift_values(
-                    source, elements.plan, loans, [source_at, count], source_memory, self.options.encoding
-                )
-                loans = LoanScope(dest, target.instance.index, target.instance.index)
-                fibers.lower_elements(
-                    dest,
-                    target.elements.plan,
-                    loans,
-                    values,
-                    target_at,
-                    target_memory,
-                    target.options.realloc,
-                    target.options.encoding,
-                )
-        self.progress += count
-        target.progress += count
+            fibers.copy_bytes(
+                source.instance.native,
+                source_memory,
+                source.address + source.progress * size,
+                target.instance.native,
+                target_memory,
+                target.address + target.progress * size,
+                count * size,
+            )
+        else:
+            target.put(source.take(count))
+    source.progress += count
+    target.progress += count
 
 
 @dataclass(slots=True)
-class _Pending:
+class Pending:
     """A copy that waits for the other end. `on_copy`: some was copied, and more may be until it is delivered."""
 
-    buffer: Buffer
+    buffer: Buffer | HostBuffer
     is_read: bool
     on_copy: Callable[[], None]
     on_done: Callable[[int], None]
@@ -91,7 +125,7 @@ class Channel:
         self.elements = elements
         self.is_future = is_future
         self.is_dropped = False
-        self.pending: _Pending | None = None
+        self.pending: Pending | None = None
 
     @property
     def word(self) -> str:
@@ -112,7 +146,7 @@ class Channel:
             if self.pending is not None:
                 self._notify(DROPPED)
 
-    def copy(self, new: _Pending) -> None:
+    def copy(self, new: Pending) -> None:
         if self.is_dropped:
             new.on_done(DROPPED)
             return
@@ -120,17 +154,18 @@ class Channel:
         if old is None:
             self.pending = new
             return
-        if old.buffer.instance is new.buffer.instance and not self.elements.is_number:
+        same = old.buffer.instance is new.buffer.instance and new.buffer.instance is not None
+        if same and not self.elements.is_number:
             raise fibers.handle_trap(f"cannot read from and write to intra-component {self.word}")
         ours, theirs = new.buffer, old.buffer
         source, target = (theirs, ours) if new.is_read else (ours, theirs)
         if self.is_future:
-            source.copy_to(target, 1)
+            _transfer(source, target, self.elements, 1)
             self._notify(COMPLETED)
             new.on_done(COMPLETED)
         elif theirs.remain > 0:
             if ours.remain > 0:
-                source.copy_to(target, min(ours.remain, theirs.remain))
+                _transfer(source, target, self.elements, min(ours.remain, theirs.remain))
                 old.on_copy()
             new.on_done(COMPLETED)
         elif not new.is_read and not ours.length and not theirs.length:
@@ -140,7 +175,7 @@ class Channel:
             self._notify(COMPLETED)
             self.pending = new
 
-    def forget(self, pending: _Pending) -> None:
+    def forget(self, pending: Pending) -> None:
         """A partial copy was delivered: nothing more comes to its buffer."""
         if self.pending is pending:
             self.pending = None
@@ -208,7 +243,7 @@ class End(Waitable):
         def on_done(result: int) -> None:
             self.event = lambda: event(result)
 
-        pending = _Pending(buffer, self.is_readable, on_copy, on_done)
+        pending = Pending(buffer, self.is_readable, on_copy, on_done)
         self.state = EndState.COPYING
         self.channel.copy(pending)
 

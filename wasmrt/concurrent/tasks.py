@@ -13,17 +13,22 @@ Instances call each other along edges that instantiation drew, so whether one ma
 
 from __future__ import annotations
 
+import asyncio
 import enum
+import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wasmrt._native import fibers
 from wasmrt._native.core import Store
 from wasmrt._native.fibers import BLOCKED, Fiber, LoanScope
 from wasmrt._native.resources import ComponentInstance
+from wasmrt.errors import WasmError
+from wasmrt.spec import types as t
 from wasmrt.spec._gen import traps
 
-from .lifts import Lift
+from .lifts import Elements, Lift
 
 if TYPE_CHECKING:
     from .waitables import WaitableSet
@@ -40,13 +45,17 @@ Ready = Callable[[], bool]
 
 
 class Loop:
-    """The threads of one store that wait, and the one that runs."""
+    """The threads of one store that wait, and the one that runs; coroutines of the host that guests wait for."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.waiting: list[Thread] = []
         self.current: Thread | None = None
         self.switch_to: Thread | None = None  # who runs next, instead of the thread that just blocked
+        self.host_tasks: set[asyncio.Future[Any]] = set()
+        self.completed: list[tuple[State, Callable[[], None]]] = []  # by coroutines; a guest is told with the next tick
+        self._sleepers: set[asyncio.Future[None]] = set()
+        self._events: asyncio.AbstractEventLoop | None = None
 
     @staticmethod
     def of(store: Store) -> Loop:
@@ -56,22 +65,99 @@ class Loop:
         return loop
 
     def tick(self) -> bool:
-        """Resumes one thread that can go on, the one that waited longest; False when there is none."""
+        """Tells of one coroutine that ended, or resumes one thread that can go on, the one that waited longest; False when there is none."""
+        for at, (state, complete) in enumerate(self.completed):
+            if fibers.can_run(state.native):
+                del self.completed[at]
+                state.run(complete)
+                return True
         for thread in self.waiting:
-            if fibers.can_run(thread.instance.native) and thread.is_ready():
-                with fibers.Entry(thread.instance.native):
-                    thread.resume()
+            state = thread.instance.state
+            if fibers.can_run(state.native) and thread.is_ready():
+                state.run(thread.resume)
                 return True
         self.waiting = [thread for thread in self.waiting if not fibers.is_poisoned(thread.instance.native)]
+        self.completed = [item for item in self.completed if not fibers.is_poisoned(item[0].native)]
         return False
+
+    # --- waiting for something, in Python ---
+
+    def drive(self, is_done: Ready, state: State) -> None:
+        """Runs threads until something happened."""
+        while not is_done():
+            state.check_failure()
+            if self.tick():
+                continue
+            if not self.host_tasks:
+                raise state.deadlock()
+            if _running_events() is not None:
+                raise WasmError("the call waits for a coroutine: inside of asyncio, functions are called by call_async")
+            assert self._events is not None
+            self._events.run_until_complete(asyncio.wait(self.host_tasks, return_when=asyncio.FIRST_COMPLETED))
+
+    async def drive_async(self, is_done: Ready, state: State) -> None:
+        """The same as a coroutine; other coroutines may do things that it waits for."""
+        while not is_done():
+            state.check_failure()
+            if self.tick():
+                self.notify()
+                await asyncio.sleep(0)
+                continue
+            if not self.host_tasks and not self._sleepers and len(asyncio.all_tasks()) == 1:
+                raise state.deadlock()
+            sleeper = asyncio.get_running_loop().create_future()
+            self._sleepers.add(sleeper)
+            try:
+                await sleeper
+            finally:
+                self._sleepers.discard(sleeper)
+
+    def notify(self) -> None:
+        """Something happened that a coroutine may wait for."""
+        for sleeper in self._sleepers:
+            if not sleeper.done():
+                sleeper.get_loop().call_soon_threadsafe(_wake, sleeper)
+
+    def spawn(self, awaitable: Any, done: Callable[[asyncio.Future[Any]], None]) -> asyncio.Future[Any]:
+        """Runs a coroutine of the host's: in asyncio's event loop, or in one of our own while a synchronous call waits."""
+        events = _running_events()
+        if events is None:
+            if self._events is None:
+                self._events = asyncio.new_event_loop()
+                weakref.finalize(self, self._events.close)
+            events = self._events
+        task: asyncio.Future[Any] = asyncio.ensure_future(awaitable, loop=events)
+        self.host_tasks.add(task)
+
+        def finished(task: asyncio.Future[Any]) -> None:
+            self.host_tasks.discard(task)
+            done(task)
+            self.notify()
+
+        task.add_done_callback(finished)
+        return task
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
+
+
+def _running_events() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 class State:
     """What the component instances of one root have (`ComponentInstance.tasks`)."""
 
-    def __init__(self, native: ComponentInstance) -> None:
+    def __init__(self, native: ComponentInstance, elements: Callable[[t.AnyValType | None], Elements]) -> None:
         self.native = native
         self.loop = Loop.of(native.store)
+        self.elements = elements
+        self.failure: BaseException | None = None
         self._instances: dict[int, Instance] = {}
 
     def instance(self, index: int) -> Instance:
@@ -92,6 +178,41 @@ class State:
         """What the built-in returns whose thread goes on."""
         assert self.loop.current is not None
         return self.loop.current.finish()
+
+    # --- entered by the loop ---
+
+    def run(self, action: Callable[[], None]) -> None:
+        """Enters the store for something that may run guest code. What it raises ends everything that goes on in this root."""
+        try:
+            with fibers.Entry(self.native):
+                action()
+        except BaseException as error:
+            self.failure = error
+            raise
+
+    def unlocked(self) -> AbstractContextManager[object]:
+        """For what the host does to a channel, which may lower values into a guest: the store entered, unless guest code of this root runs already."""
+        return fibers.Entry(self.native) if fibers.can_run(self.native) else nullcontext()
+
+    def check_failure(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if fibers.is_poisoned(self.native):
+            raise fibers.trap(traps.CANNOT_ENTER_COMPONENT, "cannot enter component instance")
+
+    def deadlock(self) -> Exception:
+        fibers.set_poisoned(self.native)
+        return fibers.trap(traps.ASYNC_DEADLOCK, "deadlock detected: event loop cannot make further progress")
+
+    def spawn(self, awaitable: Any, done: Callable[[Any], None]) -> asyncio.Future[Any]:
+        """Runs a coroutine of the host's; `done` gets its result, with the store entered. What it raises ends the guest."""
+
+        def finished(task: asyncio.Future[Any]) -> None:
+            if not task.cancelled():
+                task.exception()  # it is raised with the next tick, or the guest is gone: asyncio need not say that nobody asked
+                self.loop.completed.append((self, lambda: done(task.result())))
+
+        return self.loop.spawn(awaitable, finished)
 
 
 class Instance:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from typing import Protocol
 
 from wasmrt._native import fibers
 from wasmrt._native.fibers import LoanScope
 
-from .tasks import EVENT_SUBTASK, Event, Instance, Task
+from .tasks import EVENT_SUBTASK, Event, Instance
 
 
 class Waitable:
@@ -81,6 +82,12 @@ class SubtaskState(enum.IntEnum):
     CANCELLED_BEFORE_RETURNED = 4
 
 
+class Cancellable(Protocol):
+    """The callee of a subtask: a Task, or a coroutine of the host's."""
+
+    def request_cancellation(self) -> None: ...
+
+
 class Subtask(Waitable):
     """A call seen from its caller. It gets an index, and so events, only when the call did not return at once."""
 
@@ -89,7 +96,7 @@ class Subtask(Waitable):
     def __init__(self, loans: LoanScope) -> None:
         super().__init__()
         self.state = SubtaskState.STARTING
-        self.task: Task | None = None
+        self.task: Cancellable | None = None
         self.index = 0
         self.loans = loans
         self.is_delivered = False

@@ -15,8 +15,7 @@ from wasmrt._native.abi import Plan
 from wasmrt._native.fibers import Intrinsic
 from wasmrt.abi.plan import compile_func
 from wasmrt.concurrent.bind import Binder
-from wasmrt.concurrent.calls import SyncTaskFunc, TaskFunc
-from wasmrt.concurrent.tasks import State
+from wasmrt.concurrent.calls import SyncTaskFunc, TaskFunc, task_import
 from wasmrt.errors import ArgumentTypeError, ArtifactError, LinkError, WasmError
 from wasmrt.spec import types as spec
 from wasmrt.translate import info
@@ -108,11 +107,9 @@ class Blueprint:
     def _bind_tasks(self, component: Component) -> None:
         """What the asynchronous ABI needs, in a component that uses it."""
         records, registry = self.records, component.engine.types
-        uses = any(isinstance(trampoline, _TASKS) for trampoline in records.trampolines) or any(
-            isinstance(export, info.ExportLiftedFunction) and component._types.func(export.ty).async_
-            for export in records.export_items
-        )
-        if not uses:
+        uses = any(isinstance(trampoline, _TASKS) for trampoline in records.trampolines)
+        uses = uses or any(row[0] == "func" and row[3] for row in component._artifacts.type_rows)
+        if not uses and not any(row[0] in ("stream", "future", "error-context") for row in component._artifacts.type_rows):
             return
         self.binder = Binder(records, component._types, lambda ty: registry.register_func(ty.params, ty.results))
         self.task_instances = self.binder.task_instances()
@@ -226,15 +223,25 @@ class InstancePre:
             definition = definitions[runtime_import]
             assert isinstance(definition, HostResource)
             resources[index], dtors[index] = definition.type, definition.dtor
-        make_tasks = None if blueprint.binder is None else State
+        make_tasks = None if blueprint.binder is None else blueprint.binder.state
         names = records.resource_names
         self._bindings = instantiate.Bindings(program, lowered, resources, dtors, names, describer(component), make_tasks)
 
-    def _lower(self, trampoline: info.TrampolineLowerImport, import_: info.RuntimeImportIndex) -> imports.LoweredImport:
+    def _lower(
+        self, trampoline: info.TrampolineLowerImport, import_: info.RuntimeImportIndex
+    ) -> imports.LoweredImport | Intrinsic:
         records = self._blueprint.records
         definition = self._definitions[import_]
         assert isinstance(definition, HostFunction)
         options = records.options[trampoline.options]
+        name = import_name(records, import_)
+        ty = self.component._types.func(trampoline.ty)
+        if ty.async_ and (options.async_ or definition.is_async):
+            binder = self._blueprint.binder
+            assert binder is not None
+            plan = Plan(compile_func(ty, async_lower=options.async_))
+            made = binder.options(trampoline.options)
+            return task_import(plan, trampoline.lower_func, definition.func, made, name, pass_store=definition.pass_store)
         return imports.lower_import(
             self._blueprint.plan(trampoline.ty),
             definition.func,
@@ -243,7 +250,7 @@ class InstancePre:
             encoding=options.string_encoding,
             memory=options.memory,
             realloc=options.realloc,
-            name=import_name(records, import_),
+            name=name,
         )
 
     def __repr__(self) -> str:

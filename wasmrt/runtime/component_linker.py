@@ -92,11 +92,25 @@ class LinkerInstance:
         """Defines a host function, called as `func(store, *args)`. Its result must fit the imported type."""
         self._add_func(name, func, pass_store=True)
 
+    def add_func_async(self, name: str, func: Callable[..., Any]) -> None:
+        """Defines a host function that is a coroutine function (or returns something else that can be awaited), called as `func(store, *args)`.
+
+        It serves imports of an asynchronous type only. While it waits, other tasks of the guest go on, and so do coroutines of asyncio when the guest is
+        called by `call_async`; a synchronous call runs it in an event loop of its own. When the guest cancels the call, the coroutine is cancelled.
+
+        >>> async def fetch(store, url):
+        ...     return await client.get(url)
+        >>> linker.instance("my:pkg/web").add_func_async("fetch", fetch)
+        """
+        if not callable(func):
+            raise ArgumentTypeError(f"expected a callable, got {type(func).__name__}")
+        self._define(name, HostFunction(func, True, is_async=True))
+
     def _add_func(self, name: str, func: Callable[..., Any], pass_store: bool) -> None:
         if not callable(func):
             raise ArgumentTypeError(f"expected a callable, got {type(func).__name__}")
         if hosts.is_coroutine_function(func):
-            raise ArgumentTypeError("a coroutine function cannot be called synchronously by a guest")
+            raise ArgumentTypeError("a coroutine function cannot be called synchronously by a guest: add_func_async defines it")
         self._define(name, HostFunction(func, pass_store))
 
     def func(self, name: str, *, pass_store: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -330,6 +344,9 @@ class _Matching:
         return spec.substitute_resources(ty, lambda r: supplied[r].type if r in supplied else r)  # type: ignore[no-any-return]
 
     def _function(self, definition: Any, path: tuple[str, ...], item: spec.FuncType) -> Definition | None:
+        if definition.is_async and not item.async_:
+            self._problem(item, path, "what defines it is a coroutine function, which cannot be called synchronously by a guest")
+            return None
         if definition.type is not None:
             from wasmrt.translate.subtype import Mismatch, match_funcs  # what needs no such check does not pay for it
 

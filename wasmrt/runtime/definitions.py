@@ -22,6 +22,7 @@ class HostFunction:
     pass_store: bool
     type: spec.FuncType | None = None
     store: core.Store | None = None
+    is_async: bool = False  # a coroutine function, or one whose result is awaited
 
 
 @dataclasses.dataclass(frozen=True)

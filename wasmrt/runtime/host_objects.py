@@ -108,7 +108,8 @@ def _on_object(obj: Any, pass_store: bool, name: str, item: spec.ComponentItem) 
             if isinstance(function, (ComponentFunc, ReexportedFunc)):
                 return HostFunction(function, False, function.type()._type, function.store)
             is_constructor = name.startswith("[constructor]")
-            return HostFunction(_checked(function, item, pass_store, is_constructor), pass_store)
+            is_async = hosts.is_coroutine_function(function)
+            return HostFunction(_checked(function, item, pass_store, is_constructor), pass_store, is_async=is_async)
         case spec.ComponentInstanceType():
             found = _find(obj, name)
             if isinstance(found, ComponentInstance):
@@ -174,7 +175,7 @@ def _method(function: Any, attribute: str) -> Callable[..., Any]:
 
 def _checked(function: Callable[..., Any], ty: spec.FuncType, pass_store: bool, is_constructor: bool) -> Callable[..., Any]:
     """The function, once it can be called with what `ty` has; raising WitError is how it returns an `err`."""
-    if hosts.is_coroutine_function(function):
+    if hosts.is_coroutine_function(function) and not ty.async_:
         raise UnfitError("a coroutine function cannot be called synchronously by a guest")
     try:
         signature = inspect.signature(function)

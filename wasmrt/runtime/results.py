@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from wasmrt._native import hosts
 from wasmrt._native.abi import Record, Resource, Variant
 from wasmrt.abi.plan import KIND_NONE, NO_NODE, PlanRows, compile_func
 from wasmrt.errors import WitError
@@ -74,6 +75,16 @@ def wrapper(ty: spec.ResultType, function: Callable[..., Any]) -> Callable[..., 
     is_bare = classes is not None
     # with the tag, a value is never taken for an `ok`, whatever its class; but where a case's payload is a Variant, that is what a Variant is taken for
     tags_err = classes is None or not any(Variant in case for case in classes)
+
+    async def call_async(*args: Any) -> Any:
+        try:
+            value = await function(*args)
+        except WitError as error:
+            return Variant("err", error.value) if tags_err else error.value
+        return value if is_bare else Variant("ok", value)
+
+    if hosts.is_coroutine_function(function):
+        return call_async
 
     def call(*args: Any) -> Any:
         try:

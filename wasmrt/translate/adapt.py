@@ -71,15 +71,10 @@ class Adapters:
         self._waiting: list[PendingAdapter] = []
         self._known: dict[Adapter, PendingAdapter] = {}
 
-    def unsupported(self, ty: t.FuncType, memory_64: bool, with_host: bool) -> str | None:
-        """What of lifting or lowering a function of this type cannot be run yet; `with_host`: the other side is no component of this one."""
+    def unsupported(self, memory_64: bool) -> str | None:
+        """What of lifting or lowering a function cannot be run yet."""
         if memory_64:
             return f"with a 64-bit memory (Config.{SWITCHES['memory64'][0]} admits it)"
-        if not with_host:
-            return None
-        values = [part for _, part in ty.params] + ([] if ty.result is None else [ty.result])
-        if any(map(self._facts.asynchronous, values)):
-            return f"a function of streams, futures or error contexts (Config.{SWITCHES['async_'][0]} admits it)"
         return None
 
     def add(

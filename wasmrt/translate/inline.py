@@ -326,7 +326,7 @@ class Inliner:
                 self._resource(local, instance)
             case l.LocalLift():
                 instance.has_tasks = instance.has_tasks or local.type.val.async_
-                reason = self._adapters.unsupported(local.type.val, local.memory_64, False)
+                reason = self._adapters.unsupported(local.memory_64)
                 if reason:
                     instance.funcs.append(_Unsupported(f"lifting {reason}", local.offset, instance.path))
                     return
@@ -493,14 +493,12 @@ class Inliner:
         func = instance.funcs[local.func]
         if isinstance(func, _Unsupported):
             return func
-        lifted = isinstance(func, _Lifted)
-        reason = self._adapters.unsupported(local.type.val, local.memory_64, not lifted)
-        if not lifted and local.options.async_:
-            reason = f"an imported function with the option `async` (Config.{SWITCHES['async_'][0]} admits it)"
+        reason = self._adapters.unsupported(local.memory_64)
         if reason:
             return _Unsupported(f"lowering {reason}", local.offset, instance.path)
         if isinstance(func, _Lifted):
             return self._adapter(local, func, instance)
+        instance.has_tasks = instance.has_tasks or local.type.val.async_
         options = self._canonical_options(local.options, local.core_type, local.memory_64, instance)
         index = i.LoweredIndex(self.num_lowerings)
         self.num_lowerings += 1
@@ -603,10 +601,6 @@ class Inliner:
             if isinstance(value, _Unsupported):
                 raise value.error()
             if isinstance(value, _Imported):
-                assert isinstance(node, FuncNode)
-                reason = self._adapters.unsupported(node.val, False, True)
-                if reason:
-                    raise UnsupportedError(f"exporting {reason}, as it was imported")
                 return i.ExportImportedFunction(ty, self._runtime_import(value))
             assert isinstance(node, FuncNode)
             callee = self._extract(i.ExtractCallback, value.func) if node.val.async_ else None

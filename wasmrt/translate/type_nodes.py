@@ -92,7 +92,8 @@ class ValueNode(TypeNode):
                 refs |= {part}
         self.inner_refs = refs
         self.has_borrow = borrow
-        self.has_pointer = pointer
+        # a stream or future is a handle, whatever it carries
+        self.has_pointer = pointer and not isinstance(val, (t.StreamType, t.FutureType))
         self.align64, self.bytes64 = _layout64(self)
 
     @property
