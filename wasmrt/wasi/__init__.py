@@ -17,6 +17,7 @@ from .config import WasiConfig
 if TYPE_CHECKING:
     from .client import HttpClient, http_client
     from .http_messages import HttpError, HttpRequest, HttpResponse, RequestBody
+    from .memory import MemoryDirectory
     from .server import HttpServer
     from .serving import HttpComponent, wsgi
 
@@ -26,8 +27,9 @@ __all__ = [
     "HttpError",
     "HttpRequest",
     "HttpResponse",
-    "RequestBody",
     "HttpServer",
+    "MemoryDirectory",
+    "RequestBody",
     "WasiConfig",
     "add_wasi_http",
     "add_wasip2",
@@ -41,6 +43,7 @@ _LATER = {  # imported when they are asked for: most programs have no HTTP
     "client": ("HttpClient", "http_client"),
     "http_messages": ("HttpError", "HttpRequest", "HttpResponse", "RequestBody"),
     "serving": ("HttpComponent", "wsgi"),
+    "memory": ("MemoryDirectory",),
     "server": ("HttpServer",),
 }
 

@@ -14,17 +14,19 @@ from wasmrt.errors import ArgumentTypeError
 
 if TYPE_CHECKING:
     from .http_messages import HttpRequest
+    from .memory import MemoryDirectory
 
 Sink = Callable[[bytes], Any]
 
 
 @dataclass(frozen=True)
 class Preopen:
-    """A directory of the host as guests see it."""
+    """A directory of the host, or one in memory, as guests see it."""
 
     path: str
     guest_path: str
     fs_mutable: bool
+    tree: MemoryDirectory | None = None
 
 
 class WasiConfig:
@@ -37,13 +39,14 @@ class WasiConfig:
     >>> config.preopen_dir("build/scratch", "/")
     >>> store.set_wasi(config)
 
-    `stdout_custom` and `stderr_custom` take a callable that gets each chunk of bytes, or a file-like object.
+    `stdout_custom` and `stderr_custom` take a callable that gets each chunk of bytes, a file-like object, or a bytearray to append to; `stdin_custom` takes
+    bytes, a file-like object, or a callable that gets a number and returns at most so many bytes, none at the end.
     """
 
     def __init__(self) -> None:
         self._argv: list[str] = []
         self._env: list[tuple[str, str]] = []
-        self.stdin: BinaryIO | None = None
+        self.stdin: BinaryIO | io.RawIOBase | None = None
         self.stdout: Sink | None = None
         self.stderr: Sink | None = None
         self.terminals = {"stdin": False, "stdout": False, "stderr": False}
@@ -79,14 +82,35 @@ class WasiConfig:
         """This process's own environment."""
         self._env = list(os.environ.items())
 
-    def preopen_dir(self, path: str | os.PathLike[str], guest_path: str, fs_mutable: bool = True) -> None:
+    def preopen_dir(
+        self, path: str | os.PathLike[str] | Mapping[str, Any] | MemoryDirectory, guest_path: str, fs_mutable: bool | None = None, *, quota: int | None = None
+    ) -> MemoryDirectory | None:
         """Gives guests the directory `path`, with all below it and nothing else, under the name `guest_path`; read-only unless `fs_mutable`.
 
-        Symbolic links in it are followed as long as they lead to something in it. Raises FileNotFoundError and NotADirectoryError.
+        A path is a directory of this system, which guests may change unless `fs_mutable` is false. Symbolic links in it are followed as long as they lead to
+        something in it. A mapping of names to bytes and to other such mappings, or a MemoryDirectory, is a directory in memory: read-only unless `fs_mutable` is
+        true, and then up to `quota` bytes; it is returned, and its `contents()` has what guests left there.
+
+        >>> tree = config.preopen_dir({"in.txt": b"text", "lib": {}}, "/", fs_mutable=True, quota=1 << 20)
+
+        Raises FileNotFoundError and NotADirectoryError, and for a mapping what MemoryDirectory does.
         """
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            from .memory import MemoryDirectory
+
+            if isinstance(path, MemoryDirectory):
+                if quota is not None:
+                    raise ArgumentTypeError("a MemoryDirectory has a quota of its own")
+            else:
+                path = MemoryDirectory(path, quota=quota)
+            self.preopens.append(Preopen("", _text(guest_path), bool(fs_mutable), path))
+            return path
+        if quota is not None:
+            raise ArgumentTypeError("a quota is for a directory in memory")
         found = os.path.abspath(os.fsdecode(path))
         os.scandir(found).close()
-        self.preopens.append(Preopen(found, _text(guest_path), bool(fs_mutable)))
+        self.preopens.append(Preopen(found, _text(guest_path), True if fs_mutable is None else bool(fs_mutable)))
+        return None
 
     def inherit_stdin(self) -> None:
         """Guests read this process's standard input."""
@@ -112,6 +136,19 @@ class WasiConfig:
     def _set_stderr_file(self, path: str | os.PathLike[str]) -> None:
         self.stderr = DescriptorSink(open(path, "wb", buffering=0))
 
+    def _set_stdin_custom(self, source: Any) -> None:
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            self.stdin = io.BytesIO(source)
+        elif callable(source):
+            self.stdin = CustomInput(source)
+        elif isinstance(source, io.TextIOBase) and not hasattr(source, "buffer"):
+            self.stdin = CustomInput(source.read)
+        elif hasattr(source, "read"):
+            self.stdin = getattr(source, "buffer", source)
+        else:
+            raise ArgumentTypeError(f"expected bytes, a callable or a file-like object, got {type(source).__name__}")
+        self.terminals["stdin"] = False
+
     def _set_stdout_custom(self, sink: Any) -> None:
         self.stdout = _sink(sink)
 
@@ -121,8 +158,34 @@ class WasiConfig:
     stdin_file = property(None, _set_stdin_file, doc="A file that the guest reads as its standard input.")
     stdout_file = property(None, _set_stdout_file, doc="A file that standard output is written to.")
     stderr_file = property(None, _set_stderr_file, doc="A file that standard error is written to.")
-    stdout_custom = property(None, _set_stdout_custom, doc="A callable or file-like object for standard output.")
-    stderr_custom = property(None, _set_stderr_custom, doc="A callable or file-like object for standard error.")
+    stdin_custom = property(None, _set_stdin_custom, doc="Bytes, a callable or a file-like object for standard input.")
+    stdout_custom = property(None, _set_stdout_custom, doc="A callable, a file-like object or a bytearray for standard output.")
+    stderr_custom = property(None, _set_stderr_custom, doc="A callable, a file-like object or a bytearray for standard error.")
+
+
+class CustomInput(io.RawIOBase):
+    """A function as a binary file: text that it returns is UTF-8, and what is more than was asked for waits for the next read."""
+
+    def __init__(self, function: Callable[[int], bytes | str]) -> None:
+        self._function = function
+        self._left = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data: Any = self._left or self._function(size if size >= 0 else 1 << 16)
+        if isinstance(data, str):
+            data = data.encode()
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise ArgumentTypeError(f"standard input is bytes, the function returned {type(data).__name__}")
+        whole = bytes(data)
+        if size < 0:
+            size = len(whole)
+        self._left = whole[size:]
+        return whole[:size]
+
+    read1 = read
 
 
 class OwnInput(io.FileIO):
@@ -158,11 +221,13 @@ def _text(value: Any) -> str:
 
 
 def _sink(sink: Any) -> Sink:
+    if isinstance(sink, bytearray):
+        return sink.extend
     if callable(sink):
         return sink  # type: ignore[no-any-return]
     if hasattr(sink, "write"):
         return _file_sink(sink)
-    raise ArgumentTypeError(f"expected a callable or a file-like object, got {type(sink).__name__}")
+    raise ArgumentTypeError(f"expected a callable, a file-like object or a bytearray, got {type(sink).__name__}")
 
 
 def _file_sink(file: Any) -> Sink:

@@ -91,6 +91,30 @@ class File:
 
     __del__ = close
 
+    def pread(self, length: int, offset: int) -> bytes:
+        return os.pread(self.fd, length, offset)
+
+    def pwrite(self, data: bytes, offset: int) -> int:
+        return os.pwrite(self.fd, data, offset)
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self.fd, size)
+
+    def status(self) -> os.stat_result:
+        return os.fstat(self.fd)
+
+    def set_times(self, accessed_ns: int, modified_ns: int) -> None:
+        os.utime(self.fd, ns=(accessed_ns, modified_ns))
+
+    def advise(self, offset: int, length: int, advice: str) -> None:
+        os.posix_fadvise(self.fd, offset, length, _ADVICE[advice])
+
+    def sync(self) -> None:
+        os.fsync(self.fd)
+
+    def sync_data(self) -> None:
+        os.fdatasync(self.fd)
+
 
 class _Reader:
     """What an InputStream uses of a binary file: reads from an offset on, whatever is written meanwhile."""
@@ -101,7 +125,7 @@ class _Reader:
 
     def read1(self, length: int) -> bytes:
         try:
-            data = os.pread(self.file.fd, length, self.offset)
+            data = self.file.pread(length, self.offset)
         except OverflowError:
             return b""
         self.offset += len(data)
@@ -118,9 +142,9 @@ class _Writer:
     def __call__(self, data: bytes) -> None:
         while data:
             # for appending not O_APPEND: the descriptor is shared with streams that do not append
-            at = os.fstat(self.file.fd).st_size if self.offset is None else self.offset
+            at = self.file.status().st_size if self.offset is None else self.offset
             try:
-                written = os.pwrite(self.file.fd, data, at)
+                written = self.file.pwrite(data, at)
             except OverflowError:
                 raise OSError(errno.EFBIG, "file offset out of range") from None
             if self.offset is not None:
@@ -196,7 +220,7 @@ class Descriptor:
         self._file = file
         self._flags = flags
         self._writable = writable
-        self.is_directory = stat.S_ISDIR(os.fstat(file.fd).st_mode)
+        self.is_directory = stat.S_ISDIR(file.status().st_mode)
 
     def close(self) -> None:
         self._file.close()
@@ -208,12 +232,12 @@ class Descriptor:
 
     # -- files ----------------------------------------------------------------------------------------------------------------------------
 
-    def _open_for(self, flag: str) -> int:
+    def _open_for(self, flag: str) -> File:
         if self.is_directory:
             raise WitError("is-directory")
         if flag not in self._flags:
             raise WitError("bad-descriptor")
-        return self._file.fd
+        return self._file
 
     def read_via_stream(self, offset: int) -> FileInputStream:
         self._open_for("read")
@@ -231,35 +255,34 @@ class Descriptor:
             return FileOutputStream(self._file.again(), None)
 
     def read(self, length: int, offset: int) -> tuple[bytes, bool]:
-        fd = self._open_for("read")
+        file = self._open_for("read")
         with failing_as_wasi():
-            data = os.pread(fd, min(length, MAX_CHUNK), offset)
+            data = file.pread(min(length, MAX_CHUNK), offset)
         return data, length > 0 and not data
 
     def write(self, buffer: bytes, offset: int) -> int:
-        fd = self._open_for("write")
+        file = self._open_for("write")
         with failing_as_wasi():
-            return os.pwrite(fd, buffer, offset)
+            return file.pwrite(buffer, offset)
 
     def set_size(self, size: int) -> None:
-        fd = self._open_for("write")
+        file = self._open_for("write")
         with failing_as_wasi():
-            os.ftruncate(fd, size)
+            file.truncate(size)
 
     def advise(self, offset: int, length: int, advice: str) -> None:
-        fd = self._file.fd
         if self.is_directory:
             raise WitError("bad-descriptor")
         with failing_as_wasi():
-            os.posix_fadvise(fd, offset, length, _ADVICE[advice])
+            self._file.advise(offset, length, advice)
 
     def sync(self) -> None:
         with failing_as_wasi():
-            os.fsync(self._file.fd)
+            self._file.sync()
 
     def sync_data(self) -> None:
         with failing_as_wasi():
-            os.fdatasync(self._file.fd)
+            self._file.sync_data()
 
     # -- facts ----------------------------------------------------------------------------------------------------------------------------
 
@@ -271,7 +294,7 @@ class Descriptor:
 
     def status(self) -> os.stat_result:
         with failing_as_wasi():
-            return os.fstat(self._file.fd)
+            return self._file.status()
 
     def status_at(self, path_flags: set[str], path: str) -> os.stat_result:
         with self._place(path_flags, path) as (directory, name), failing_as_wasi():
@@ -287,16 +310,16 @@ class Descriptor:
         if not self._writable:
             raise WitError("not-permitted")
         with failing_as_wasi():
-            os.utime(self._file.fd, ns=_times(accessed, modified, os.fstat(self._file.fd)))
+            self._file.set_times(*times_of(accessed, modified, self._file.status()))
 
     def set_times_at(self, path_flags: set[str], path: str, accessed: Any, modified: Any) -> None:
         self._mutable()
         with self._place(path_flags, path) as (directory, name), failing_as_wasi():
             now = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            os.utime(name, ns=_times(accessed, modified, now), dir_fd=directory, follow_symlinks=False)
+            os.utime(name, ns=times_of(accessed, modified, now), dir_fd=directory, follow_symlinks=False)
 
     def is_same_object(self, other: Descriptor) -> bool:
-        return os.path.samestat(os.fstat(self._file.fd), os.fstat(other._file.fd))
+        return os.path.samestat(self.status(), other.status())
 
     def metadata_hash(self) -> dict[str, int]:
         return _hash(self.status())
@@ -316,6 +339,12 @@ class Descriptor:
         if "mutate-directory" not in self._flags:
             raise WitError("read-only" if not self._writable else "not-permitted")
         return fd
+
+    def _mutable_beside(self, other: Descriptor) -> int:
+        """Of another one that takes part in a move: not from or to memory."""
+        if type(other) is not type(self):
+            raise WitError("cross-device")
+        return other._mutable()
 
     def _place(self, path_flags: set[str], path: str) -> Any:
         return place(self._directory(), path, follow="symlink-follow" in path_flags)
@@ -342,7 +371,7 @@ class Descriptor:
             os.unlink(name, dir_fd=directory)
 
     def rename_at(self, old_path: str, new_descriptor: Descriptor, new_path: str) -> None:
-        old, new = self._mutable(), new_descriptor._mutable()
+        old, new = self._mutable(), self._mutable_beside(new_descriptor)
         with (
             place(old, old_path, follow=False, may_end_in_slash=True) as (old_directory, old_name),
             place(new, new_path, follow=False, may_end_in_slash=True) as (new_directory, new_name),
@@ -351,7 +380,7 @@ class Descriptor:
             os.rename(old_name, new_name, src_dir_fd=old_directory, dst_dir_fd=new_directory)
 
     def link_at(self, old_path_flags: set[str], old_path: str, new_descriptor: Descriptor, new_path: str) -> None:
-        old, new = self._mutable(), new_descriptor._mutable()
+        old, new = self._mutable(), self._mutable_beside(new_descriptor)
         if "symlink-follow" in old_path_flags:
             raise WitError("invalid")
         with (
@@ -378,9 +407,7 @@ class Descriptor:
             raise WitError("illegal-byte-sequence") from None
 
     def open_at(self, path_flags: set[str], path: str, open_flags: set[str], flags: set[str]) -> Descriptor:
-        fd = self._directory()
-        if "mutate-directory" not in self._flags and (open_flags & {"create", "truncate"} or flags & {"write", "mutate-directory"}):
-            raise WitError("read-only" if not self._writable else "not-permitted")
+        self._ensure_may_open(open_flags, flags)
         wants_write = "write" in flags or "truncate" in open_flags
         # O_NONBLOCK: opening a fifo must not wait; files and directories are not concerned
         how = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY | os.O_NONBLOCK
@@ -389,13 +416,22 @@ class Descriptor:
             how |= bit if flag in open_flags else 0
         for flag, bit in (("file-integrity-sync", os.O_SYNC), ("data-integrity-sync", os.O_DSYNC)):
             how |= bit if flag in flags else 0
-        if "directory" in open_flags and open_flags & {"create", "exclusive", "truncate"}:
-            raise WitError("invalid")
         # O_CREAT with O_EXCL fails for a link that leads nowhere, so none is followed
         follow = "symlink-follow" in path_flags and not {"create", "exclusive"} <= open_flags
-        with place(fd, path, follow=follow) as (directory, name), failing_as_wasi():
+        with place(self._file.fd, path, follow=follow) as (directory, name), failing_as_wasi():
             file = self._file.opened(os.open(name, how, 0o666, dir_fd=directory))
-        opened = Descriptor(file, set(flags), self._writable)
+        return self._descriptor_of(file, flags)
+
+    def _ensure_may_open(self, open_flags: set[str], flags: set[str]) -> None:
+        self._directory()
+        if "mutate-directory" not in self._flags and (open_flags & {"create", "truncate"} or flags & {"write", "mutate-directory"}):
+            raise WitError("read-only" if not self._writable else "not-permitted")
+        if "directory" in open_flags and open_flags & {"create", "exclusive", "truncate"}:
+            raise WitError("invalid")
+
+    def _descriptor_of(self, file: File, flags: set[str]) -> Descriptor:
+        """Of what has been opened below this one."""
+        opened = type(self)(file, set(flags), self._writable)
         if opened.is_directory:
             opened._flags = opened._flags - {"write"} | ({"mutate-directory"} if "mutate-directory" in self._flags else set())
         else:
@@ -420,7 +456,7 @@ def _datetime(nanoseconds: int) -> dict[str, int] | None:
     return {"seconds": nanoseconds // NANOSECONDS, "nanoseconds": nanoseconds % NANOSECONDS}
 
 
-def _times(accessed: Variant, modified: Variant, now: os.stat_result) -> tuple[int, int]:
+def times_of(accessed: Variant, modified: Variant, now: os.stat_result) -> tuple[int, int]:
     def nanoseconds(wanted: Variant, old: int) -> int:
         if wanted.tag == "timestamp":
             return int(wanted.payload.seconds) * NANOSECONDS + int(wanted.payload.nanoseconds)
@@ -436,13 +472,18 @@ def _hash(found: os.stat_result) -> dict[str, int]:
 
 
 def get_directories(store: Any) -> list[tuple[Descriptor, str]]:
-    made = []
+    made: list[tuple[Descriptor, str]] = []
     for preopen in config_of(store).preopens:
+        flags = {"read", "mutate-directory"} if preopen.fs_mutable else {"read"}
+        if preopen.tree is not None:
+            from .memory import MemoryDescriptor, MemoryFile
+
+            made.append((MemoryDescriptor(MemoryFile(preopen.tree.root, Quota()), flags, preopen.fs_mutable), preopen.guest_path))
+            continue
         try:
             fd = os.open(preopen.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise Trap(f"the preopened directory {preopen.path} is not there any more: {error.strerror}") from error
-        flags = {"read", "mutate-directory"} if preopen.fs_mutable else {"read"}
         made.append((Descriptor(File(fd, Quota()), flags, preopen.fs_mutable), preopen.guest_path))
     return made
 

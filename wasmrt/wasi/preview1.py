@@ -51,7 +51,7 @@ from .preview1_abi import (
     Errno,
     errno_of,
 )
-from .preview1_descriptors import Descriptors, DirectoryEntry, FileEntry, Views
+from .preview1_descriptors import Descriptors, DirectoryEntry, Views, file_entry
 
 MODULE = "wasi_snapshot_preview1"
 MAX_VECTORS = 1024  # of one call, as readv takes: what comes behind them is left for the next
@@ -423,7 +423,7 @@ def path_open(
     wanted |= {name for name, bit in (("file-integrity-sync", SYNC), ("data-integrity-sync", DSYNC)) if fd_flags & bit}
     opened = directory.open_at(_path_flags(look), text(memory, path, length), open_flags, wanted)
     try:
-        entry = DirectoryEntry(opened) if opened.is_directory else FileEntry(opened, fd_flags)
+        entry = DirectoryEntry(opened) if opened.is_directory else file_entry(opened, fd_flags)
     except OSError:
         opened.close()
         raise

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from wasmrt.errors import WitError
+
 from . import waiting
 from .config import DescriptorSink, OwnInput, Sink, WasiConfig, pipe_to_wait_for
 from .filesystem import Descriptor, DirectoryEntryStream, get_directories, kind_of
@@ -275,6 +277,82 @@ class FileEntry(Entry):
 
     def close(self) -> None:
         self._descriptor.close()
+
+
+class MemoryFileEntry(FileEntry):
+    """An open file in memory: its position is here, and it is always ready."""
+
+    def __init__(self, descriptor: Descriptor, flags: int) -> None:
+        super().__init__(descriptor, flags & ~(APPEND | NONBLOCK))
+        self.flags = flags
+        self._position = 0
+
+    def plain_file(self) -> None:  # type: ignore[override]
+        return None
+
+    def set_flags(self, flags: int) -> None:
+        if flags & _SYNC_FLAGS:
+            raise Errno("inval")
+        self.flags = self.flags & _SYNC_FLAGS | flags
+
+    def read(self, store: Any, views: Views) -> int:
+        total = self.read_at(views, self._position)
+        self._position += total
+        return total
+
+    def write(self, store: Any, views: Views) -> int:
+        total = self.write_at(views, self._end() if self.flags & APPEND else self._position)
+        self._position = self._end() if self.flags & APPEND else self._position + total
+        return total
+
+    def _end(self) -> int:
+        return self._descriptor.status().st_size
+
+    def read_at(self, views: Views, offset: int) -> int:
+        if not self._readable:
+            raise Errno("badf")
+        if offset > MAX_OFFSET:
+            raise Errno("inval")
+        total = 0
+        for view in views:
+            data, _ = self._descriptor.read(len(view), offset + total)
+            view[: len(data)] = data
+            total += len(data)
+            if len(data) < len(view):
+                break
+        return total
+
+    def write_at(self, views: Views, offset: int) -> int:
+        if not self._writable:
+            raise Errno("badf")
+        if offset > MAX_OFFSET:
+            raise Errno("inval")
+        total = 0
+        for view in views:
+            for start in range(0, len(view), MAX_CHUNK):
+                chunk = bytes(view[start : start + MAX_CHUNK])
+                try:
+                    total += self._descriptor.write(chunk, offset + total)
+                except WitError:
+                    if total:
+                        return total  # the next call says why
+                    raise
+        return total
+
+    def seek(self, offset: int, whence: int) -> int:
+        position = offset + (0, self._position, self._end())[whence]
+        if not 0 <= position <= MAX_OFFSET:
+            raise Errno("inval")
+        self._position = position
+        return position
+
+    def poll_fd(self, events: int) -> None:
+        super().poll_fd(events)
+
+
+def file_entry(descriptor: Descriptor, flags: int) -> FileEntry:
+    """Of a file that has been opened. Raises OSError."""
+    return FileEntry(descriptor, flags) if descriptor.fd >= 0 else MemoryFileEntry(descriptor, flags)
 
 
 class DirectoryEntry(Entry):
