@@ -475,6 +475,14 @@ static bool code_verify_handlers(const CodeMemory *code, WrError *error)
     return true;
 }
 
+bool wr_code_check_records(const CodeMemory *code, WrError *error)
+{
+    size_t num_bytes;
+    bool ok = wr_code_info(code, &num_bytes, error) != NULL;
+    for (uint32_t i = 0; i < code->num_modules && ok; i++) ok = wr_code_module(code, i, error) != NULL;
+    return ok;
+}
+
 bool wr_code_verify(const CodeMemory *code, WrError *error)
 {
     const ImageHeader *header = &code->header;

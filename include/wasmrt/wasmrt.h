@@ -43,6 +43,8 @@ WR_API bool wr_code_trampoline(const CodeMemory *code, uint32_t trampoline_index
 WR_API bool wr_code_check_config(const CodeMemory *code, const WrTunables *wanted, uint64_t wasm_features, WrError *error);
 /* Reads all of the image: the contents checksum and every row. WR_ERROR_ARTIFACT names what is wrong. */
 WR_API bool wr_code_verify(const CodeMemory *code, WrError *error);
+/* What the first use would check: component records and metas, their checksums and rows. Not the text, nor what only code leads to. */
+WR_API bool wr_code_check_records(const CodeMemory *code, WrError *error);
 
 /* By pc, over all images that are alive. No lock and no allocation: both may be called from a signal handler, on any thread. The image stays alive
  * because somebody runs in it or holds it; that is the caller's to know. Give the pc of an instruction: return address - 1 for a caller's frame. */

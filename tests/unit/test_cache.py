@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import wasmrt
+from tests.fuzz import checksums
 from wasmrt import CacheConfig, Config, Engine, Instance, Module, Store, wat2wasm
 from wasmrt.component import Component, Linker
 
@@ -179,6 +180,24 @@ def test_a_broken_entry_is_replaced(folder: Path, kind: str) -> None:
     assert path.read_bytes() == good
 
 
+@pytest.mark.parametrize("signed", [False, True], ids=["damaged", "forged"])
+@pytest.mark.parametrize("section", ["INFO", "META", "MODULES", "ENGINE"])
+def test_an_entry_with_other_records_is_replaced(folder: Path, section: str, signed: bool) -> None:
+    """Whatever its first use would refuse, right checksums or not, is found out while there is still time to compile."""
+    engine = Engine(Config(cache=folder))
+    good = Component(engine, COMPONENT).serialize()
+    (path,) = entries(folder)
+    artifact = checksums.read(good)
+    place = next(row for row in artifact.sections if row.name == section)
+    for at in range(place.offset, place.offset + place.size, max(8, place.size // 8)):
+        other = bytearray(good)
+        other[at] ^= 1
+        path.write_bytes(checksums.sign(bytes(other), artifact) if signed else bytes(other))
+        assert component_answer(Component(engine, COMPONENT)) == 42
+        # the header has a field that is for people (version_patch)
+        assert path.read_bytes() == good or (signed and section == "ENGINE"), at
+
+
 def test_a_stale_entry_is_replaced(folder: Path) -> None:
     """One of another kind, or with records of another version, where only a bug or a person could have put it."""
     engine = Engine(Config(cache=folder))
@@ -252,6 +271,62 @@ def test_a_folder_that_others_can_write_is_refused(folder: Path) -> None:
     folder.chmod(0o770)
     with pytest.raises(wasmrt.WasmError, match="writable by others"):
         Engine(Config(cache=folder))
+
+
+def test_a_folder_that_is_replaced_or_deleted(folder: Path, tmp_path: Path) -> None:
+    """Is looked at again by each use: not used while others can write it, made anew when it is gone."""
+    engine = Engine(Config(cache=folder))
+    Module(engine, MODULE)
+    assert engine.cache is not None and engine.cache.contains(MODULE)
+    folder.chmod(0o777)
+    assert not engine.cache.contains(MODULE)
+    assert answer(Module(engine, MODULE)) == 42 and engine.cache.hits == 0
+    folder.chmod(0o700)
+    shutil.rmtree(folder)
+    assert not engine.cache.contains(MODULE)
+    assert answer(Module(engine, MODULE)) == 42
+    assert engine.cache.contains(MODULE) and folder.stat().st_mode & 0o777 == 0o700
+    folder.rename(tmp_path / "away")
+    folder.symlink_to(tmp_path / "away")  # the user's own may be a link
+    assert answer(Module(engine, MODULE)) == 42 and engine.cache.hits == 1
+
+
+def test_folders_above_it_are_the_users_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        Engine(Config(cache=tmp_path / "a" / "b" / "c"))
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c")} == {0o700}
+
+
+FULL = """
+import resource, signal, sys, wasmrt
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+engine = wasmrt.Engine(wasmrt.Config(cache=sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+module = wasmrt.Module(engine, sys.argv[2])
+print(wasmrt.Instance(wasmrt.Store(engine), module, []).exports.f())
+"""
+
+
+def test_a_file_that_cannot_be_written_whole(folder: Path) -> None:
+    """As on a full disk: nothing is left, and the program goes on."""
+    done = subprocess.run([sys.executable, "-c", FULL, folder, MODULE], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+    assert not list(folder.iterdir())
+
+
+def test_an_interrupt_while_it_writes_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(Config(cache=folder))
+
+    def interrupted(*args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Module(engine, MODULE)
+    assert not list(folder.iterdir())
 
 
 def test_a_folder_of_another_user_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

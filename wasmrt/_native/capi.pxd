@@ -280,6 +280,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     uint32_t wr_code_num_trampolines(const CodeMemory *code)
     const WasmModule *wr_code_module(const CodeMemory *code, uint32_t module_index, WrError *error)
     bint wr_code_check_config(const CodeMemory *code, const WrTunables *wanted, uint64_t wasm_features, WrError *error)
+    bint wr_code_check_records(const CodeMemory *code, WrError *error)
     bint wr_code_verify(const CodeMemory *code, WrError *error)
     const char *wr_code_broken_text(const CodeMemory *code)
     bint wr_code_trampoline(const CodeMemory *code, uint32_t trampoline_index, const WrTrampolineRequest *signature, const void **out_wasm_call, VMArrayCall *out_array_call)

@@ -251,6 +251,13 @@ cdef class CodeMemory:
         if not c.wr_code_verify(self.c_code, &error):
             raise error_from(&error)
 
+    def check_records(self) -> None:
+        """Reads the component records and the metas of all modules now, not at their first use; ArtifactError says which are damaged."""
+        cdef c.WrError error
+        memset(&error, 0, sizeof(error))
+        if not c.wr_code_check_records(self.c_code, &error):
+            raise error_from(&error)
+
     @staticmethod
     def detect(data: object) -> int:
         """0, or the ObjectKind of an image that starts with these bytes."""

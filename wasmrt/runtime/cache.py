@@ -7,7 +7,9 @@
 * The bound on size is kept by whoever writes: after a rename the entries that were used least recently (a hit touches the mtime) are unlinked.
   Mapped entries live on until they are unmapped.
 * An artifact is machine code that will be executed. So the folder and each entry must belong to the user and be writable by nobody else, else they are
-  not used. Checksums find damage, not malice.
+  not used; the folder is looked at again by each use. Checksums find damage, not malice.
+* A hit checks headers, component records and metas, since what their first use found out would be too late to compile; the text only with
+  `CacheConfig.verify`.
 * Whatever is wrong with an entry, or with writing one, costs a compilation and is not an error.
 """
 
@@ -118,15 +120,31 @@ class Cache:
         self.misses = 0
         self._settings = hashlib.sha256(build_stamp().encode() + b"\0" + settings + tunables.key()).digest()
         try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = os.stat(self.directory)
+            wrong = self._make_folder()
         except OSError as error:
             raise WasmError(f"the cache's folder {str(self.directory)!r} cannot be used: {error.strerror}") from None
-        wrong = insecure(found)
         if wrong is not None:
             raise WasmError(
                 f"the cache's folder {str(self.directory)!r} {wrong}: its entries are machine code that would be executed, so it must be yours alone (chmod 700)"
             )
+
+    def _make_folder(self) -> str | None:
+        """Makes the folder and those above it where they are missing, for the user alone whatever the umask; what is wrong with it (`insecure`)."""
+        for folder in (*reversed(self.directory.parents), self.directory):
+            try:
+                os.mkdir(folder, 0o700)
+            except FileExistsError:
+                pass
+            except OSError:
+                if not folder.is_dir():  # a parent on a file system mounted read-only exists all the same
+                    raise
+        return insecure(os.stat(self.directory))
+
+    def check_folder(self) -> None:
+        """OSError unless the folder is still there and still the user's alone: somebody may have put another in its place."""
+        wrong = insecure(os.stat(self.directory))
+        if wrong is not None:
+            raise OSError(errno.EPERM, f"the folder {wrong}")
 
     def key(self, kind: str, data: bytes, is_text: bool) -> str:
         """The name of the entry for a source; `kind` is "module" or "component"."""
@@ -205,6 +223,7 @@ class Entry:
 
     def exists(self) -> bool:
         try:
+            self.cache.check_folder()
             with open_entry(self.path) as file:
                 return bool(images.CodeMemory.detect(file.read(4096)) == KINDS[self.kind])
         except OSError:
@@ -213,10 +232,13 @@ class Entry:
     def load(self) -> images.CodeMemory | None:
         """The image, mapped; None: there is none that can be used. What only its user finds out is told by `drop`."""
         try:
+            self.cache.check_folder()
             with open_entry(self.path) as file:
                 code = images.CodeMemory.map_file(file.fileno(), KINDS[self.kind], self.cache.tunables, self.cache.wasm_features)
                 if self.cache.config.verify:
                     code.verify()
+                else:
+                    code.check_records()  # else their first use would find out, when it is too late to compile
                 try:
                     os.utime(file.fileno())
                 except OSError:
@@ -245,6 +267,9 @@ class Entry:
             return
         name = None
         try:
+            wrong = self.cache._make_folder()  # it may have been deleted
+            if wrong is not None:
+                raise OSError(errno.EPERM, f"the folder {wrong}")
             handle, name = tempfile.mkstemp(prefix=self.path.name[:16], suffix=SUFFIX + TEMPORARY, dir=self.cache.directory)
             with os.fdopen(handle, "wb") as file:
                 file.write(image)
@@ -256,6 +281,10 @@ class Entry:
             if name is not None:
                 unlink(name)
             return
+        except BaseException:  # Ctrl-C
+            if name is not None:
+                unlink(name)
+            raise
         self.cache.prune()
 
 
