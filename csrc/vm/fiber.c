@@ -12,6 +12,7 @@
 
 #include "os/pages.h"
 #include "vm/store.h"
+#include "wasm/limits.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
@@ -150,6 +151,10 @@ WrFiber *wr_fiber_new(WrStore *store, WrError *error)
         store->num_fibers--;
         return fiber;
     }
+    if (store->num_all_fibers >= WR_LIMIT_TASK_STACKS) {
+        wr_error_set(error, WR_ERROR_LIMIT, WR_NO_OFFSET, "more than %u stacks of asynchronous tasks: the limit TASK_STACKS", WR_LIMIT_TASK_STACKS);
+        return NULL;
+    }
     size_t page = wr_os_page_size();
     size_t bytes = wr_os_round_to_pages(store->max_wasm_stack + FIBER_HOST_BYTES) + page;
     fiber = calloc(1, sizeof *fiber);
@@ -164,6 +169,7 @@ WrFiber *wr_fiber_new(WrStore *store, WrError *error)
     fiber->next = store->all_fibers;
     if (fiber->next != NULL) fiber->next->link = &fiber->next;
     store->all_fibers = fiber;
+    store->num_all_fibers++;
     fiber->mapping_bytes = bytes;
     fiber->limit = fiber_top(fiber) - store->max_wasm_stack;
     fiber->state = WR_FIBER_DONE;
@@ -178,6 +184,7 @@ WrFiber *wr_fiber_new(WrStore *store, WrError *error)
 
 static void fiber_unmap(WrFiber *fiber)
 {
+    fiber->store->num_all_fibers--;
     *fiber->link = fiber->next;
     if (fiber->next != NULL) fiber->next->link = fiber->link;
     wr_os_release(fiber->mapping, fiber->mapping_bytes);

@@ -106,7 +106,7 @@ struct WrStore {
     uint32_t num_wasi_files;
     WrFiber *all_fibers;         /* a list */
     WrFiber *fibers;             /* idle ones, a list */
-    uint32_t num_fibers;
+    uint32_t num_fibers, num_all_fibers;
     VmHeap heap;
     uint32_t lost_trap;          /* not 0: a function could not be had from its artifact; what the store traps with next, or the host is told */
     char trap_text[160];         /* of a host function's trap (wr_store_trap_because) */

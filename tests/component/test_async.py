@@ -430,3 +430,66 @@ def test_many_tasks(engine: wasmrt.Engine) -> None:
         return sum(await asyncio.gather(*(i.exports.block.call_async(n) for i in instances for n in range(10))))
 
     assert asyncio.run(main()) == 20 * 45
+
+
+HOSTILE = text(
+    """(table 1 funcref) (elem (i32.const 0) func $deep)
+       (func $deep (param i32) (result i32) (i32.add (i32.const 1) (call $deep (local.get 0))))
+       (func (export "deep") (param i32) (result i32) (call $deep (local.get 0)))
+       (func (export "sets") (param i32) (result i32) (loop $again (drop (call $set-new)) (br $again)) unreachable)
+       (func (export "loop") (param i32) (result i32) (loop $again (br $again)) unreachable)
+       (func (export "tasks") (param i32) (result i32) (loop $again (drop (call $self (i32.const 0) (i32.const 64))) (br $again)) unreachable)""",
+    """(func (export "deep") async (param "n" u32) (result u32) (canon lift (core func $i "deep")))
+       (func (export "sets") async (param "n" u32) (result u32) (canon lift (core func $i "sets")))
+       (func (export "loop") async (param "n" u32) (result u32) (canon lift (core func $i "loop")))
+       (func (export "tasks") async (param "n" u32) (result u32) (canon lift (core func $i "tasks")))""",
+    {"self": ('async (param "n" u32) (result u32)', "(param i32 i32) (result i32)", "async (memory $memory)")},
+)
+
+
+def test_what_guests_may_use_is_limited(engine: wasmrt.Engine) -> None:
+    async def never(store: Any, n: int) -> int:
+        raise AssertionError("no coroutine runs while the guest does")
+
+    def define(root: Any) -> None:
+        root.add_func_async("self", never)
+
+    with pytest.raises(wasmrt.Trap, match="call stack exhausted"):
+        make(engine, HOSTILE, define).exports.deep(1)
+    instance = make(engine, HOSTILE, define)
+    instance.store.set_timeout(0.2)
+    with pytest.raises(wasmrt.Trap, match="interrupt"):
+        instance.exports.loop(1)
+
+
+@pytest.mark.parametrize("name", ["sets", "tasks"])
+def test_tables_are_limited(engine: wasmrt.Engine, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wasmrt.spec.limits.TASK_OBJECTS", 500)
+
+    async def never(store: Any, n: int) -> int:
+        return n
+
+    def define(root: Any) -> None:
+        root.add_func_async("self", never)
+
+    with pytest.raises(wasmrt.Trap, match="no free keys"):
+        make(engine, HOSTILE, define).exports[name](1)
+
+
+def test_timeouts(engine: wasmrt.Engine) -> None:
+    async def slow(store: Any, n: int) -> int:
+        await asyncio.sleep(100)
+        return n
+
+    def define(root: Any) -> None:
+        root.add_func_async("fetch", slow)
+        root.add_func_async("ask", slow)
+
+    instance = make(engine, WAITER, define)
+    func = instance.exports.block.with_options(timeout=0.1)
+    with pytest.raises(wasmrt.Trap, match="timeout of 0.1 s"):
+        func(1)
+    assert not instance.store.tasks.host_tasks
+    instance = make(wasmrt.Engine(wasmrt.Config(timeout=0.1)), HOSTILE, lambda root: root.add_func_async("self", slow))
+    with pytest.raises(wasmrt.Trap, match="timeout of 0.1 s"):
+        instance.exports.loop(1)

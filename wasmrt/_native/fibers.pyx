@@ -19,6 +19,7 @@ from wasmrt._native.core cimport Store, enter_store, error_from, gil_acquire, ho
 from wasmrt._native.imports cimport REALLOC_HOOK, leave_with_exception
 from wasmrt._native.lift cimport lift_params, lift_result
 from wasmrt._native.lower cimport commit, stage_params, stage_result
+from wasmrt._native.options cimport CallOptions, SavedOptions, changed_options, options_begin, options_end
 from wasmrt._native.pyapi cimport decref
 from wasmrt._native.resources cimport *
 
@@ -222,6 +223,31 @@ cdef class Entry:
         leave_store(self.state.store, &self.entry)
 
 
+cdef class CallScope:
+    """A call's options, while it lasts: GIL mode and timeout. None: the defaults."""
+
+    cdef Store store
+    cdef CallOptions options
+    cdef SavedOptions saved
+
+    def __init__(self, Store store not None, CallOptions options) -> None:
+        self.store, self.options = store, options
+
+    def __enter__(self) -> CallScope:
+        if self.options is not None:
+            options_begin(self.options, self.store, &self.saved)
+        return self
+
+    def __exit__(self, *rest: object) -> None:
+        if self.options is not None:
+            options_end(self.store, &self.saved)
+
+
+def with_options(CallOptions options, gil: object, timeout: object) -> CallOptions | None:
+    """`options` with what is not Ellipsis changed."""
+    return changed_options(options, gil, ..., ..., timeout)
+
+
 def can_run(ComponentInstance state) -> bool:
     """Whether threads of the instance may be resumed now."""
     return not state.gate.poisoned and not state.gate.busy and not state.gate.num_borrowed
@@ -414,19 +440,28 @@ def lift_values(
     """The values of a plan's parameters, lifted out of a guest's core values."""
     cdef AbiCall call
     cdef c.ValRaw raw[20]
-    cdef PyObject *found[64]
+    cdef PyObject *vector[64]
+    cdef PyObject **found = vector
     cdef uint32_t i
-    assert len(values) <= 20 and plan.num_params <= 64
+    assert len(values) <= 20
     call_init(&call, plan)
     set_options(&call, state, loans, memory, None, encoding)
     for i in range(<uint32_t>len(values)):
         raw[i].i64 = <int64_t><uint64_t>values[i]
-    lift_params(plan, &call, raw, found)
-    lifted = []
-    for i in range(plan.num_params):
-        lifted.append(<object>found[i])
-        decref(found[i])
-    return lifted
+    if plan.num_params > 64:
+        found = <PyObject **>malloc(plan.num_params * sizeof(PyObject *))
+        if found == NULL:
+            raise MemoryError
+    try:
+        lift_params(plan, &call, raw, found)
+        lifted = []
+        for i in range(plan.num_params):
+            lifted.append(<object>found[i])
+            decref(found[i])
+        return lifted
+    finally:
+        if found != vector:
+            free(found)
 
 
 def lift_result_of(ComponentInstance state, Plan plan, LoanScope loans, values: list, memory: object, encoding: int) -> object:

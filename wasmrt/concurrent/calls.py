@@ -11,6 +11,7 @@ from wasmrt._native import fibers
 from wasmrt._native.abi import Plan
 from wasmrt._native.core import Store
 from wasmrt._native.fibers import HostArguments, Intrinsic, LoanScope
+from wasmrt._native.options import CallOptions
 from wasmrt._native.resources import ComponentInstance
 from wasmrt.abi.plan import compile_func
 from wasmrt.errors import ArgumentTypeError, WasmError
@@ -200,17 +201,21 @@ class TaskFunc:
         self._plan = plan
         self._lift = lift
         self._realloc = realloc
+        self._options = store_options(state.store)
         self._type: Any = None
         self._returned: Plan | None = None
         if lift.async_ and lift.result is not None:
             self._returned = Plan(compile_func(t.FuncType((("result", lift.result),), None)))
 
     def __reduce__(self) -> Any:
-        raise PicklingError("a component's Func cannot be pickled: it belongs to a store; pickle the Component and make an instance of it where it arrives")
+        raise PicklingError(
+            "a component's Func cannot be pickled: it belongs to a store; pickle the Component and make an instance of it where it arrives"
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        call = self._start(args, kwargs)
-        call.instance.loop.drive(call.is_done, call.instance.state)
+        with fibers.CallScope(self.store, self._options):
+            call = self._start(args, kwargs)
+            call.instance.loop.drive(call.is_done, call.instance.state)
         return call.result
 
     async def call_async(self, *args: Any, **kwargs: Any) -> Any:
@@ -221,6 +226,16 @@ class TaskFunc:
         call = self._start(args, kwargs)
         await call.instance.loop.drive_async(call.is_done, call.instance.state)
         return call.result
+
+    def with_options(self, *, gil: Any = ..., timeout: Any = ...) -> TaskFunc:
+        """The same function, called with other options: `gil` and `timeout` as those of other functions; what is not given stays as it is. They hold for
+        synchronous calls; limit a coroutine with asyncio.timeout.
+
+        >>> func.with_options(timeout=0.5)(data)
+        """
+        other = TaskFunc(self._state, self._plan, self._lift, self._realloc, self.__name__)
+        other._options = fibers.with_options(self._options, gil, timeout)
+        return other
 
     def _start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _HostCall:
         call = _HostCall(self, bind_arguments(self.store, self._plan, self.__name__, args, kwargs))
@@ -266,8 +281,10 @@ class _HostCall:
         try:
             with fibers.Entry(self.state):
                 self.task.start()
-        except BaseException:
+        except BaseException as error:
             self.arguments.finish()
+            if fibers.is_poisoned(self.state):
+                self.instance.state.fail(error)
             raise
 
     def _resolve(self, values: list[int] | None) -> None:
@@ -311,6 +328,12 @@ class SyncTaskFunc:
 
     def __repr__(self) -> str:
         return repr(self._call)
+
+
+def store_options(store: Store) -> CallOptions | None:
+    """What Config says of all functions."""
+    options = store.call_options
+    return options if isinstance(options, CallOptions) else None
 
 
 def bind_arguments(

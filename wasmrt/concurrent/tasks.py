@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +25,7 @@ from wasmrt._native.core import Store
 from wasmrt._native.fibers import BLOCKED, Fiber, LoanScope
 from wasmrt._native.resources import ComponentInstance
 from wasmrt.errors import WasmError
+from wasmrt.spec import limits
 from wasmrt.spec import types as t
 from wasmrt.spec._gen import traps
 
@@ -86,6 +87,7 @@ class Loop:
         """Runs threads until something happened."""
         while not is_done():
             state.check_failure()
+            state.check_time()
             if self.tick():
                 continue
             if not self.host_tasks:
@@ -93,7 +95,11 @@ class Loop:
             if _running_events() is not None:
                 raise WasmError("the call waits for a coroutine: inside of asyncio, functions are called by call_async")
             assert self._events is not None
-            self._events.run_until_complete(asyncio.wait(self.host_tasks, return_when=asyncio.FIRST_COMPLETED))
+            limit = self.store.wait_limit_ns()
+            seconds = None if limit is None else limit / 1e9
+            self._events.run_until_complete(
+                asyncio.wait(self.host_tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            )
 
     async def drive_async(self, is_done: Ready, state: State) -> None:
         """The same as a coroutine; other coroutines may do things that it waits for."""
@@ -124,7 +130,7 @@ class Loop:
         if events is None:
             if self._events is None:
                 self._events = asyncio.new_event_loop()
-                weakref.finalize(self, self._events.close)
+                weakref.finalize(self, _close_events, self._events)
             events = self._events
         task: asyncio.Future[Any] = asyncio.ensure_future(awaitable, loop=events)
         self.host_tasks.add(task)
@@ -136,6 +142,20 @@ class Loop:
 
         task.add_done_callback(finished)
         return task
+
+
+def _settle(events: asyncio.AbstractEventLoop, tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Ends coroutines that nobody waits for any more, if their loop is one of ours."""
+    for task in list(tasks):
+        task.cancel()
+    if not events.is_closed() and not events.is_running() and _running_events() is None:
+        events.run_until_complete(asyncio.sleep(0))
+        events.run_until_complete(asyncio.sleep(0))
+
+
+def _close_events(events: asyncio.AbstractEventLoop) -> None:
+    _settle(events, asyncio.all_tasks(events))
+    events.close()
 
 
 def _wake(sleeper: asyncio.Future[None]) -> None:
@@ -158,6 +178,7 @@ class State:
         self.loop = Loop.of(native.store)
         self.elements = elements
         self.failure: BaseException | None = None
+        self.host_tasks: set[asyncio.Future[Any]] = set()
         self._instances: dict[int, Instance] = {}
 
     def instance(self, index: int) -> Instance:
@@ -187,8 +208,17 @@ class State:
             with fibers.Entry(self.native):
                 action()
         except BaseException as error:
-            self.failure = error
+            self.fail(error)
             raise
+
+    def fail(self, error: BaseException) -> None:
+        """Everything that goes on in this root is over."""
+        self.failure = error
+        fibers.set_poisoned(self.native)
+        for task in list(self.host_tasks):
+            task.cancel()
+        if self.host_tasks:
+            _settle(next(iter(self.host_tasks)).get_loop(), self.host_tasks)
 
     def unlocked(self) -> AbstractContextManager[object]:
         """For what the host does to a channel, which may lower values into a guest: the store entered, unless guest code of this root runs already."""
@@ -200,19 +230,31 @@ class State:
         if fibers.is_poisoned(self.native):
             raise fibers.trap(traps.CANNOT_ENTER_COMPONENT, "cannot enter component instance")
 
+    def check_time(self) -> None:
+        """The call's timeout, and the store's deadline, hold while guests wait, too."""
+        try:
+            self.loop.store.check_interrupt()
+        except BaseException as error:
+            self.fail(error)
+            raise
+
     def deadlock(self) -> Exception:
-        fibers.set_poisoned(self.native)
-        return fibers.trap(traps.ASYNC_DEADLOCK, "deadlock detected: event loop cannot make further progress")
+        error = fibers.trap(traps.ASYNC_DEADLOCK, "deadlock detected: event loop cannot make further progress")
+        self.fail(error)
+        return error
 
     def spawn(self, awaitable: Any, done: Callable[[Any], None]) -> asyncio.Future[Any]:
         """Runs a coroutine of the host's; `done` gets its result, with the store entered. What it raises ends the guest."""
 
         def finished(task: asyncio.Future[Any]) -> None:
+            self.host_tasks.discard(task)
             if not task.cancelled():
                 task.exception()  # it is raised with the next tick, or the guest is gone: asyncio need not say that nobody asked
                 self.loop.completed.append((self, lambda: done(task.result())))
 
-        return self.loop.spawn(awaitable, finished)
+        spawned = self.loop.spawn(awaitable, finished)
+        self.host_tasks.add(spawned)
+        return spawned
 
 
 class Instance:
@@ -235,6 +277,8 @@ class Instance:
     # --- handles ---
 
     def add(self, item: object) -> int:
+        if len(self.objects) >= limits.TASK_OBJECTS:
+            raise fibers.handle_trap("resource table has no free keys")
         index = fibers.add_handle_of_object(self.native, self.index)
         self.objects[index] = item
         return index
@@ -260,6 +304,8 @@ class Instance:
             index = self._free_threads.pop()
             self.threads[index] = thread
             return index
+        if len(self.threads) > limits.TASK_OBJECTS:
+            raise fibers.handle_trap("thread table has no free keys")
         self.threads.append(thread)
         return len(self.threads) - 1
 

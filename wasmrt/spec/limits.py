@@ -23,6 +23,7 @@ COMPONENT_TYPE_SIZE = limit("COMPONENT_TYPE_SIZE")
 COMPONENT_STEPS = limit("COMPONENT_STEPS")
 COMPONENT_ADAPTER_BYTES = limit("COMPONENT_ADAPTER_BYTES")
 COMPONENT_FUNC_PARAMS = limit("COMPONENT_FUNC_PARAMS")
+TASK_OBJECTS = limit("TASK_OBJECTS")
 
 
 def exceeded(value: int, what: str, maximum: int, *, offset: int | None = None, path: str = "") -> LimitError:
