@@ -21,7 +21,7 @@ import wasmrt
 from tests.component.http_guests import ASK, ERRORS
 from wasmrt import wasi
 from wasmrt.component import Variant
-from wasmrt.wasi import http, http_body, http_messages, pipe
+from wasmrt.wasi import http, http_body, http_fields, http_messages, pipe
 from wasmrt.wasi import io as wasi_io
 
 ENGINE = wasmrt.Engine()
@@ -348,6 +348,39 @@ def test_too_many_requests() -> None:
     assert refused(http.handle, first.store, request, None) == Variant("connection-limit-reached")
     stop.set()
     assert first.answer().status() == 200
+
+
+def test_what_guests_may_have() -> None:
+    """Handles are free, what is behind them is not: it is counted for each store, and given back when it is dropped."""
+    store = wasmrt.Store(ENGINE)
+    held = [http.charged(store, http.OutgoingRequest(http.Fields())) for _ in range(3000)]
+    with pytest.raises(wasmrt.Trap, match="bytes of messages"):
+        held += [http.charged(store, http.OutgoingRequest(http.Fields())) for _ in range(3000)]
+    held.clear()
+    kept = []
+    with pytest.raises(wasmrt.Trap, match="bytes of messages"):
+        for _ in range(1000):
+            fields = http.Fields().charged(store)
+            fields.append("x", bytes(b"y" * 1_000_000))
+            kept.append(fields)
+    assert 200 < len(kept) < 300
+    request = http.OutgoingRequest(kept.pop())
+    for _ in range(10_000):
+        request.headers()  # which share what they are views of
+    kept.clear()
+    http.Fields().charged(store).append("x", b"y" * 500_000)
+    del request, fields
+    gc.collect()
+    assert http_fields._budgets[store].left == http_fields.BUDGET_BYTES
+
+
+def test_many_pollables_of_one_answer() -> None:
+    stop = threading.Event()
+    sent = Sent(lambda request: (stop.wait(20), (200, {}, b""))[1], body=False)
+    threading.Timer(0.05, stop.set).start()
+    began = time.monotonic()
+    assert len(wasi_io.poll(sent.store, [sent.future.subscribe() for _ in range(200_000)])) == 200_000
+    assert time.monotonic() - began < 10
 
 
 def test_streams_splice() -> None:

@@ -195,6 +195,7 @@ def objdump(file: Path, names: tuple[str, ...], features: tuple[str, ...], witho
 @click.option("--read-only-dir", "read_only_dirs", multiple=True, metavar="HOST[::GUEST]", help="The same, to read only.")
 @click.option("--env", multiple=True, metavar="NAME[=VALUE]", help="Give the guest a variable, or this process's own of that name.")
 @click.option("--inherit-env", is_flag=True, help="Give the guest all variables of this process.")
+@click.option("--allow-host", "hosts", multiple=True, metavar="HOST[:PORT]", help="Let the guest send HTTP requests there: host, host:port, *.example.com:443.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Trap when it runs longer.")
 @click.option("--cache/--no-cache", default=False, help="Keep what is compiled in the user's cache folder.")
 @click.option("--stub-imports", is_flag=True, help="Functions that are imported and missing trap when they are called.")
@@ -207,6 +208,7 @@ def run(
     read_only_dirs: tuple[str, ...],
     env: tuple[str, ...],
     inherit_env: bool,
+    hosts: tuple[str, ...],
     timeout: float | None,
     cache: bool,
     stub_imports: bool,
@@ -221,7 +223,7 @@ def run(
     """
     from . import run as running
 
-    wasi = running.guest_config([file.name, *args], env, inherit_env, dirs, read_only_dirs)
+    wasi = running.guest_config([file.name, *args], env, inherit_env, dirs, read_only_dirs, hosts)
     config = _config(features, without)
     config.cache = cache
     status = 0

@@ -57,7 +57,9 @@ def load(engine: Engine, path: Path, progress: Any = None) -> Module | Component
         raise
 
 
-def guest_config(args: list[str], env: tuple[str, ...], inherit_env: bool, dirs: tuple[str, ...], read_only_dirs: tuple[str, ...]) -> WasiConfig:
+def guest_config(
+    args: list[str], env: tuple[str, ...], inherit_env: bool, dirs: tuple[str, ...], read_only_dirs: tuple[str, ...], hosts: tuple[str, ...] = ()
+) -> WasiConfig:
     """What the options say a guest sees. Raises UsageError."""
     import os
 
@@ -86,6 +88,13 @@ def guest_config(args: list[str], env: tuple[str, ...], inherit_env: bool, dirs:
                 config.preopen_dir(host, guest or host, mutable)
             except OSError as error:
                 raise click.UsageError(f"--dir {item}: {error.strerror}") from None
+    if hosts:
+        from wasmrt.wasi.client import http_client
+
+        try:
+            config.http_handler = http_client(hosts)
+        except WasmError as error:
+            raise click.UsageError(f"--allow-host: {error}") from None
     return config
 
 

@@ -27,16 +27,9 @@ def guest_config(env: tuple[str, ...], inherit_env: bool, dirs: tuple[str, ...],
     """What the options say guests see. Raises UsageError."""
     from . import run
 
-    config = run.guest_config([], env, inherit_env, dirs, read_only_dirs)
+    config = run.guest_config([], env, inherit_env, dirs, read_only_dirs, hosts)
     config.stdin = None
     config.terminals["stdin"] = False
-    if hosts:
-        from wasmrt.wasi.client import http_client
-
-        try:
-            config.http_handler = http_client(hosts)
-        except WasmError as error:
-            raise click.UsageError(f"--allow-host: {error}") from None
     return config
 
 

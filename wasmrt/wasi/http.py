@@ -15,7 +15,7 @@ from wasmrt.runtime.values import Variant
 
 from .config import config_of
 from .http_body import BodySource, BodyTarget, FutureTrailers, IncomingBody, OutgoingBody, PipeSource, PipeTarget
-from .http_fields import TOKEN, Fields
+from .http_fields import TOKEN, Charge, Fields
 from .http_messages import HttpError, HttpRequest, RequestBody
 from .http_sending import DEFAULT_TIMEOUT_NS, Sending, code_of, send
 from .io import InputStream, IoError, OutputStream, Pollable
@@ -23,6 +23,7 @@ from .pipe import CAPACITY, BytePipe
 
 VERSION = "0.2.6"
 MAX_URI_BYTES = 1 << 16
+MESSAGE_BYTES = CAPACITY + (1 << 13)  # what one that is made by a guest is charged with
 
 METHODS = ("get", "head", "post", "put", "delete", "connect", "options", "trace", "patch")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
@@ -41,6 +42,7 @@ class _Message:
 
     def __init__(self, headers: Fields) -> None:
         self._headers = headers
+        self._charge: Charge | None = None
         self.children = 0
 
     def headers(self) -> Fields:
@@ -420,9 +422,19 @@ def handle(store: Any, request: OutgoingRequest, options: RequestOptions | None)
     return FutureIncomingResponse(sending, _or_default(times.between_bytes_timeout()))
 
 
+def charged(store: Any, message: Any) -> Any:
+    message._charge = Charge(store, MESSAGE_BYTES)
+    return message
+
+
 def define(linker: Linker) -> None:
     types = linker.instance(f"wasi:http/types@{VERSION}")
+    types.define({"[static]fields.from-list": lambda store, entries: Fields.from_list(entries).charged(store)}, pass_store=True)
     types.define(RESOURCES)
+    types.add_func("[constructor]fields", lambda store: Fields().charged(store))
+    types.add_func("[method]fields.clone", lambda store, self: self.clone().charged(store))
+    types.add_func("[constructor]outgoing-request", lambda store, headers: charged(store, OutgoingRequest(headers)))
+    types.add_func("[constructor]outgoing-response", lambda store, headers: charged(store, OutgoingResponse(headers)))
     types.add_func("http-error-code", lambda store, error: error.http_code)
     handler = linker.instance(f"wasi:http/outgoing-handler@{VERSION}")
     handler.define({"handle": handle}, pass_store=True)

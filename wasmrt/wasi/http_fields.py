@@ -1,8 +1,12 @@
-"""Fields of wasi:http: headers and trailers, checked as the interface says, and what a guest may collect of them is limited."""
+"""Fields of wasi:http: headers and trailers, checked as the interface says, and what a guest may collect of them is limited.
+
+Handles cost a guest nothing, what is behind them costs the host: so fields and messages are charged to a budget of their store for as long as they live.
+"""
 
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +15,9 @@ from wasmrt.runtime.values import Variant
 
 MAX_HEADER_BYTES = 1 << 20  # of one Fields: names, values, and FIELD_BYTES for each of them
 FIELD_BYTES = 32
+
+BUDGET_BYTES = 1 << 28  # of all fields and messages that the guests of one store have
+EMPTY_BYTES = 1 << 9  # of an object that has nothing yet
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BAD_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]|^[ \t]|[ \t]$")
@@ -29,6 +36,35 @@ def is_value(value: bytes) -> bool:
     return _BAD_VALUE.search(value) is None
 
 
+class Budget:
+    """What is left for a store's guests."""
+
+    def __init__(self) -> None:
+        self.left = BUDGET_BYTES
+
+
+_budgets: weakref.WeakKeyDictionary[Any, Budget] = weakref.WeakKeyDictionary()
+
+
+class Charge:
+    """A part of a store's budget, given back when nothing refers to it. Raises Trap when there is no more."""
+
+    def __init__(self, store: Any, size: int) -> None:
+        budget = _budgets.get(store)
+        self._budget = _budgets[store] = Budget() if budget is None else budget
+        self._size = 0
+        self.add(size)
+
+    def add(self, size: int) -> None:
+        if size > self._budget.left:
+            raise Trap(f"guests of a store have more than {BUDGET_BYTES} bytes of messages and headers")
+        self._budget.left -= size
+        self._size += size
+
+    def __del__(self) -> None:
+        self._budget.left += self._size
+
+
 class Fields:
     """wasi:http/types fields: headers or trailers in order; names are compared without case.
 
@@ -40,6 +76,17 @@ class Fields:
         self._size = 0
         self.immutable = False
         self._parent: Any = None
+        self._charge: Charge | None = None
+
+    def charged(self, store: Any) -> Fields:
+        """To the store's budget, with what is added later."""
+        self._charge = Charge(store, EMPTY_BYTES + self._size)
+        return self
+
+    def _grow(self, size: int) -> None:
+        if self._charge is not None:
+            self._charge.add(size)
+        self._size += size
 
     @staticmethod
     def from_list(entries: list[tuple[str, bytes]]) -> Fields:
@@ -91,8 +138,8 @@ class Fields:
     def set(self, name: str, value: list[bytes]) -> None:
         self._check(name, value)
         self._remove(name)
+        self._grow(sum(_size(name, item) for item in value))
         self._items += [(name, item) for item in value]
-        self._size += sum(_size(name, item) for item in value)
 
     def delete(self, name: str) -> None:
         self._check(name, [])
@@ -100,8 +147,8 @@ class Fields:
 
     def append(self, name: str, value: bytes) -> None:
         self._check(name, [value])
+        self._grow(_size(name, value))
         self._items.append((name, value))
-        self._size += _size(name, value)
 
     def entries(self) -> list[tuple[str, bytes]]:
         return list(self._items)
@@ -114,11 +161,14 @@ class Fields:
     def frozen(self) -> Fields:
         fields = self.clone()
         fields.immutable = True
+        fields._charge = self._charge
         return fields
 
     def child_of(self, parent: Any) -> Fields:
         """An immutable view, counted in `parent.children` until it is closed."""
-        fields = self.frozen()
+        fields = Fields()
+        fields._items, fields._size, fields._charge = self._items, self._size, self._charge
+        fields.immutable = True
         fields._parent = parent
         parent.children += 1
         return fields

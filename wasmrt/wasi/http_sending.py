@@ -112,7 +112,11 @@ def send(store: Any, handler: Handler, request: HttpRequest, written: BytePipe, 
     sending = Sending(handler, request, written, timeout_ns)
     running.append(sending)
     _running[store] = running
-    sending.start()
+    try:
+        sending.start()
+    except RuntimeError:  # the system has no more threads
+        running.remove(sending)
+        raise HttpError("connection-limit-reached") from None
     return sending
 
 

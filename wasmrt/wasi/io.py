@@ -162,7 +162,7 @@ def poll(store: Any, pollables: list[Pollable]) -> list[int]:
         raise Trap("poll was called with no pollables")
     timers = [pollable.deadline_ns for pollable in pollables if pollable.source is None]
     until = min(timers, default=None)
-    sources = [pollable.source for pollable in pollables if pollable.source is not None]
+    sources = list({id(pollable.source): pollable.source for pollable in pollables if pollable.source is not None}.values())
     if sources:
         waiting.wait_for(store, sources, until)
     elif until is not None and until > time.monotonic_ns():
