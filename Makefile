@@ -63,7 +63,7 @@ test-golden: build
 FUZZ_text      := tests/fuzz/test_text.py
 FUZZ_module    := tests/fuzz/test_module_bytes.py
 FUZZ_component := tests/fuzz/test_component_bytes.py tests/fuzz/test_hostile.py --deselect tests/fuzz/test_hostile.py::test_damaged_artifacts
-FUZZ_artifact  := tests/fuzz/test_hostile.py::test_damaged_artifacts
+FUZZ_artifact  := tests/fuzz/test_hostile.py::test_damaged_artifacts tests/fuzz/test_hostile.py::test_arrays_that_are_used_unverified tests/fuzz/test_forged.py
 FUZZ_jit       := tests/fuzz/test_programs.py
 fuzz: build
 	@$(if $(TARGET),$(if $(FUZZ_$(TARGET)),,echo "no fuzzer $(TARGET): text, module, component, artifact or jit"; exit 1))

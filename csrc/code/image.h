@@ -7,8 +7,8 @@
  * it, so every program exercises the loader. Reference counted: instances and Python objects hold it. Never patched after it is sealed, no pointer in it.
  *
  * What the loader believes: headers and module records are covered by a checksum that every load compares; component info and a module's meta blob by ones
- * in these, compared when they are first used. The flat arrays and the text are not read when loading; rows are range-checked where they are used;
- * wr_code_verify reads all of the image. Machine code cannot be checked: artifacts are trusted as far as their text.
+ * in these, compared when they are first used. The flat arrays and the text are not read when loading; rows are checked where they are used, by range
+ * and by what the text says of itself (marks.h); wr_code_verify reads all of the image. Text cannot be checked: it is what an artifact is trusted for.
  *
  * A mapped file must not change. When it is truncated, pages of it are gone: guest code that meets one traps, whoever else reads one gets zeros (vm/traps.c),
  * and the image is marked as broken, so that nothing reads its tables any more. */
