@@ -200,12 +200,11 @@ def cases() -> list[Case]:
             "core scalar call, GIL released",
             "calls",
             ours=lambda: Work("f(a, b)", {"f": ours().core["add"].with_options(gil="release"), "a": 2, "b": 3}),
-            floor=lambda: Work("f(a, b)", {"f": build().add, "a": 2, "b": 3}),
+            floor=lambda: Work("f(a, b)", {"f": build().add_released, "a": 2, "b": 3}),
             peer=(lambda: Work("f(s, a, b)", {"f": peer().core["add"], "s": peer().store, "a": 2, "b": 3}))
             if peers
             else None,
             least=150,
-            note="the floor releases nothing",
         ),
         _calls("text-in", "string of 11 B in", "data", "text_in", lambda _: "hello world", guest_calls=1, least=200),
         _calls(
@@ -351,7 +350,7 @@ def cases() -> list[Case]:
             "resources",
             ours=lambda: Work("f(7).drop()", {"f": ours().func("make")}),
             dropin=lambda: Work("f(s, 7).drop(s)", {"f": ours().func("make"), "s": ours().store}),
-            floor=lambda: Work("f(7)", {"f": build().handle}),
+            floor=lambda: Work("f(7).drop()", {"f": build().handle}),
             peer=(lambda: Work("f(s, 7).drop(s)", {"f": peer().func("make"), "s": peer().store})) if peers else None,
             guest_calls=1,
             least=100,

@@ -43,6 +43,18 @@ static PyObject *floor_add(PyObject *self, PyObject *const *args, Py_ssize_t cou
     return PyLong_FromLong((int32_t)((uint32_t)a + (uint32_t)b));
 }
 
+/* The same without the GIL while the guest would run. */
+static PyObject *floor_add_released(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    int32_t a, b, sum;
+    (void)self;
+    if (expect(count, 2) < 0 || as_s32(args[0], &a) < 0 || as_s32(args[1], &b) < 0) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    sum = (int32_t)((uint32_t)a + (uint32_t)b);
+    Py_END_ALLOW_THREADS
+    return PyLong_FromLong(sum);
+}
+
 static Py_ssize_t lower_text(PyObject *value)
 {
     if (!PyUnicode_Check(value)) {
@@ -179,6 +191,16 @@ static int pair_init(PyObject *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
+/* What a handle is dropped by: once. */
+static PyObject *pair_drop(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (((Pair *)self)->first == NULL) return PyErr_Format(PyExc_ValueError, "it was dropped");
+    Py_CLEAR(((Pair *)self)->first);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef pair_methods[] = {{"drop", pair_drop, METH_NOARGS, NULL}, {0}};
 static PyMemberDef pair_members[] = {{"first", T_OBJECT, offsetof(Pair, first), 0, NULL}, {"second", T_OBJECT, offsetof(Pair, second), 0, NULL}, {0}};
 static PyTypeObject pair_type = {
     PyVarObject_HEAD_INIT(NULL, 0)
@@ -189,6 +211,7 @@ static PyTypeObject pair_type = {
     .tp_init = pair_init,
     .tp_new = PyType_GenericNew,
     .tp_members = pair_members,
+    .tp_methods = pair_methods,
 };
 
 static PyObject *new_pair(PyObject *first, PyObject *second)
@@ -375,7 +398,7 @@ static PyObject *floor_lookup(PyObject *self, PyObject *const *args, Py_ssize_t 
 #define FAST(name) {#name, (PyCFunction)(void (*)(void))floor_##name, METH_FASTCALL, NULL}
 #define ONE(name) {#name, floor_##name, METH_O, NULL}
 static PyMethodDef methods[] = {
-    FAST(add), ONE(text_in), ONE(text_echo), ONE(bytes_in), ONE(bytes_echo), ONE(doubles_in), ONE(doubles_echo), ONE(record_echo), ONE(tuple_echo),
+    FAST(add), FAST(add_released), ONE(text_in), ONE(text_echo), ONE(bytes_in), ONE(bytes_echo), ONE(doubles_in), ONE(doubles_echo), ONE(record_echo), ONE(tuple_echo),
     ONE(variant_echo), ONE(option_echo), ONE(result_echo), ONE(enum_echo), ONE(flags_echo), ONE(points_in), FAST(calls), FAST(native_calls),
     ONE(handle), ONE(rep), FAST(lookup), {0},
 };

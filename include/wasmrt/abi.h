@@ -68,6 +68,7 @@ typedef struct AbiField {
     uint32_t offset; /* in memory, from the start of the record */
     uint32_t slot;   /* in core values, from the first of the record */
     uint32_t place;  /* records: offset of the field in an instance of the record's class */
+    uint32_t place_by_hand; /* records: where a bare Record had it last (record.h); the one part of a plan that changes */
 } AbiField;
 
 enum { ABI_UTF8, ABI_UTF16, ABI_LATIN1_UTF16 };

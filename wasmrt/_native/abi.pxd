@@ -103,6 +103,7 @@ cdef extern from "wasmrt/abi.h" nogil:
         uint32_t offset
         uint32_t slot
         uint32_t place
+        uint32_t place_by_hand
     ctypedef struct AbiStep:
         uint8_t kind
         uint8_t align
@@ -184,6 +185,7 @@ cdef inline void call_init(AbiCall *call, Plan plan) noexcept:
     call.lift_buffer = NULL
 
 
+cdef PyObject **spare_records() noexcept
 cdef int fail(AbiCall *call, object cls, object text) noexcept
 cdef int fail_type(AbiCall *call, const AbiNode *node, PyObject *value) noexcept
 cdef int fail_range(AbiCall *call, const AbiNode *node, PyObject *value) noexcept

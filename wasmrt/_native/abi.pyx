@@ -19,7 +19,12 @@ from wasmrt._native.pyapi cimport *
 import sys
 import weakref
 
+cimport cython
+
 cdef extern from "record.h":
+    enum:
+        RECORD_SPARES
+    int wr_record_init(PyObject **spares) except -1
     void wr_record_class_made(PyTypeObject *type) noexcept
 
 from wasmrt.errors import ArgumentOverflowError, ArgumentTypeError, Trap
@@ -34,6 +39,7 @@ cdef class Resource:
     """Base of what stands for a resource in Python: ResourceAny and ResourceHost."""
 
 
+@cython.freelist(8)
 cdef class Variant:
     """A case of a variant whose payload alone would not tell which: `Variant("some-case", payload)`."""
 
@@ -104,6 +110,15 @@ def _rebuild_record(fields: tuple, values: dict) -> object:
 
 _record_classes = weakref.WeakValueDictionary()
 
+cdef PyObject *SPARE_RECORDS[RECORD_SPARES]
+
+
+cdef PyObject **spare_records() noexcept:
+    return SPARE_RECORDS
+
+
+wr_record_init(spare_records())
+
 
 def record_class(names: tuple) -> type:
     """The subclass of Record whose slots are these fields (WIT names); one for equal names."""
@@ -137,7 +152,7 @@ cdef class Plan:
             raise MemoryError
         for i in range(num_fields):
             row = rows.fields[i]
-            self.fields[i] = AbiField(node=row.node, offset=row.offset, slot=row.slot, place=0)
+            self.fields[i] = AbiField(node=row.node, offset=row.offset, slot=row.slot, place=0, place_by_hand=0)
         for i in range(num_nodes):
             row = rows.nodes[i]
             node = &self.nodes[i]

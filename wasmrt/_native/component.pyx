@@ -28,11 +28,10 @@ from wasmrt._native.core cimport (
 )
 from wasmrt._native.funcs cimport Func
 from wasmrt._native.imports cimport NO_OP, REALLOC_HOOK, is_quick_op, needs_memory, uses_resources
-from wasmrt._native.leaves cimport stage_scalar
-from wasmrt._native.lift cimport lift_result, lift_scalar
-from wasmrt._native.lower cimport commit, refuse_address, stage_params, stage_plain, stage_result
+from wasmrt._native.lift cimport LIFT_PARTS, lift_rest_of_all, lift_result
+from wasmrt._native.lower cimport commit, refuse_address, stage_params, stage_result
 from wasmrt._native.options cimport GIL_RELEASE, RESULTS_PLAIN, SavedOptions, changed_options, only_releases, options_begin, options_end
-from wasmrt._native.pyapi cimport PyTypeObject, dict_get, incref, refuse_new
+from wasmrt._native.pyapi cimport PyTypeObject, dict_get, incref, refuse_new, type_of
 from wasmrt._native.quick cimport (
     QUICK_BORROW,
     QUICK_F64,
@@ -40,9 +39,15 @@ from wasmrt._native.quick cimport (
     QUICK_NONE,
     QUICK_OTHER,
     QUICK_PARAMS,
+    QUICK_PLAIN,
     QUICK_S32,
     QUICK_U32,
+    plain_call_init,
     plain_vectorcall,
+    plain_vectorcall_lending,
+    plain_vectorcall_released,
+    plain_vectorcall_scalars,
+    plain_vectorcall_values,
     quick_enable,
     quick_vectorcall,
     vectorcallfunc,
@@ -52,6 +57,7 @@ from wasmrt._native.results cimport Borrow, ResultContext, open_borrow, seal_bor
 
 from pickle import PicklingError
 
+from wasmrt._native.abi import Record  # a Python class: not in the pxd
 from wasmrt.errors import ArgumentTypeError, WasmError
 
 cdef extern from "Python.h":
@@ -66,7 +72,7 @@ cdef enum:
 # ---- exports ----------------------------------------------------------------------------------------------------------------------------------------
 
 cdef object func_vectorcall(object callable, PyObject *const *args, size_t nargsf, PyObject *kwnames):
-    """What `quick_vectorcall` leaves, and the slot of functions that are not quick."""
+    """What quick.h leaves, and the slot of functions that are not quick."""
     cdef ComponentFunc self = <ComponentFunc>callable
     cdef size_t count = PyVectorcall_NARGS(nargsf)
     if kwnames == NULL:
@@ -78,39 +84,27 @@ cdef object func_vectorcall(object callable, PyObject *const *args, size_t nargs
     return bind_arguments(self, args, count, kwnames)
 
 
-cdef int quick_stage(ComponentFunc self, uint32_t index, object value, c.ValRaw *out) except -1:
-    """A scalar that quick.h does not convert. 1: what is wrong with a handle is said by the long way."""
-    cdef AbiCall call
-    cdef const AbiNode *node = &self.plan.nodes[self.plan.fields[self.plan.first_param + index].node]
+cdef int quick_lend(ComponentFunc self, uint32_t index, PyObject *value, c.ValRaw *out) noexcept:
+    """A handle of a resource that the callee's instance defines: who defines the type gets what it knows it by."""
     cdef ResourceAny handle
-    if node.op == ABI_OP_BORROW:
-        if type(value) is not ResourceAny:
-            return 1
-        handle = <ResourceAny>value
-        if handle.type.id != self.owner.rows[node.length].id or handle.store is not self.store or handle.state > BORROWED or handle.state == STAGED:
-            return 1
-        handle.num_lends += 1
-        out.i64 = <int64_t><uint32_t>handle.rep  # who defines the type gets what it knows it by
+    cdef uint64_t wanted = self.owner.rows[self.plan.nodes[self.plan.fields[self.plan.first_param + index].node].length].id
+    if type_of(value) != <PyTypeObject *>ResourceAny:
         return 0
-    call_init(&call, self.plan)
-    if stage_scalar(&call, node, <PyObject *>value, <uint64_t *>out) < 0:
-        raise_with_path(&call, f"argument '{self.plan.param_names[index]}'")
-    return 0
+    handle = <ResourceAny>value
+    if handle.type.id != wanted or handle.store is not self.store or handle.state > BORROWED or handle.state == STAGED:
+        return 0
+    handle.num_lends += 1
+    out.i64 = <int64_t><uint32_t>handle.rep
+    return 1
 
 
-cdef void quick_unstage(PyObject *value) noexcept:
+cdef void quick_unlend(PyObject *value) noexcept:
     (<ResourceAny>value).num_lends -= 1
 
 
 cdef PyObject *quick_lift(ComponentFunc self, const c.ValRaw *value) except NULL:
-    cdef const AbiNode *node = &self.plan.nodes[self.plan.result]
-    cdef AbiCall call
-    cdef PyObject *found
-    if node.op == ABI_OP_OWN:
-        found = (<LiftOwn><void *>lift_own)(self.owner, self.instance, node.length, <uint32_t>value.i32)
-    else:
-        call_init(&call, self.plan)
-        found = lift_scalar(&call, node, <uint64_t>value.i64)
+    """An owned handle."""
+    cdef PyObject *found = (<LiftOwn><void *>lift_own)(self.owner, self.instance, self.plain.result.length, <uint32_t>value.i32)
     if found == NULL:
         self.owner.gate.poisoned = True
     return found
@@ -153,7 +147,9 @@ cdef uint8_t quick_kind(uint8_t op) noexcept:
         return QUICK_F64
     if op == ABI_OP_BORROW:
         return QUICK_BORROW
-    return QUICK_NONE if op == NO_OP else QUICK_OTHER
+    if op == NO_OP:
+        return QUICK_NONE
+    return QUICK_PLAIN if is_quick_op(op) else QUICK_OTHER
 
 
 cdef void find_quick(ComponentFunc self) noexcept:
@@ -161,29 +157,44 @@ cdef void find_quick(ComponentFunc self) noexcept:
     cdef uint8_t[16] ops
     cdef uint8_t result_op
     cdef uint32_t i
+    cdef bint has_loans = False, only_numbers
+    cdef Plan plan = self.plan
     self.quick.slow = <vectorcallfunc><void *>func_vectorcall
     self.quick.vectorcall = self.quick.slow
     if self.options is not None and not only_releases(self.options):
         return
-    self.quick.release = self.options is not None
     self.quick.store_object = <PyObject *>self.store
     self.quick.host = &self.store.host
     self.quick.store = self.store.c_store
     self.quick.func = self.func
     self.quick.gate = &self.owner.gate
-    self.quick.num_params = self.plan.num_params
+    self.quick.num_params = plan.num_params
     self.quick.settle = <int (*)(PyObject *, c.WrEntry *, int) noexcept><void *>quick_settle
+    self.quick.plain = &self.plain
+    self.plain.plan = <PyObject *>plan
+    self.plain.nodes, self.plain.fields, self.plain.objects = plan.nodes, plan.fields, <void *const *>plan.objects
+    self.plain.params = plan.fields + plan.first_param
+    self.plain.result = NULL if plan.result == ABI_NO_NODE else &plan.nodes[plan.result]
+    self.plain.result_spills = plan.result_spills
     if self.post_return_func != NULL or not is_quick(self, ops, &result_op):
         find_plain(self)
         return
-    for i in range(self.plan.num_params):
+    for i in range(plan.num_params):
         self.quick.params[i] = quick_kind(ops[i])
-        self.quick.has_loans = self.quick.has_loans or ops[i] == ABI_OP_BORROW
+        has_loans = has_loans or ops[i] == ABI_OP_BORROW
     self.quick.result = quick_kind(result_op)
-    self.quick.stage = <int (*)(PyObject *, uint32_t, PyObject *, c.ValRaw *) noexcept><void *>quick_stage
+    only_numbers = self.quick.result != QUICK_PLAIN
+    for i in range(plan.num_params):
+        only_numbers = only_numbers and self.quick.params[i] < QUICK_PLAIN
     self.quick.lift = <PyObject *(*)(PyObject *, const c.ValRaw *) noexcept><void *>quick_lift
-    self.quick.unstage = quick_unstage
-    self.quick.vectorcall = quick_vectorcall
+    self.quick.lend = <int (*)(PyObject *, uint32_t, PyObject *, c.ValRaw *) noexcept><void *>quick_lend
+    self.quick.unlend = quick_unlend
+    if self.options is not None:
+        self.quick.vectorcall = plain_vectorcall_released
+    elif only_numbers:
+        self.quick.vectorcall = quick_vectorcall
+    else:
+        self.quick.vectorcall = plain_vectorcall_lending if has_loans else plain_vectorcall_scalars
 
 
 cdef PyObject *plain_lift(Plan plan, AbiCall *call, const c.ValRaw *values) except NULL:
@@ -192,8 +203,25 @@ cdef PyObject *plain_lift(Plan plan, AbiCall *call, const c.ValRaw *values) exce
     return <PyObject *>result
 
 
+cdef bint is_of_scalars(Plan plan, const AbiNode *node) noexcept:
+    """Whether a value is a record, tuple or variant of scalars that are lifted without a collection (plain_call.h)."""
+    cdef uint32_t i, part
+    if is_quick_op(node.op):
+        return True
+    if node.op == ABI_OP_RECORD or node.op == ABI_OP_TUPLE:
+        if node.count > LIFT_PARTS:
+            return False
+    elif node.op != ABI_OP_OPTION and node.op != ABI_OP_BARE and node.op != ABI_OP_VARIANT:
+        return False
+    for i in range(node.count):
+        part = plan.fields[node.first + i].node
+        if part != ABI_NO_NODE and (plan.nodes[part].op == ABI_OP_FLAGS or not is_quick_op(plan.nodes[part].op)):
+            return False
+    return True
+
+
 cdef void find_plain(ComponentFunc self) noexcept:
-    """Fills in `plain`: functions without resources and options, whose parameters are flat, and may be plain values."""
+    """Goes on with `plain`: functions without resources and options, whose parameters are flat, and may be plain values."""
     cdef Plan plan = self.plan
     cdef uint32_t i
     cdef uint8_t op
@@ -205,16 +233,14 @@ cdef void find_plain(ComponentFunc self) noexcept:
             return  # never plain
     op = NO_OP if plan.result == ABI_NO_NODE else plan.nodes[plan.result].op
     self.quick.result = QUICK_OTHER if plan.result_spills else quick_kind(op)
-    self.plain.plan = <PyObject *>plan
-    self.plain.nodes, self.plain.fields, self.plain.objects = plan.nodes, plan.fields, <void *const *>plan.objects
+    self.quick.vectorcall = plain_vectorcall
+    if self.post_return_func == NULL and plan.params_simple and (op == NO_OP or is_of_scalars(plan, &plan.nodes[plan.result])):
+        self.quick.vectorcall = plain_vectorcall_values
     self.plain.memory, self.plain.encoding = self.memory, self.encoding
     self.plain.realloc, self.plain.post_return = self.realloc, self.post_return_func
     self.plain.may_leave = self.instance.may_leave
-    self.plain.stage = <int (*)(PyObject *, AbiCall *, PyObject *const *, c.ValRaw *) noexcept><void *>stage_plain
     self.plain.lift = <PyObject *(*)(PyObject *, AbiCall *, const c.ValRaw *) noexcept><void *>plain_lift
     self.plain.refuse = refuse_address
-    self.quick.plain = &self.plain
-    self.quick.vectorcall = plain_vectorcall
 
 
 cdef object bind_arguments(ComponentFunc self, PyObject *const *args, size_t count, PyObject *kwnames):
@@ -441,6 +467,11 @@ cdef int enable_vectorcall() except -1:
 
 enable_vectorcall()
 refuse_new(<PyTypeObject *>ComponentFunc)
+
+sample, name = Record(sample=1), "sample"
+plain_call_init(
+    <PyTypeObject *><PyObject *>Record, <PyTypeObject *>Variant, <PyObject *>sample, <PyObject *>name, lift_rest_of_all(), spare_records()
+)
 
 
 def lift_func(

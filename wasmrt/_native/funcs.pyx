@@ -35,6 +35,7 @@ from wasmrt._native.quick cimport (
     QUICK_PARAMS,
     quick_enable,
     quick_vectorcall,
+    quick_vectorcall_released,
     vectorcallfunc,
 )
 from wasmrt._native.refs cimport ref_from_raw, ref_to_raw
@@ -376,7 +377,6 @@ cdef void find_quick(Func self) noexcept:
         if self.quick.params[i] == QUICK_OTHER:
             return
     self.quick.result = quick_kind(self.results[0]) if self.num_results else QUICK_NONE
-    self.quick.release = self.options is not None
     self.quick.store_object = <PyObject *>self.store
     self.quick.host = &self.store.host
     self.quick.store = self.store.c_store
@@ -385,7 +385,7 @@ cdef void find_quick(Func self) noexcept:
     self.quick.num_params = self.num_params
     self.quick.lift = <PyObject *(*)(PyObject *, const c.ValRaw *) noexcept><void *>quick_lift
     self.quick.settle = <int (*)(PyObject *, c.WrEntry *, int) noexcept><void *>quick_settle
-    self.quick.vectorcall = quick_vectorcall
+    self.quick.vectorcall = quick_vectorcall if self.options is None else quick_vectorcall_released
 
 
 cdef uint8_t quick_kind(uint32_t word) noexcept:

@@ -12,7 +12,7 @@ from libc.stdlib cimport free, malloc
 cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport *
 from wasmrt._native.core cimport Store, gil_acquire, host_returns, trap_text
-from wasmrt._native.lift cimport lift_params, lift_scalar
+from wasmrt._native.lift cimport lift_init, lift_params, lift_rest_of_all, lift_scalar
 from wasmrt._native.lower cimport commit, stage_result
 from wasmrt._native.native cimport native_fits_plan, native_of
 from wasmrt._native.pyapi cimport PyTypeObject, decref, is_long_exact, refuse_new, xdecref
@@ -29,6 +29,8 @@ cdef extern from "abi_text.h" nogil:
 
 cdef enum:
     INLINE_ARGUMENTS = 18
+
+lift_init(lift_rest_of_all(), spare_records())
 
 
 # ---- plans ------------------------------------------------------------------------------------------------------------------------------------------
@@ -115,9 +117,8 @@ cdef int run_quick_import(LoweredImport self, ComponentInstance owner, c.ValRaw 
     cdef int64_t number
     if not owner.instances[self.instance].may_leave[0]:
         raise trap_text(c.TRAP_CANNOT_LEAVE_COMPONENT, "cannot leave component instance")
-    call_init(&call, plan)
     for i in range(plan.num_params):
-        vector[i + 1] = lift_scalar(&call, &plan.nodes[field.node], <uint64_t>values[field.slot].i64)
+        vector[i + 1] = lift_scalar(<void *const *>plan.objects, &plan.nodes[field.node], <uint64_t>values[field.slot].i64)
         if vector[i + 1] == NULL:
             break
         made += 1
@@ -138,6 +139,7 @@ cdef int run_quick_import(LoweredImport self, ComponentInstance owner, c.ValRaw 
         values[0].i64 = <int64_t><uint32_t>number
         decref(result)
         return 0
+    call_init(&call, plan)
     try:
         return stage_result(plan, &call, result, values, 0, self.name)
     finally:

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True, embedsignature=True
-"""Runs plans from the guest to Python: core values and linear memory to objects.
+"""Runs plans from the guest to Python: core values and linear memory to objects. Strings, lists, handles and traps are here, the rest is in lift.h.
 
 What the guest hands over is hostile: every pointer is checked against the memory's length in 64-bit arithmetic before it is read, discriminants and
 chars are checked, sizes are bounded. What is wrong is a Trap with the specification's words. A memory may grow while Python objects are made (a
@@ -8,7 +8,7 @@ Undefined upper bits are ignored: an i32 is the low half of its slot, a small in
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from wasmrt._native.abi cimport *
@@ -25,12 +25,14 @@ cdef extern from "abi_text.h" nogil:
         ABI_TEXT_INCOMPLETE
         ABI_TEXT_MEMORY
     uint32_t abi_load32(const uint8_t *at)
-    uint64_t abi_load64(const uint8_t *at)
     PyObject *abi_text_from_utf8(const uint8_t *text, size_t size, int *out_error, size_t *out_at, int *out_bad)
     PyObject *abi_text_from_utf16(const uint8_t *text, size_t units, int *out_error, size_t *out_at, int *out_bad)
 
-cdef extern from "record.h":
-    PyObject *wr_new_variant(PyTypeObject *type, PyObject *tag, PyObject *payload) noexcept
+cdef extern from "lift.h":
+    enum:
+        LIFT_BAD_CHAR
+    PyObject *lift_value(AbiCall *call, const AbiNode *node, const uint8_t *at, bint flat) noexcept
+    void lift_open_budget(AbiCall *call) noexcept
 
 cdef enum:
     TRAP_INVALID_CHAR = 25
@@ -45,7 +47,17 @@ assert (TRAP_INVALID_CHAR, TRAP_STRING_OUT_OF_BOUNDS, TRAP_LIST_OUT_OF_BOUNDS, T
     _traps.INVALID_CHAR, _traps.STRING_OUT_OF_BOUNDS, _traps.LIST_OUT_OF_BOUNDS, _traps.INVALID_DISCRIMINANT, _traps.UNALIGNED_POINTER, _traps.CANONICAL_ABI,
 )
 
-cdef PyTypeObject *VARIANT_TYPE = <PyTypeObject *><PyObject *>Variant
+cdef LiftRest LIFT_REST
+
+
+cdef const LiftRest *lift_rest_of_all() noexcept:
+    return &LIFT_REST
+
+
+LIFT_REST.refuse = refuse_bits
+LIFT_REST.other = lift_other
+LIFT_REST.variant_class = <PyTypeObject *><PyObject *>Variant
+lift_init(lift_rest_of_all(), spare_records())
 
 
 cdef PyObject *trap(uint32_t code, object text) noexcept:
@@ -53,91 +65,13 @@ cdef PyObject *trap(uint32_t code, object text) noexcept:
     return NULL
 
 
-# ---- scalars ----------------------------------------------------------------------------------------------------------------------------------------
-
-cdef PyObject *lift_scalar(AbiCall *call, const AbiNode *node, uint64_t bits) noexcept:
-    """From the bits of a core value or of memory; the upper ones are not looked at."""
-    cdef uint8_t op = node.op
-    cdef double number
-    cdef float narrow
-    cdef uint32_t word = <uint32_t>bits
-    cdef PyObject *found
-    if op == ABI_OP_S32:
-        return new_long(<int32_t>word)
-    if op == ABI_OP_U32:
-        return new_long(word)
-    if op == ABI_OP_S64:
-        return new_long(<int64_t>bits)
-    if op == ABI_OP_U64:
-        return new_unsigned(bits)
-    if op == ABI_OP_F64:
-        memcpy(&number, &bits, 8)
-        return new_float(number)
-    if op == ABI_OP_F32:
-        memcpy(&narrow, &word, 4)
-        return new_float(narrow)
-    if op == ABI_OP_BOOL:
-        found = TRUE if word else FALSE
-        incref(found)
-        return found
-    if op == ABI_OP_U8:
-        return new_long(<uint8_t>word)
-    if op == ABI_OP_S8:
-        return new_long(<int8_t>word)
-    if op == ABI_OP_U16:
-        return new_long(<uint16_t>word)
-    if op == ABI_OP_S16:
-        return new_long(<int16_t>word)
-    if op == ABI_OP_CHAR:
-        if word >= 0x110000 or 0xD800 <= word <= 0xDFFF:
-            return trap(TRAP_INVALID_CHAR, "invalid `char` bit pattern")
-        return new_char(<int>word)
-    if op == ABI_OP_ENUM:
-        if word >= node.length:
-            return trap(TRAP_INVALID_DISCRIMINANT, "invalid variant discriminant")
-        found = tuple_item(<PyObject *>call.objects[node.names], word)
-        incref(found)
-        return found
-    return lift_flags(call, node, word)
-
-
-cdef PyObject *lift_flags(AbiCall *call, const AbiNode *node, uint32_t word) noexcept:
-    cdef PyObject *names = <PyObject *>call.objects[node.names]
-    cdef PyObject *found = new_set(NULL)
-    cdef uint32_t i
-    if found == NULL:
-        return NULL
-    for i in range(node.length):
-        if word >> i & 1 and set_add(found, tuple_item(names, i)) < 0:
-            decref(found)
-            return NULL
-    return found
-
-
-cdef inline uint64_t load_bits(const uint8_t *at, uint32_t size) noexcept nogil:
-    if size == 4:
-        return abi_load32(at)
-    if size == 8:
-        return abi_load64(at)
-    if size == 1:
-        return at[0]
-    return <uint64_t>at[0] | <uint64_t>at[1] << 8
-
-
-cdef inline bint is_scalar_op(uint8_t op) noexcept nogil:
-    return op <= ABI_OP_CHAR or op == ABI_OP_ENUM or op == ABI_OP_FLAGS
+cdef PyObject *refuse_bits(int what) noexcept:
+    if what == LIFT_BAD_CHAR:
+        return trap(TRAP_INVALID_CHAR, "invalid `char` bit pattern")
+    return trap(TRAP_INVALID_DISCRIMINANT, "invalid variant discriminant")
 
 
 # ---- what a guest may have made of its memory ----------------------------------------------------------------------------------------------------------
-
-cdef inline void open_budget(AbiCall *call) noexcept:
-    cdef uint64_t share
-    if call.memory == NULL:
-        call.lift_bytes_left = 0
-        return
-    share = call.memory.length_bytes * ABI_LIFT_FACTOR
-    call.lift_bytes_left = ABI_LIFT_FREE_BYTES + (share if share < ABI_LIFT_MAX_SHARE else ABI_LIFT_MAX_SHARE)
-
 
 cdef inline bint charge(AbiCall *call, uint64_t size) noexcept:
     """False with a Trap when the objects of this lift grow too large."""
@@ -243,7 +177,6 @@ cdef PyObject *lift_elements(AbiCall *call, const AbiNode *element, const uint8_
     cdef PyObject *item
     cdef uint32_t i, size = element.size
     cdef uint8_t op = element.op
-    cdef bint scalar = is_scalar_op(op)
     cdef double number
     if found == NULL:
         return NULL
@@ -258,7 +191,7 @@ cdef PyObject *lift_elements(AbiCall *call, const AbiNode *element, const uint8_
             at += 8
         return found
     for i in range(count):
-        item = lift_scalar(call, element, load_bits(at, size)) if scalar else lift_memory(call, element, at)
+        item = lift_value(call, element, at, False)
         if item == NULL:
             decref(found)
             return NULL
@@ -269,125 +202,34 @@ cdef PyObject *lift_elements(AbiCall *call, const AbiNode *element, const uint8_
 
 # ---- compounds --------------------------------------------------------------------------------------------------------------------------------------
 
-cdef inline PyObject *lift_part(AbiCall *call, const AbiField *field, const uint8_t *at, bint flat) noexcept:
-    """A field of a record, an element of a tuple, or the payload of a case."""
-    cdef const AbiNode *node = &call.nodes[field.node]
-    at += field.slot * sizeof(ValRaw) if flat else field.offset
-    if is_scalar_op(node.op):
-        return lift_scalar(call, node, abi_load64(at) if flat else load_bits(at, node.size))
-    return lift_flat(call, node, <const ValRaw *>at) if flat else lift_memory(call, node, at)
-
-
-cdef inline PyObject *lift_case(AbiCall *call, const AbiNode *node, uint32_t index, const uint8_t *at, bint flat) noexcept:
-    """What stands for a case in Python."""
-    cdef const AbiField *field
-    cdef PyObject *payload = NONE
-    if index >= node.count:
-        return trap(TRAP_INVALID_DISCRIMINANT, "invalid variant discriminant")
-    field = &call.fields[node.first + index]
-    if field.node == ABI_NO_NODE:
-        incref(payload)
-    else:
-        payload = lift_part(call, field, at, flat)
-        if payload == NULL:
-            return NULL
-    if node.op != ABI_OP_VARIANT:
-        return payload
-    return wr_new_variant(VARIANT_TYPE, tuple_item(<PyObject *>call.objects[node.names], index), payload)
-
-
-cdef inline PyObject *lift_record(AbiCall *call, const AbiNode *node, const uint8_t *at, bint flat) noexcept:
-    cdef PyObject *found = new_instance(<PyTypeObject *>call.objects[node.lookup])
-    cdef PyObject *item
-    cdef const AbiField *field
-    cdef uint32_t i
-    if found == NULL:
-        return NULL
-    for i in range(node.count):
-        field = &call.fields[node.first + i]
-        item = lift_part(call, field, at, flat)
-        if item == NULL:
-            decref(found)
-            return NULL
-        member(found, field.place)[0] = item
-    return found
-
-
-cdef inline PyObject *lift_tuple(AbiCall *call, const AbiNode *node, const uint8_t *at, bint flat) noexcept:
-    cdef PyObject *found = new_tuple(node.count)
-    cdef PyObject *item
-    cdef const AbiField *field = &call.fields[node.first]
-    cdef uint32_t i
-    if found == NULL:
-        return NULL
-    for i in range(node.count):
-        item = lift_part(call, field, at, flat)
-        if item == NULL:
-            decref(found)
-            return NULL
-        tuple_set(found, i, item)
-        field += 1
-    return found
-
-
-cdef PyObject *lift_flat(AbiCall *call, const AbiNode *node, const ValRaw *values) noexcept:
-    """A new reference to the value that starts at `values`, NULL with an exception."""
+cdef PyObject *lift_other(AbiCall *call, const AbiNode *node, const uint8_t *at, int flat) noexcept:
+    """What lift.h leaves, from core values (`flat`) or from `node.size` bytes of linear memory at a checked place."""
     cdef uint8_t op = node.op
-    cdef uint32_t i, word
+    cdef uint32_t i, word = abi_load32(at)
     cdef PyObject *found
     cdef PyObject *item
-    if is_scalar_op(op):
-        return lift_scalar(call, node, <uint64_t>values.i64)
-    word = <uint32_t>values.i32
     if op == ABI_OP_STRING:
-        return lift_string(call, word, <uint32_t>values[1].i32)
+        return lift_string(call, word, abi_load32(at + (sizeof(ValRaw) if flat else 4)))
     if op == ABI_OP_BYTES or op == ABI_OP_LIST or op == ABI_OP_MAP:
-        return lift_list(call, node, word, <uint32_t>values[1].i32)
-    if op == ABI_OP_OPTION or op == ABI_OP_BARE or op == ABI_OP_VARIANT:
-        return lift_case(call, node, word, <const uint8_t *>values, True)
-    if op == ABI_OP_RECORD:
-        return lift_record(call, node, <const uint8_t *>values, True)
-    if op == ABI_OP_TUPLE:
-        return lift_tuple(call, node, <const uint8_t *>values, True)
-    if op == ABI_OP_FIXED_LIST:
-        word = node.length
-        node = &call.nodes[call.fields[node.first].node]
-        found = new_list(word)
-        if found == NULL:
-            return NULL
-        for i in range(word):
-            item = lift_flat(call, node, values + i * node.flat)
-            if item == NULL:
-                decref(found)
-                return NULL
-            list_set(found, i, item)
-        return fixed_result(node, found)
-    return <PyObject *>call.lift_resource(call, node, word)
-
-
-cdef PyObject *lift_memory(AbiCall *call, const AbiNode *node, const uint8_t *at) noexcept:
-    """The same from `node.size` bytes of linear memory at a checked place."""
-    cdef uint8_t op = node.op
-    cdef uint32_t word
-    if is_scalar_op(op):
-        return lift_scalar(call, node, load_bits(at, node.size))
-    if op == ABI_OP_OPTION or op == ABI_OP_BARE or op == ABI_OP_VARIANT:
-        return lift_case(call, node, <uint32_t>load_bits(at, node.disc_size), at, False)
-    if op == ABI_OP_RECORD:
-        return lift_record(call, node, at, False)
-    if op == ABI_OP_TUPLE:
-        return lift_tuple(call, node, at, False)
-    if op == ABI_OP_STRING:
-        return lift_string(call, abi_load32(at), abi_load32(at + 4))
-    if op == ABI_OP_BYTES or op == ABI_OP_LIST or op == ABI_OP_MAP:
-        return lift_list(call, node, abi_load32(at), abi_load32(at + 4))
-    if op == ABI_OP_FIXED_LIST:
-        word = node.length
-        node = &call.nodes[call.fields[node.first].node]
+        return lift_list(call, node, word, abi_load32(at + (sizeof(ValRaw) if flat else 4)))
+    if op != ABI_OP_FIXED_LIST:
+        return <PyObject *>call.lift_resource(call, node, word)
+    word = node.length
+    node = &call.nodes[call.fields[node.first].node]
+    if not flat:
         if node.op == ABI_OP_U8:
             return new_bytes(<const char *>at, word)
         return lift_elements(call, node, at, word)
-    return <PyObject *>call.lift_resource(call, node, abi_load32(at))
+    found = new_list(word)
+    if found == NULL:
+        return NULL
+    for i in range(word):
+        item = lift_value(call, node, at + i * node.flat * sizeof(ValRaw), True)
+        if item == NULL:
+            decref(found)
+            return NULL
+        list_set(found, i, item)
+    return fixed_result(node, found)
 
 
 cdef PyObject *fixed_result(const AbiNode *element, PyObject *items) noexcept:
@@ -418,19 +260,14 @@ cdef object lift_result(Plan plan, AbiCall *call, const ValRaw *values):
     """The result of a guest's function, from its core results."""
     cdef const AbiNode *node
     cdef const uint8_t *at
-    cdef PyObject *found
     if plan.result == ABI_NO_NODE:
         return None
     node = &plan.nodes[plan.result]
-    if node.op == ABI_OP_S32:
-        return values.i32
-    open_budget(call)
+    lift_open_budget(call)
+    at = <const uint8_t *>values
     if plan.result_spills:
         at = spilled(call, <uint32_t>values.i32, node.align, node.size)
-        found = lift_memory(call, node, at)
-    else:
-        found = lift_flat(call, node, values)
-    return steal(found)
+    return steal(lift_value(call, node, at, not plan.result_spills))
 
 
 cdef object steal(PyObject *found):
@@ -451,14 +288,14 @@ cdef int lift_params(Plan plan, AbiCall *call, const ValRaw *values, PyObject **
     cdef uint32_t i, j
     cdef const AbiField *field = &plan.fields[plan.first_param]
     cdef const uint8_t *at = NULL
-    open_budget(call)
+    lift_open_budget(call)
     if plan.params_spill:
         at = spilled(call, <uint32_t>values.i32, plan.params_align, plan.params_size)
     for i in range(plan.num_params):
         if at == NULL:
-            out[i] = lift_flat(call, &plan.nodes[field.node], values + field.slot)
+            out[i] = lift_value(call, &plan.nodes[field.node], <const uint8_t *>(values + field.slot), True)
         else:
-            out[i] = lift_memory(call, &plan.nodes[field.node], at + field.offset)
+            out[i] = lift_value(call, &plan.nodes[field.node], at + field.offset, False)
         if out[i] == NULL:
             for j in range(i):
                 decref(out[j])

@@ -10,5 +10,4 @@ from wasmrt._native.capi cimport ValRaw
 cdef int stage_params(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *values) except -1
 cdef int stage_result(Plan plan, AbiCall *call, PyObject *value, ValRaw *values, uint32_t return_pointer, str name) except -1
 cdef int commit(AbiCall *call) except -1
-cdef int stage_plain(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *values) noexcept
 cdef void refuse_address(uint64_t address, const AbiStep *step) noexcept

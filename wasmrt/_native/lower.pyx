@@ -23,10 +23,9 @@ cdef extern from "abi_text.h" nogil:
     void abi_text_encode(uint8_t *out, const void *data, int width, uint64_t units, int encoding)
 
 cdef extern from "plain.h":
-    void plain_init(PyTypeObject *record, PyTypeObject *variant) noexcept
+    void plain_init(PyTypeObject *record, PyTypeObject *variant, PyObject *sample, PyObject *name) noexcept
     PyObject *plain_tag(PyObject *variant) noexcept
     PyObject *plain_payload(PyObject *variant) noexcept
-    int plain_undo(AbiCall *call, uint32_t kept) noexcept
     bint plain_lower_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw *out) noexcept
     bint plain_lower_memory(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *out) noexcept
     bint plain_leaf_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw *out) noexcept
@@ -48,8 +47,9 @@ cdef PyTypeObject *VARIANT_TYPE = <PyTypeObject *><PyObject *>Variant
 cdef PyTypeObject *RESOURCE_TYPE = <PyTypeObject *><PyObject *>Resource
 
 
-getattr(Record(), "_fields")  # gives the class a version
-plain_init(RECORD_TYPE, VARIANT_TYPE)
+sample, name = Record(sample=1), "sample"
+getattr(sample, "_fields")  # gives the class a version
+plain_init(RECORD_TYPE, VARIANT_TYPE, <PyObject *>sample, <PyObject *>name)
 probe = Variant("tag", "payload")
 assert <object>plain_tag(<PyObject *>probe) is probe.tag and <object>plain_payload(<PyObject *>probe) is probe.payload
 
@@ -527,17 +527,6 @@ cdef int stage_params(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *v
             return raise_with_path(call, f"argument '{plan.param_names[i]}'")
         field += 1
     return 0
-
-
-cdef int stage_plain(Plan plan, AbiCall *call, PyObject *const *args, ValRaw *values) noexcept:
-    """`stage_params` when all arguments are plain and none spills: 1; else 0, and nothing was staged."""
-    cdef uint32_t i
-    cdef const AbiField *field = &plan.fields[plan.first_param]
-    for i in range(plan.num_params):
-        if not plain_lower_flat(call, &plan.nodes[field.node], args[i], values + field.slot):
-            return plain_undo(call, 0)
-        field += 1
-    return 1
 
 
 cdef str place_of_result(str name):

@@ -23,10 +23,26 @@ enum { PLAIN_MAX_NAMES = 16 }; /* looked for one by one */
 static PyTypeObject *plain_record_class, *plain_variant_class;
 static unsigned int plain_record_version; /* of the class as it was made: while it is that, reading an attribute of a Record runs no user code */
 
-static inline void plain_init(PyTypeObject *record, PyTypeObject *variant) {
+static int plain_knows_values;           /* where a Record keeps attributes is as record.h has it */
+
+/* `sample` has one attribute, of that name. */
+static inline void plain_init(PyTypeObject *record, PyTypeObject *variant, PyObject *sample, PyObject *name) {
+    uint32_t place = 0;
     plain_record_class = record, plain_variant_class = variant;
     plain_record_version = record->tp_getattro == PyObject_GenericGetAttr ? record->tp_version_tag : 0;
+    PyObject *value = PyObject_GenericGetAttr(sample, name);
+    plain_knows_values = value != NULL && record_has_values(record) && record_attribute(sample, name, &place) == value;
+    Py_XDECREF(value);
 }
+
+/* Whether attributes of bare Records are what lies in their dicts. */
+PLAIN_INLINE int plain_record_is_known(void) { return plain_record_version != 0 && plain_record_class->tp_version_tag == plain_record_version; }
+
+/* An attribute of a bare Record (borrowed); NULL: to be looked for. */
+PLAIN_INLINE PyObject *plain_attribute(PyObject *value, PyObject *name, const AbiField *field) {
+    return plain_knows_values ? record_attribute(value, name, (uint32_t *)(uintptr_t)&field->place_by_hand) : NULL;
+}
+
 static inline PyObject *plain_tag(PyObject *variant) { return ((VariantObject *)variant)->tag; }
 static inline PyObject *plain_payload(PyObject *variant) { return ((VariantObject *)variant)->payload; }
 
@@ -74,8 +90,8 @@ PLAIN_INLINE int plain_bytes(AbiCall *call, PyObject *value, uint8_t *patch, uin
 /* ---- scalars --------------------------------------------------------------------------------------------------------------------------------- */
 
 /* Index of a name that is the plan's own object, -1 for what may be another str with the same characters. */
-PLAIN_INLINE int plain_name(const AbiCall *call, const AbiNode *node, uint32_t count, PyObject *value) {
-    PyObject *const *names = ((PyTupleObject *)call->objects[node->names])->ob_item;
+PLAIN_INLINE int plain_name(void *const *objects, const AbiNode *node, uint32_t count, PyObject *value) {
+    PyObject *const *names = ((PyTupleObject *)objects[node->names])->ob_item;
     if (count > PLAIN_MAX_NAMES) return -1;
     for (uint32_t i = 0; i < count; i++) {
         if (names[i] == value) return (int)i;
@@ -83,14 +99,14 @@ PLAIN_INLINE int plain_name(const AbiCall *call, const AbiNode *node, uint32_t c
     return -1;
 }
 
-PLAIN_INLINE int plain_flags(const AbiCall *call, const AbiNode *node, PyObject *value, uint64_t *out) {
+PLAIN_INLINE int plain_flags(void *const *objects, const AbiNode *node, PyObject *value, uint64_t *out) {
     if (!PySet_CheckExact(value) && !PyFrozenSet_CheckExact(value)) return 0;
     const PySetObject *set = (const PySetObject *)value;
     const setentry *entry = set->table;
     uint64_t bits = 0;
     for (Py_ssize_t left = set->used; left > 0; entry++) {
         if (entry->key == NULL || entry->hash == -1) continue; /* free, or taken away */
-        int index = plain_name(call, node, node->length, entry->key);
+        int index = plain_name(objects, node, node->length, entry->key);
         if (index < 0) return 0;
         bits |= UINT64_C(1) << index;
         left--;
@@ -100,7 +116,7 @@ PLAIN_INLINE int plain_flags(const AbiCall *call, const AbiNode *node, PyObject 
 }
 
 /* bool to char, enums and flags, as zero-extended bits. */
-static inline int plain_scalar(const AbiCall *call, const AbiNode *node, PyObject *value, uint64_t *out) {
+static inline int plain_scalar(void *const *objects, const AbiNode *node, PyObject *value, uint64_t *out) {
     int64_t number;
     switch (node->op) {
     case ABI_OP_S32:
@@ -146,11 +162,11 @@ static inline int plain_scalar(const AbiCall *call, const AbiNode *node, PyObjec
         *out = value == Py_True;
         return 1;
     case ABI_OP_ENUM:
-        number = plain_name(call, node, node->length, value);
+        number = plain_name(objects, node, node->length, value);
         if (number < 0) return 0;
         break;
     case ABI_OP_FLAGS:
-        return plain_flags(call, node, value, out);
+        return plain_flags(objects, node, value, out);
     default: /* char */
         if (!PyUnicode_CheckExact(value) || !PyUnicode_IS_COMPACT_ASCII(value) || PyUnicode_GET_LENGTH(value) != 1) return 0;
         number = *(const uint8_t *)(((PyASCIIObject *)value) + 1);
@@ -162,7 +178,7 @@ static inline int plain_scalar(const AbiCall *call, const AbiNode *node, PyObjec
 /* The same into memory. */
 PLAIN_INLINE int plain_put(const AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *out) {
     uint64_t bits;
-    if (!plain_scalar(call, node, value, &bits)) return 0;
+    if (!plain_scalar(call->objects, node, value, &bits)) return 0;
     if (node->size == 4) memcpy(out, &bits, 4);
     else if (node->size == 8) memcpy(out, &bits, 8);
     else if (node->size == 1) memcpy(out, &bits, 1);
@@ -186,7 +202,7 @@ PLAIN_INLINE int plain_field(AbiCall *call, const AbiField *field, PyObject *val
         Py_DECREF(value);
         return fits;
     }
-    return flat ? plain_scalar(call, node, value, (uint64_t *)(void *)out) : plain_put(call, node, value, out);
+    return flat ? plain_scalar(call->objects, node, value, (uint64_t *)(void *)out) : plain_put(call, node, value, out);
 }
 
 PLAIN_INLINE PyObject *plain_member(const AbiField *field, PyObject *value) { return *(PyObject **)((char *)value + field->place); }
@@ -195,10 +211,10 @@ PLAIN_INLINE PyObject *plain_member(const AbiField *field, PyObject *value) { re
 static int plain_attributes(AbiCall *call, const AbiNode *node, PyObject *value, uint8_t *out, int flat) {
     const AbiField *field = &call->fields[node->first], *end = field + node->count;
     PyObject *const *names = ((PyTupleObject *)call->objects[node->names])->ob_item + node->count;
-    int fits = plain_record_version != 0 && plain_record_class->tp_version_tag == plain_record_version;
+    int fits = plain_record_is_known();
     for (; fits && field < end; field++, names++) {
-        PyObject *item = PyObject_GenericGetAttr(value, *names);
-        if (item == NULL) {
+        PyObject *item = Py_XNewRef(plain_attribute(value, *names, field));
+        if (item == NULL && (item = PyObject_GenericGetAttr(value, *names)) == NULL) {
             PyErr_Clear();
             return 0;
         }
@@ -250,7 +266,7 @@ PLAIN_INLINE int plain_case(const AbiCall *call, const AbiNode *node, PyObject *
     if (node->op == ABI_OP_OPTION) return value != Py_None;
     if (node->op == ABI_OP_VARIANT) {
         if (Py_TYPE(value) != plain_variant_class) return -1;
-        int index = plain_name(call, node, node->count, plain_tag(value));
+        int index = plain_name(call->objects, node, node->count, plain_tag(value));
         *out_payload = plain_payload(value);
         return index >= 0 && cases[index].node == ABI_NO_NODE && *out_payload != Py_None ? -1 : index;
     }
@@ -311,7 +327,7 @@ PLAIN_INLINE int plain_value(AbiCall *call, const AbiNode *node, PyObject *value
     case ABI_OP_CHANNEL:
         return 0;
     default:
-        return flat ? plain_scalar(call, node, value, (uint64_t *)(void *)out) : plain_put(call, node, value, out);
+        return flat ? plain_scalar(call->objects, node, value, (uint64_t *)(void *)out) : plain_put(call, node, value, out);
     }
     if (flat) abi_store64(out + sizeof(ValRaw), units);
     else abi_store32(out + 4, units);
@@ -326,7 +342,7 @@ static int plain_memory(AbiCall *call, const AbiNode *node, PyObject *value, uin
 /* A value into core values; what it added is taken back when it is not plain. */
 PLAIN_INLINE int plain_lower_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw *out) {
     uint32_t kept = call->num_steps;
-    if (plain_is_scalar(node->op)) return plain_scalar(call, node, value, (uint64_t *)(void *)out);
+    if (plain_is_scalar(node->op)) return plain_scalar(call->objects, node, value, (uint64_t *)(void *)out);
     return plain_flat(call, node, value, (uint8_t *)out) || plain_undo(call, kept);
 }
 
@@ -340,7 +356,7 @@ static inline int plain_lower_memory(AbiCall *call, const AbiNode *node, PyObjec
 
 /* Only what holds no other value: parts of a compound that is not plain itself. */
 PLAIN_INLINE int plain_leaf_flat(AbiCall *call, const AbiNode *node, PyObject *value, ValRaw *out) {
-    if (plain_is_scalar(node->op)) return plain_scalar(call, node, value, (uint64_t *)(void *)out);
+    if (plain_is_scalar(node->op)) return plain_scalar(call->objects, node, value, (uint64_t *)(void *)out);
     return (node->op == ABI_OP_STRING || node->op == ABI_OP_BYTES) && plain_flat(call, node, value, (uint8_t *)out);
 }
 
@@ -349,7 +365,7 @@ PLAIN_INLINE int plain_leaf_memory(AbiCall *call, const AbiNode *node, PyObject 
     return (node->op == ABI_OP_STRING || node->op == ABI_OP_BYTES) && plain_memory(call, node, value, out);
 }
 
-/* Rows of doubles: records of the plan's class whose fields are all f64. How many of the first `count` are plain, which are lowered. */
+/* Rows of doubles: records of the plan's class, or else bare ones, whose fields are all f64. How many of the first `count` are plain, which are lowered. */
 static inline Py_ssize_t plain_rows(const AbiCall *call, const AbiNode *element, PyObject *const *items, Py_ssize_t count, uint8_t *out) {
     const AbiField *fields = &call->fields[element->first], *end = fields + element->count;
     const void *wanted = call->objects[element->lookup];
@@ -357,6 +373,21 @@ static inline Py_ssize_t plain_rows(const AbiCall *call, const AbiNode *element,
         if ((const void *)Py_TYPE(items[i]) != wanted) return i;
         for (const AbiField *field = fields; field < end; field++) {
             PyObject *item = plain_member(field, items[i]);
+            if (item == NULL || !PyFloat_CheckExact(item)) return i;
+            memcpy(out + field->offset, &PyFloat_AS_DOUBLE(item), 8);
+        }
+    }
+    return count;
+}
+
+static inline Py_ssize_t plain_rows_by_hand(const AbiCall *call, const AbiNode *element, PyObject *const *items, Py_ssize_t count, uint8_t *out) {
+    const AbiField *fields = &call->fields[element->first], *end = fields + element->count;
+    PyObject *const *names = ((PyTupleObject *)call->objects[element->names])->ob_item + element->count;
+    if (!plain_record_is_known()) return 0;
+    for (Py_ssize_t i = 0; i < count; i++, out += element->size) {
+        if (Py_TYPE(items[i]) != plain_record_class) return i;
+        for (const AbiField *field = fields; field < end; field++) {
+            PyObject *item = plain_attribute(items[i], names[field - fields], field);
             if (item == NULL || !PyFloat_CheckExact(item)) return i;
             memcpy(out + field->offset, &PyFloat_AS_DOUBLE(item), 8);
         }
@@ -399,7 +430,10 @@ static inline Py_ssize_t plain_elements(AbiCall *call, const AbiNode *element, P
     case ABI_OP_CHANNEL:
         break;
     case ABI_OP_RECORD:
-        if (element->flags & ABI_DOUBLES) i += plain_rows(call, element, items + i, count - i, out);
+        if (element->flags & ABI_DOUBLES) {
+            i += plain_rows(call, element, items + i, count - i, out);
+            i += plain_rows_by_hand(call, element, items + i, count - i, start + i * element->size);
+        }
         for (out = start + i * element->size; i < count && plain_element(call, element, of, i, count, out); i++) out += element->size;
         break;
     default:

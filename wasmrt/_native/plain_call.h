@@ -1,9 +1,11 @@
-/* Calls of exports whose arguments are plain values (plain.h): strings, bytes, records, variants and scalars, without a step through Cython before the
- * result is lifted. Like quick.h, it gives up before anything has happened, and leaves the call to `slow`: staging plain values changes nothing that a call can see.
+/* Calls of exports whose arguments are plain values (plain.h): by quick.h's way where nothing is allocated in the guest, else by plain_vectorcall, without
+ * a step through Cython but for the strings and lists of a result. Like quick.h, it gives up before anything has happened, and leaves the call to `slow`: staging plain values changes nothing that a call can see.
  *
  * The order is that of call_export (component.pyx), which is the model: enter, reallocs, copies, call, lift, post-return, leave. */
 #ifndef WASMRT_NATIVE_PLAIN_CALL_H
 #define WASMRT_NATIVE_PLAIN_CALL_H
+#include "lift.h"
+#include "plain.h"
 #include "quick.h"
 #include "wasmrt/abi.h"
 
@@ -19,9 +21,10 @@ typedef struct WrPlain {
     const VMFuncRef *post_return; /* NULL: none */
     int32_t *may_leave;
     uint32_t encoding;
-    /* 1 when all arguments are plain and staged, else 0. Raises nothing. */
-    int (*stage)(PyObject *plan, AbiCall *call, PyObject *const *args, ValRaw *values);
-    /* A new reference to the result, or NULL with an exception. */
+    const AbiField *params;
+    const AbiNode *result;        /* NULL: none */
+    int result_spills;
+    /* What a result outside of memory is: raises the trap. */
     PyObject *(*lift)(PyObject *plan, AbiCall *call, const ValRaw *values);
     /* Sets the trap for an address that the guest's realloc should not return. */
     void (*refuse)(uint64_t address, const AbiStep *step);
@@ -31,11 +34,7 @@ typedef struct WrPlain {
 static inline bool plain_run(StoreHost *host, const VMFuncRef *func, ValRaw *values, size_t capacity)
 {
     bool ok = func->array_call(func->vmctx, func->vmctx, values, capacity);
-    if (__builtin_expect(host->saved != NULL, 0)) {
-        PyThreadState *saved = host->saved;
-        host->saved = NULL;
-        PyEval_RestoreThread(saved);
-    }
+    if (QUICK_RARE(host->saved != NULL)) quick_take_gil(host);
     return ok;
 }
 
@@ -87,9 +86,30 @@ out:
     return came;
 }
 
+/* Stages all arguments: 1, or 0 when one is not plain, and nothing was staged. Raises nothing. */
+QUICK_INLINE int plain_stage(const WrPlain *plain, size_t num_params, AbiCall *call, PyObject *const *args, ValRaw *values)
+{
+    const AbiField *field = plain->params;
+    for (size_t i = 0; i < num_params; i++, field++) {
+        if (!plain_lower_flat(call, &call->nodes[field->node], args[i], values + field->slot)) return plain_undo(call, 0);
+    }
+    return 1;
+}
+
+/* The result that is neither None nor a number of a machine word. */
+QUICK_INLINE PyObject *plain_lift(const WrPlain *plain, AbiCall *call, const ValRaw *values)
+{
+    const AbiNode *node = plain->result;
+    if (!plain->result_spills) return lift_value(call, node, (const uint8_t *)values, 1);
+    const uint32_t at = (uint32_t)values[0].i32;
+    if (QUICK_RARE(at % node->align || (uint64_t)at + node->size > plain->memory->length_bytes)) return plain->lift(plain->plan, call, values);
+    lift_open_budget(call);
+    return lift_value(call, node, plain->memory->base + at, 0);
+}
+
 static PyObject *plain_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
 {
-    WrQuick *self = (WrQuick *)(void *)((char *)callable + quick_offset);
+    WrQuick *self = quick_of(callable);
     const WrPlain *plain = self->plain;
     StoreHost *host = self->host;
     WrGate *gate = self->gate;
@@ -115,7 +135,7 @@ static PyObject *plain_vectorcall(PyObject *callable, PyObject *const *args, siz
     call.chunks = NULL;
     call.path = NULL;
     call.lift_buffer = NULL;
-    if (!plain->stage(plain->plan, &call, given, values)) goto slow;
+    if (!plain_stage(plain, self->num_params, &call, given, values)) goto slow;
     /* only now: staging may have run Python code */
     if ((host->attention | (uint32_t)gate->poisoned | (uint32_t)gate->busy | gate->num_borrowed) != 0 || (call.num_steps != 0 && plain->realloc == NULL) ||
         !plain_enter(self->store, &entry)) {
@@ -129,7 +149,7 @@ static PyObject *plain_vectorcall(PyObject *callable, PyObject *const *args, siz
     int came = call.num_steps == 0 ? PLAIN_OK : plain_commit(plain, host, &call);
     if (came == PLAIN_OK && !plain_run(host, self->func, values, PLAIN_VALUES)) came = PLAIN_TRAPPED;
     if (came == PLAIN_OK &&
-        (result = self->result < QUICK_BORROW ? quick_box(self->result, &values[0]) : plain->lift(plain->plan, &call, values)) == NULL) came = PLAIN_RAISED;
+        (result = self->result < QUICK_PLAIN ? quick_box(self->result, &values[0]) : plain_lift(plain, &call, values)) == NULL) came = PLAIN_RAISED;
     if (came == PLAIN_OK && plain->post_return != NULL) {
         *plain->may_leave = 0;
         if (!plain_run(host, plain->post_return, values, PLAIN_VALUES))
@@ -155,5 +175,80 @@ static PyObject *plain_vectorcall(PyObject *callable, PyObject *const *args, siz
     return NULL;
 slow:
     return self->slow(callable, args, nargsf, kwnames);
+}
+
+/* ---- by quick.h's way: scalars and handles ------------------------------------------------------------------------------------------------------ */
+
+QUICK_INLINE int plain_stage_scalar(const WrQuick *self, uint32_t index, PyObject *value, ValRaw *values)
+{
+    const WrPlain *plain = self->plain;
+    const uint8_t kind = self->params[index];
+    if (kind < QUICK_PLAIN) return quick_number(kind, value, &values[index]);
+    return plain_scalar(plain->objects, &plain->nodes[plain->params[index].node], value, (uint64_t *)(void *)&values[index]);
+}
+
+QUICK_INLINE PyObject *plain_lift_scalar(const WrQuick *self, PyObject *callable, const ValRaw *values)
+{
+    if (self->result != QUICK_PLAIN) return self->lift(callable, values);
+    PyObject *found = lift_scalar(self->plain->objects, self->plain->result, (uint64_t)values->i64);
+    if (found == NULL) self->gate->poisoned = 1;
+    return found;
+}
+
+static PyObject *plain_vectorcall_scalars(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    return quick_call(callable, args, nargsf, kwnames, (QuickWay){.stage = plain_stage_scalar, .lift = plain_lift_scalar});
+}
+
+static PyObject *plain_vectorcall_lending(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    return quick_call(callable, args, nargsf, kwnames, (QuickWay){.has_loans = 1, .stage = plain_stage_scalar, .lift = plain_lift_scalar});
+}
+
+static PyObject *plain_vectorcall_released(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    return quick_call(callable, args, nargsf, kwnames, (QuickWay){.has_loans = 1, .is_released = 1, .stage = plain_stage_scalar, .lift = plain_lift_scalar});
+}
+
+/* ---- records, tuples and variants of scalars ----------------------------------------------------------------------------------------------------- */
+
+QUICK_INLINE void plain_values_begin(const WrPlain *plain, AbiCall *call)
+{
+    call->nodes = plain->nodes;
+    call->fields = plain->fields;
+    call->objects = plain->objects;
+    call->memory = plain->memory;
+    call->num_steps = call->capacity = 0; /* what would need a step is not plain */
+}
+
+QUICK_INLINE int plain_stage_value(const WrQuick *self, uint32_t index, PyObject *value, ValRaw *values)
+{
+    const AbiField *field = &self->plain->params[index];
+    const AbiNode *node = &self->plain->nodes[field->node];
+    AbiCall call;
+    if (plain_is_scalar(node->op)) return plain_scalar(self->plain->objects, node, value, (uint64_t *)(void *)&values[field->slot]);
+    plain_values_begin(self->plain, &call);
+    return plain_flat(&call, node, value, (uint8_t *)&values[field->slot]);
+}
+
+QUICK_INLINE PyObject *plain_lift_value(const WrQuick *self, PyObject *callable, const ValRaw *values)
+{
+    AbiCall call;
+    (void)callable;
+    plain_values_begin(self->plain, &call);
+    PyObject *found = plain_lift(self->plain, &call, values);
+    if (found == NULL) self->gate->poisoned = 1;
+    return found;
+}
+
+static PyObject *plain_vectorcall_values(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames)
+{
+    return quick_call(callable, args, nargsf, kwnames, (QuickWay){.stage = plain_stage_value, .lift = plain_lift_value});
+}
+
+static inline int plain_call_init(PyTypeObject *record, PyTypeObject *variant, PyObject *sample, PyObject *name, const LiftRest *rest, PyObject **spares)
+{
+    plain_init(record, variant, sample, name);
+    return lift_init(rest, spares);
 }
 #endif

@@ -129,10 +129,8 @@ cdef extern from *:
         type->tp_vectorcall = NULL;
         PyType_Modified(type);
     }
-    /* What object.__new__ makes, without its look at arguments and without room for attributes besides slots: that comes with the first one. */
     static inline PyObject **wr_list_items(PyObject *list) { return ((PyListObject *)list)->ob_item; }
     static inline PyObject **wr_tuple_items(PyObject *tuple) { return ((PyTupleObject *)tuple)->ob_item; }
-    static inline PyObject *wr_new_instance(PyTypeObject *type) { return type->tp_alloc(type, 0); }
     """
     PyObject **list_items "wr_list_items"(PyObject *list) noexcept
     PyObject **tuple_items "wr_tuple_items"(PyObject *tuple) noexcept
@@ -140,4 +138,3 @@ cdef extern from *:
     PyObject **member "wr_member"(PyObject *value, Py_ssize_t offset) noexcept
     Py_ssize_t member_offset "wr_member_offset"(PyObject *descriptor) noexcept
     void refuse_new "wr_refuse_new"(PyTypeObject *type) noexcept
-    PyObject *new_instance "wr_new_instance"(PyTypeObject *type) noexcept

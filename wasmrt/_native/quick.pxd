@@ -7,6 +7,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport AbiCall, AbiField, AbiNode, AbiStep
 from wasmrt._native.core cimport StoreHost
+from wasmrt._native.lift cimport LiftRest
 from wasmrt._native.pyapi cimport PyTypeObject
 from wasmrt._native.resources cimport WrGate
 
@@ -21,10 +22,17 @@ cdef extern from "plain_call.h":
         const c.VMFuncRef *post_return
         int32_t *may_leave
         uint32_t encoding
-        int (*stage)(PyObject *plan, AbiCall *call, PyObject *const *args, c.ValRaw *values) noexcept
         PyObject *(*lift)(PyObject *plan, AbiCall *call, const c.ValRaw *values) noexcept
         void (*refuse)(uint64_t address, const AbiStep *step) noexcept
+        const AbiField *params
+        const AbiNode *result
+        bint result_spills
+    int plain_call_init(PyTypeObject *record, PyTypeObject *variant, PyObject *sample, PyObject *name, const LiftRest *rest, PyObject **spares) except -1
     PyObject *plain_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
+    PyObject *plain_vectorcall_scalars(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
+    PyObject *plain_vectorcall_values(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
+    PyObject *plain_vectorcall_lending(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
+    PyObject *plain_vectorcall_released(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
 
 cdef extern from "quick.h":
     enum:
@@ -34,6 +42,7 @@ cdef extern from "quick.h":
         QUICK_U32
         QUICK_I64
         QUICK_F64
+        QUICK_PLAIN
         QUICK_BORROW
         QUICK_OTHER
         QUICK_PARAMS
@@ -49,13 +58,12 @@ cdef extern from "quick.h":
         WrGate own_gate
         uint8_t num_params
         uint8_t result
-        uint8_t has_loans
-        uint8_t release
         uint8_t params[16]
-        int (*stage)(PyObject *func, uint32_t index, PyObject *value, c.ValRaw *out) noexcept
-        void (*unstage)(PyObject *value) noexcept
+        int (*lend)(PyObject *func, uint32_t index, PyObject *value, c.ValRaw *out) noexcept
+        void (*unlend)(PyObject *value) noexcept
         PyObject *(*lift)(PyObject *func, const c.ValRaw *value) noexcept
         int (*settle)(PyObject *func, c.WrEntry *entry, int failed) noexcept
         const WrPlain *plain
     PyObject *quick_vectorcall(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
+    PyObject *quick_vectorcall_released(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *kwnames) noexcept
     void quick_enable(PyTypeObject *type, Py_ssize_t offset) noexcept

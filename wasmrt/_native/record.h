@@ -9,19 +9,37 @@
 
 typedef struct { PyObject_HEAD PyObject *tag, *payload; } VariantObject; /* abi.pyx's Variant, as lower.pyx checks */
 
-/* A Variant; steals the payload. NULL with an exception. */
+static PyObject *record_no_arguments; /* an empty tuple */
+
+/* A Variant, from its class's free list; steals the payload. NULL with an exception. */
 static inline PyObject *wr_new_variant(PyTypeObject *type, PyObject *tag, PyObject *payload) {
-    VariantObject *made = (VariantObject *)type->tp_alloc(type, 0);
+    VariantObject *made = (VariantObject *)type->tp_new(type, record_no_arguments, NULL);
     if (made == NULL) {
         Py_DECREF(payload);
         return NULL;
     }
-    made->tag = Py_NewRef(tag);
-    made->payload = payload;
+    Py_SETREF(made->tag, Py_NewRef(tag)); /* both were None */
+    Py_SETREF(made->payload, payload);
     return (PyObject *)made;
 }
 
 #if PY_VERSION_HEX < 0x030C0000
+
+/* Freed instances, empty, which hold their classes; the next one of that class is made of it. Each class has one of the places. */
+enum { RECORD_SPARES = 8 };
+static PyObject **record_spares;
+
+static inline PyObject **record_spare(PyTypeObject *type) { return &record_spares[(uintptr_t)type / 64 % RECORD_SPARES]; }
+
+/* What the class would make without a look at arguments, and without room for attributes besides slots: that comes with the first one. */
+static inline PyObject *wr_new_record(PyTypeObject *type) {
+    PyObject **spare = record_spare(type), *made = *spare;
+    if (made == NULL || Py_TYPE(made) != type) return type->tp_alloc(type, 0);
+    *spare = NULL;
+    _Py_NewReference(made);
+    PyObject_GC_Track(made);
+    return made;
+}
 
 static void record_dealloc(PyObject *self);
 
@@ -56,14 +74,61 @@ static void record_dealloc(PyObject *self) {
         }
     }
     record_clear(self, of);
+    PyObject **spare = record_spare(type);
+    if (of == type && *spare == NULL) {
+        *spare = self;
+        return;
+    }
     type->tp_free(self);
     Py_DECREF(type); /* of an instance: `type` is a heap type */
 }
 
+/* In every module that includes this; `spares` are one array of RECORD_SPARES for all. */
+static inline int wr_record_init(PyObject **spares) {
+    record_spares = spares;
+    record_no_arguments = PyTuple_New(0);
+    return record_no_arguments == NULL ? -1 : 0;
+}
+
 static inline void wr_record_class_made(PyTypeObject *type) { type->tp_dealloc = record_dealloc; }
 
+/* Attributes of an instance that has no dict yet lie in an array before it, in the order of the keys that all instances of its class share (PEP 659's inline
+ * values; Include/internal/pycore_dict.h of 3.11, which is no public header). Keys are added, never moved. */
+typedef struct {
+    Py_ssize_t num_references;
+    uint8_t log2_size, log2_index_bytes, kind;
+    uint32_t version;
+    Py_ssize_t usable, num_entries;
+    char indices[];
+} RecordKeys;
+typedef struct { PyObject *key, *value; } RecordEntry;
+
+static inline int record_has_values(PyTypeObject *type) { return (type->tp_flags & Py_TPFLAGS_MANAGED_DICT) != 0; }
+
+/* An attribute that is none of the class (borrowed), NULL where it has to be looked for. `place`: where it was found last. */
+static inline PyObject *record_attribute(PyObject *self, PyObject *name, uint32_t *place) {
+    PyObject *const *values = ((PyObject *const **)self)[-4];
+    const RecordKeys *keys = (const RecordKeys *)((PyHeapTypeObject *)Py_TYPE(self))->ht_cached_keys;
+    if (values == NULL) return NULL;
+    const RecordEntry *entries = (const RecordEntry *)(const void *)(keys->indices + ((size_t)1 << keys->log2_index_bytes));
+    if (*place < keys->num_entries && entries[*place].key == name) return values[*place];
+    for (uint32_t i = 0; i < keys->num_entries; i++) {
+        if (entries[i].key == name) return values[*place = i];
+    }
+    return NULL;
+}
+
 #else
+enum { RECORD_SPARES = 1 };
+static inline int wr_record_init(PyObject **spares) {
+    (void)spares;
+    record_no_arguments = PyTuple_New(0);
+    return record_no_arguments == NULL ? -1 : 0;
+}
+static inline PyObject *wr_new_record(PyTypeObject *type) { return type->tp_alloc(type, 0); }
 static inline void wr_record_class_made(PyTypeObject *type) { (void)type; }
+static inline int record_has_values(PyTypeObject *type) { return (void)type, 0; }
+static inline PyObject *record_attribute(PyObject *self, PyObject *name, uint32_t *place) { return (void)self, (void)name, (void)place, NULL; }
 #endif
 
 #endif
