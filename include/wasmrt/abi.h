@@ -98,7 +98,7 @@ typedef struct AbiStep {
 typedef struct AbiChunk { struct AbiChunk *next; } AbiChunk;
 
 #define ABI_INLINE_STEPS 4
-#define ABI_INLINE_BYTES 512
+#define ABI_INLINE_BYTES 2048
 
 /* One lowering, on the C stack of its call. Only what abi_call_init sets is initialized. */
 typedef struct AbiCall {

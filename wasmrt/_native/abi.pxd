@@ -144,7 +144,7 @@ cdef extern from "wasmrt/abi.h" nogil:
         void *results
         void *(*lift_resource)(AbiCall *call, const AbiNode *node, uint32_t handle) noexcept
         AbiStep first_steps[4]
-        uint8_t first_bytes[512]
+        uint8_t first_bytes[2048]
 
 
 cdef class Resource:
@@ -179,7 +179,7 @@ cdef inline void call_init(AbiCall *call, Plan plan) noexcept:
     call.capacity = 4
     call.steps = call.first_steps
     call.top = call.first_bytes
-    call.limit = call.first_bytes + 512
+    call.limit = call.first_bytes + ABI_INLINE_BYTES
     call.chunks = NULL
     call.path = NULL
     call.lift_buffer = NULL

@@ -68,7 +68,7 @@ static int plain_commit(const WrPlain *plain, StoreHost *host, AbiCall *call)
             goto out;
         }
         uint64_t address = (uint32_t)values[0].i32;
-        if (address % step->align || address + step->size > plain->memory->length_bytes) {
+        if ((address & (step->align - 1u)) != 0 || address + step->size > plain->memory->length_bytes) {
             plain->refuse(address, step);
             came = PLAIN_RAISED;
             goto out;
@@ -102,7 +102,7 @@ QUICK_INLINE PyObject *plain_lift(const WrPlain *plain, AbiCall *call, const Val
     const AbiNode *node = plain->result;
     if (!plain->result_spills) return lift_value(call, node, (const uint8_t *)values, 1);
     const uint32_t at = (uint32_t)values[0].i32;
-    if (QUICK_RARE(at % node->align || (uint64_t)at + node->size > plain->memory->length_bytes)) return plain->lift(plain->plan, call, values);
+    if (QUICK_RARE((at & (node->align - 1u)) != 0 || (uint64_t)at + node->size > plain->memory->length_bytes)) return plain->lift(plain->plan, call, values);
     lift_open_budget(call);
     return lift_value(call, node, plain->memory->base + at, 0);
 }
