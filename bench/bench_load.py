@@ -3,6 +3,7 @@
     python -m bench.bench_load [--verify]
 
 Prints microseconds a load, the ratio to the peer, and the ratio to our own tiny component; `open` is opening, mapping and unmapping a file in Python alone.
+Then what a server pays for a component that it has not loaded yet: loading, a store, the first instance, the first call, and dropping all three.
 `--verify` measures our own loader alone, in several ways: as it is by default (load), with all bytes checked in C (checked), with `verify=True`, which is
 that and the second reader (verified), and what opening with that reader alone takes, which makes no component (pyelftools).
 """
@@ -29,6 +30,7 @@ TINY = """(component (core module $m (func (export "f") (result i32) i32.const 4
   (func (export "f") (result u32) (canon lift (core func $i "f"))))"""
 PROGRAMS = ("tiny", "zstd", "sz3")
 REPEATS = 200
+FIRST_REPEATS = 20
 VERIFY_REPEATS = 40
 
 
@@ -54,6 +56,34 @@ def load(contender: Contender, program: str) -> Callable[[], object]:
     engine, path = artifact(contender, program)
     deserialize_file = contender.component.Component.deserialize_file
     return lambda: deserialize_file(engine, path)
+
+
+INTERFACE = "numcodecs:abc/codec@0.1.1"
+
+
+def first_call(contender: Contender, program: str) -> Callable[[], object]:
+    """Loads the component, instantiates it in a new store and calls it once: what makes a codec answer with its name."""
+    engine, path = artifact(contender, program)
+    api, package = contender.component, contender.package
+    linker = api.Linker(engine)
+    if program != "tiny":
+        linker.add_wasip2()
+        with linker.root() as root, root.add_instance("wasi:logging/logging") as logging:
+            logging.add_func("log", lambda _store, *_message: None)
+
+    def run() -> Any:
+        component = api.Component.deserialize_file(engine, path)
+        store = package.Store(engine)
+        if program == "tiny":
+            return linker.instantiate(store, component).get_func(store, "f")(store)
+        if contender.name != OURS:
+            store.set_wasi(package.WasiConfig())
+        instance = linker.instantiate(store, component)
+        interface = component.get_export_index(INTERFACE)
+        return instance.get_func(store, component.get_export_index("codec-id", interface))(store)
+
+    assert run() == {"tiny": 42, "zstd": "zstd.rs", "sz3": "sz3.rs"}[program]
+    return run
 
 
 def open_map(path: str) -> None:
@@ -85,7 +115,40 @@ def tables(rounds: int, seconds: float) -> list[Table]:
         rows.append(Row(program, Comparison(samples, found.rounds, found.noisy_rounds), "wall", cells))
     columns = {OURS: "wasmrt", "cranelift": "wasmtime-py", "open": "open, map, unmap alone"}
     intro = "Wall time of `Component.deserialize_file` and of dropping the component."
-    return [Table("Loading", intro, rows, columns, {"cranelift": "times faster"})]
+    return [Table("Loading", intro, rows, columns, {"cranelift": "times faster"}), first_calls(present, rounds, seconds)]
+
+
+def forgetting(call: Callable[[], object]) -> Callable[[], object]:
+    """The same by a process that has not seen the component's records before."""
+    from wasmrt.runtime import component
+
+    def run() -> object:
+        component._recent.clear()
+        return call()
+
+    return run
+
+
+def first_calls(present: dict[str, Contender], rounds: int, seconds: float) -> Table:
+    candidates = {
+        f"{name} {program}": repeat(first_call(contender, program), FIRST_REPEATS)
+        for program in PROGRAMS
+        for name, contender in present.items()
+    }
+    for program in PROGRAMS:
+        candidates[f"new {program}"] = repeat(forgetting(first_call(present[OURS], program)), FIRST_REPEATS)
+    found = interleave(candidates, rounds, 1, seconds * len(PROGRAMS)).each(FIRST_REPEATS)
+    rows = []
+    for program in PROGRAMS:
+        for title, ours in ((program, f"{OURS} {program}"), (f"{program}, not seen before", f"new {program}")):
+            samples = {name: found.samples[ours if name == OURS else f"{name} {program}"] for name in present}
+            rows.append(Row(title, Comparison(samples, found.rounds, found.noisy_rounds)))
+    intro = (
+        "CPU time of `Component.deserialize_file`, a new store, the first instance, its first call, and dropping all of them. "
+        "Records of components that were loaded lately are remembered; `not seen before` is without that."
+    )
+    columns = {OURS: "wasmrt", "cranelift": "wasmtime-py"}
+    return Table("From a file to the first answer", intro, rows, columns, {"cranelift": "times faster"})
 
 
 def read_with_pyelftools(path: Path) -> None:
@@ -135,6 +198,21 @@ def main() -> None:
 def test_load_tiny(benchmark: Any, name: str) -> None:
     benchmark.group = "load a tiny component"
     benchmark(load(contenders()[name], "tiny"))
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("name", sorted(contenders()))
+def test_first_call_tiny(benchmark: Any, name: str) -> None:
+    benchmark.group = "load a tiny component and call it"
+    benchmark(first_call(contenders()[name], "tiny"))
+
+
+@pytest.mark.network
+@pytest.mark.smoke
+@pytest.mark.parametrize("name", sorted(contenders()))
+def test_first_call_codec(benchmark: Any, name: str) -> None:
+    benchmark.group = "load the zstd codec and call it"
+    benchmark.pedantic(first_call(contenders()[name], "zstd"), rounds=1 if benchmark.disabled else 20)
 
 
 @pytest.mark.network

@@ -107,6 +107,7 @@ const uint8_t *wr_code_info(const CodeMemory *code, size_t *out_num_bytes, WrErr
     return NULL;
 }
 
+uint64_t wr_code_info_checksum(const CodeMemory *code) { return code->header.info_checksum; }
 uint32_t wr_code_kind(const CodeMemory *code) { return code->header.kind; }
 const ImageHeader *wr_code_header(const CodeMemory *code) { return &code->header; }
 uint32_t wr_code_num_trampolines(const CodeMemory *code) { return code->header.num_trampolines; }

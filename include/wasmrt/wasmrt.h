@@ -26,6 +26,7 @@ WR_API bool wr_code_version_fits(uint32_t found_major, uint32_t found_minor, uin
 WR_API const uint8_t *wr_code_info(const CodeMemory *code, size_t *out_num_bytes, WrError *error); /* INFO, compared with its checksum; NULL: damaged */
 WR_API const uint8_t *wr_code_section(const CodeMemory *code, uint32_t section, size_t *out_num_bytes); /* WrSection; NULL: no such section */
 WR_API uint32_t wr_code_kind(const CodeMemory *code);
+WR_API uint64_t wr_code_info_checksum(const CodeMemory *code);
 WR_API const ImageHeader *wr_code_header(const CodeMemory *code); /* tunables and features it was compiled for, counts */
 WR_API uint32_t wr_code_num_modules(const CodeMemory *code);
 WR_API uint32_t wr_code_num_trampolines(const CodeMemory *code);

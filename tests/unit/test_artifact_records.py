@@ -12,7 +12,8 @@ import pytest
 from wasmrt import Engine, Store, WasmError
 from wasmrt.artifact import info
 from wasmrt.component import Component, Linker
-from wasmrt.errors import ArtifactError
+from wasmrt.errors import ArtifactError, LinkError
+from wasmrt.runtime import component as component_module
 
 TEXT = """(component
   (import "log" (func $log (param "text" string) (result u32)))
@@ -58,6 +59,7 @@ def use(engine: Engine, image: bytes) -> None:
 
 @pytest.mark.parametrize("bad", [-1, 0x7FFFFFFF, 1 << 40, 3, 7])
 def test_wrong_numbers(bad: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(component_module, "_MAX_RECENT", 0)  # the same bytes are decoded again
     engine = Engine()
     image = Component(engine, TEXT).serialize()
     decode = info.decode
@@ -86,3 +88,73 @@ def test_wrong_numbers(bad: int, monkeypatch: pytest.MonkeyPatch) -> None:
         except WasmError:
             pass  # another sound component: its types do not fit, or it traps
     assert refused > 30
+
+
+def test_records_that_were_read_before_are_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as they are among the last few; contents that differ in a name are others."""
+    engine = Engine()
+    text = '(component (core module $m (func (export "{}") (result i32) (i32.const {}))) (core instance $i (instantiate $m)) (func (export "f") (result u32) (canon lift (core func $i "{}"))))'
+    images = [Component(engine, text.format(name, number, name)).serialize() for name, number in (("one", 1), ("two", 2))]
+    module_info = Component(engine, '(component (core module $m) (core module $n) (core instance (instantiate $m)))').serialize()
+    decode = info.decode
+    calls: list[int] = []
+
+    def counted(data: bytes, kind: Any) -> Any:
+        calls.append(len(data))
+        return decode(data, kind)
+
+    monkeypatch.setattr(info, "decode", counted)
+    component_module._recent.clear()
+    for _ in range(3):
+        for image, number in zip(images, (1, 2), strict=True):
+            component = Component.deserialize(engine, image)
+            store = Store(engine)
+            assert Linker(engine).instantiate(store, component).get_func("f")(store) == number
+    assert len(calls) == 2
+    Linker(engine).instantiate(Store(engine), Component.deserialize(engine, module_info))
+    assert len(calls) == 3
+    for number in range(40):
+        Linker(engine).instantiate(Store(engine), Component(engine, text.format(f"n{number}", number, f"n{number}")))
+    assert len(component_module._recent) <= component_module._MAX_RECENT
+
+
+def test_functions_are_checked_again_when_what_serves_them_changes() -> None:
+    """A linker remembers what fitted which type; another function under the name, or another resource in the type, is looked at again."""
+    engine = Engine()
+    text = '(component (import "host" (instance (export "r" (type (sub resource))) (export "f" (func (param "n" {}) (result u32))))))'
+    components = [Component(engine, text.format(ty)) for ty in ("u32", "string")]
+
+    class R: ...
+
+    class Host:
+        def f(self, n: int) -> int:
+            return n
+
+    host = Host()
+    host.R = R  # type: ignore[attr-defined]
+    linker = Linker(engine)
+    linker.instance("host").define(host)
+    for _ in range(2):
+        linker.instantiate_pre(components[0])
+        with pytest.raises(LinkError, match="parameter `n` is string"):
+            linker.instantiate_pre(components[1])
+    host.f = lambda: 1  # type: ignore[method-assign]
+    with pytest.raises(LinkError, match="does not take 1 arguments"):
+        linker.instantiate_pre(components[0])
+    del host.f
+    linker.instantiate_pre(components[0])
+
+
+def test_a_functions_plan_is_made_when_it_is_first_called() -> None:
+    engine = Engine()
+    component = Component(engine, TEXT)
+    linker = Linker(engine)
+    linker.root().add_func("log", lambda store, text: len(text))
+    linker.define_unknown_imports_as_traps(component)
+    pre = linker.instantiate_pre(component)
+    plans = component._shared.contents.plans
+    assert plans == {}
+    for length in (3, 5):
+        store = Store(engine)
+        assert pre.instantiate(store).get_func("run")("x" * length) == length
+    assert len(plans) == 1  # of `log` and `run`; the other import was never called

@@ -273,6 +273,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     void wr_code_text_range(const CodeMemory *code, uintptr_t *out_start, uintptr_t *out_end)
     bint wr_code_version_fits(uint32_t found_major, uint32_t found_minor, uint32_t major, uint32_t minor)
     bint wr_code_is_broken(const CodeMemory *code)
+    uint64_t wr_code_info_checksum(const CodeMemory *code)
     const uint8_t *wr_code_info(const CodeMemory *code, size_t *out_num_bytes, WrError *error)
     const uint8_t *wr_code_section(const CodeMemory *code, uint32_t section, size_t *out_num_bytes)
     uint32_t wr_code_kind(const CodeMemory *code)

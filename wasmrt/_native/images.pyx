@@ -305,6 +305,11 @@ cdef class CodeMemory:
         return start[:size]
 
     @property
+    def info_checksum(self) -> int:
+        """Of section INFO, as the header has it."""
+        return c.wr_code_info_checksum(self.c_code)
+
+    @property
     def kind(self) -> int:
         return c.wr_code_kind(self.c_code)
 

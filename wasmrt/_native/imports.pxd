@@ -18,7 +18,8 @@ cdef ReallocHook REALLOC_HOOK
 
 cdef class LoweredImport:
     cdef uint32_t instance               # RuntimeComponentInstanceIndex
-    cdef Plan plan
+    cdef Plan plan                       # None until the first call
+    cdef object make_plan                # makes it then
     cdef object function
     cdef NativeFunc native               # None: implemented in Python
     cdef bint has_resources

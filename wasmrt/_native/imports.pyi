@@ -6,7 +6,7 @@ from .abi import Plan
 class LoweredImport: ...
 
 def lower_import(
-    plan: Plan,
+    plan: Plan | Callable[[], Plan],
     function: Callable[..., Any],
     *,
     pass_store: bool,

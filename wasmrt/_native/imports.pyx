@@ -106,6 +106,20 @@ cdef class LoweredImport:
     """What the host contexts of a lowered import point at, in every instance of an InstancePre; made by `lower_import`."""
 
 
+cdef int take_plan(LoweredImport self, Plan plan) except -1:
+    if self.memory == NO_SLOT and needs_memory(plan):
+        raise WasmError(f"{self.name or 'an import'} needs the `memory` option")
+    self.has_resources = uses_resources(plan)
+    self.quick = only_scalars(plan, &self.result_op)
+    self.plan = plan
+    return 0
+
+
+cdef int run_first_import(LoweredImport self, ComponentInstance owner, c.ValRaw *values) except -1:
+    take_plan(self, self.make_plan())
+    return run_quick_import(self, owner, values) if self.quick else run_import(self, owner, values)
+
+
 cdef int run_quick_import(LoweredImport self, ComponentInstance owner, c.ValRaw *values) except -1:
     """`run_import` for functions of scalars only."""
     cdef AbiCall call
@@ -225,6 +239,8 @@ cdef void leave_with_exception(Store store) noexcept:
 cdef c.c_bool import_with_gil(c.VMHostContext *context, c.ValRaw *values) noexcept:
     cdef ComponentInstance owner = <ComponentInstance>context.data2
     cdef ImportBody body = <ImportBody><void *>run_quick_import if (<LoweredImport>context.data).quick else <ImportBody><void *>run_import
+    if (<LoweredImport>context.data).plan is None:
+        body = <ImportBody><void *>run_first_import
     if body(<LoweredImport>context.data, owner, values) < 0:
         leave_with_exception(owner.store)
         return False
@@ -240,7 +256,7 @@ cdef c.c_bool import_call(c.VMContext *callee, c.VMContext *caller, c.ValRaw *va
 
 
 def lower_import(
-    plan: Plan,
+    plan: object,
     function: object,
     *,
     pass_store: bool,
@@ -250,15 +266,21 @@ def lower_import(
     realloc: int | None = None,
     name: str = "",
 ) -> LoweredImport:
-    """`canon lower` of a host function, for all instances: `function(*args)`, or `function(store, *args)`. Options are runtime slots."""
+    """`canon lower` of a host function, for all instances: `function(*args)`, or `function(store, *args)`. Options are runtime slots.
+
+    `plan`: a Plan, or what makes it, which is asked at the first call: of the functions that a component imports, a program mostly calls a few.
+    """
     cdef LoweredImport self = LoweredImport.__new__(LoweredImport)
-    if memory is None and needs_memory(plan):
-        raise WasmError(f"{name or 'an import'} needs the `memory` option")
-    self.plan = plan
     self.function = function
-    self.has_resources = uses_resources(plan)
-    self.quick = only_scalars(plan, &self.result_op)
+    self.name = name
+    self.memory = NO_SLOT if memory is None else memory
     self.native = native_of(function)
+    if self.native is not None and not isinstance(plan, Plan):
+        plan = plan()
+    if isinstance(plan, Plan):
+        take_plan(self, plan)
+    else:
+        self.make_plan = plan
     if self.native is not None:
         if self.native.raw != NULL:
             raise ArgumentTypeError(f"component imports function `{name}`, but a wasmrt_callback serves core modules only; a component calls functions of scalars")
@@ -266,9 +288,7 @@ def lower_import(
     self.pass_store = pass_store
     self.instance = instance
     self.encoding = encoding
-    self.memory = NO_SLOT if memory is None else memory
     self.realloc = NO_SLOT if realloc is None else realloc
-    self.name = name
     return self
 
 

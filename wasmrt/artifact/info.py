@@ -50,6 +50,7 @@ class ComponentArtifacts(msgspec.Struct, array_like=True):
         return self.info.skeleton
 
 
+_OF_RESOURCES = ("own", "borrow", "resource")
 # of component instances in one component, far more than a compiler makes
 _MAX_INSTANCES = 1 << 20
 
@@ -101,13 +102,14 @@ def check(found: ComponentArtifacts) -> None:
     for options in component.options:
         _options(component, options)
     for row in rows:
-        if row[:1] in (["own"], ["borrow"], ["resource"]) and isinstance(row[-1], int):
+        if row and row[0] in _OF_RESOURCES and isinstance(row[-1], int):
             _index(row[-1], component.num_resources, "resource")
     lowerings = set()
     for trampoline in component.trampolines:
         signature = records.trampoline_signature(trampoline)
-        for word in signature.params + signature.results:
-            _index(word, 1 << 32, "value type")
+        words = signature.params + signature.results
+        if words and not (0 <= min(words) and max(words) < 1 << 32):
+            raise ArtifactError("the artifact's records are damaged: a value type of a trampoline")
         if isinstance(trampoline, records.TrampolineLowerImport):
             lowerings.add(trampoline.index)
             _type(rows, trampoline.ty, "func")

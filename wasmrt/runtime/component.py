@@ -71,33 +71,69 @@ class ResourcesRequired:
     max_initial_table_size: int | None
 
 
+class _Contents:
+    """What component records say, whichever image they lie in. Immutable, but for types and plans, which are made when they are first asked for."""
+
+    def __init__(self, artifacts: artifact.ComponentArtifacts) -> None:
+        self.artifacts = artifacts
+        self.types = ComponentTypes(artifacts.type_rows)
+        self.plans: dict[int, Any] = {}  # by TypeIndex
+        # what component_instance.Blueprint makes of them alone
+        self.trampolines: Any = None
+        self.export_names: dict[int, str] | None = None
+        self.program: Any = None
+        self.uses_tasks: bool | None = None
+        # plans of others are made at the first call
+        self.has_odd_types = any(row and (row[0] in ("stream", "future", "error-context") or (row[0] == "func" and row[3:4] == [True])) for row in artifacts.type_rows)
+
+
+# Contents of the images that were used last, by checksum, the newest last: a program that loads the same artifact again, since it let go of it, does not
+# decode and check its records again.
+_recent: dict[int, tuple[bytes, _Contents]] = {}
+_MAX_RECENT = 16
+
+
+def _contents(code: images.CodeMemory) -> _Contents:
+    data = code.info()
+    key = code.info_checksum
+    known, made = _recent.pop(key, (None, None))
+    if made is None or known != data:
+        made = _Contents(artifact.decode(data, artifact.ComponentArtifacts))
+        artifact.check(made.artifacts)
+    check_artifacts(made.artifacts, code)
+    _recent[key] = data, made
+    while len(_recent) > _MAX_RECENT:
+        _recent.pop(next(iter(_recent)), None)
+    return made
+
+
 class _Shared:
     """What copies of a component have in common and make when it is first asked for. Two threads may make one each; either serves."""
 
     # a load sets no more than it has to
     signatures: Any = None
-    _types: ComponentTypes | None = None
+    _found: _Contents | None = None
     _modules: list[Module] | None = None
 
     def __init__(self, code_object: CodeObject, artifacts: artifact.ComponentArtifacts | None) -> None:
         self.code_object = code_object
         self.resources: dict[Any, ResourceType] = {}
-        self._artifacts = artifacts
+        if artifacts is not None:
+            self._found = _Contents(artifacts)
+
+    @property
+    def contents(self) -> _Contents:
+        if self._found is None:
+            self._found = _contents(self.code_object.code)
+        return self._found
 
     @property
     def artifacts(self) -> artifact.ComponentArtifacts:
-        if self._artifacts is None:
-            code = self.code_object.code
-            found = artifact.decode(code.info(), artifact.ComponentArtifacts)
-            check_artifacts(found, code)
-            self._artifacts = found
-        return self._artifacts
+        return self.contents.artifacts
 
     @property
     def types(self) -> ComponentTypes:
-        if self._types is None:
-            self._types = ComponentTypes(self.artifacts.type_rows)
-        return self._types
+        return self.contents.types
 
     @property
     def modules(self) -> list[Module]:
@@ -330,9 +366,33 @@ class Component:
         self, instance: ComponentExportIndex | None, name: str
     ) -> tuple[types.ComponentItem, ComponentExportIndex] | None:
         """(item, index) of an export of the root (`instance` None) or of a nested instance; None when there is none."""
+        found = self._find_export(instance, name)
+        if found is None:
+            return None
+        full_name, index = found
+        component = self._artifacts.component
+        inside = ""
+        attributes = info.ExternAttributes()
+        if instance is None:
+            attributes = component.export_attributes.get(full_name, attributes)
+        else:
+            inside = next((name for name, index in component.exports if index == instance.export), "")
+        item = types.public_item(
+            self._export_type(component.export_items[index]), types.Place(self._signatures, False, inside, full_name), attributes
+        )
+        return item, ComponentExportIndex._of(self._id, index)
+
+    def get_export_index(
+        self, name: str, instance: ComponentExportIndex | None = None
+    ) -> ComponentExportIndex | None:
+        """The index alone, or None."""
+        found = self._find_export(instance, name)
+        return None if found is None else ComponentExportIndex._of(self._id, found[1])
+
+    def _find_export(self, instance: ComponentExportIndex | None, name: str) -> tuple[str, info.ExportIndex] | None:
+        """Its whole name, and the index."""
         component = self._artifacts.component
         exports = component.exports
-        inside = ""
         if instance is not None:
             if not isinstance(instance, ComponentExportIndex):
                 raise ArgumentTypeError(f"expected a ComponentExportIndex, got {type(instance).__name__}")
@@ -342,25 +402,9 @@ class Component:
             if not isinstance(parent, info.ExportInstance):
                 return None
             exports = parent.exports
-            inside = next((name for name, index in component.exports if index == instance.export), "")
-        found = find_name(name, dict(exports))
-        if found is None:
-            return None
-        index = dict(exports)[found]
-        attributes = info.ExternAttributes()
-        if instance is None:
-            attributes = component.export_attributes.get(found, attributes)
-        item = types.public_item(
-            self._export_type(component.export_items[index]), types.Place(self._signatures, False, inside, found), attributes
-        )
-        return item, ComponentExportIndex._of(self._id, index)
-
-    def get_export_index(
-        self, name: str, instance: ComponentExportIndex | None = None
-    ) -> ComponentExportIndex | None:
-        """The index alone, or None."""
-        found = self.export_index(instance, name)
-        return None if found is None else found[1]
+        indices = dict(exports)
+        found = find_name(name, indices)
+        return None if found is None else (found, indices[found])
 
     def _export_type(self, export: info.Export) -> Any:
         if isinstance(export, info.ExportResource):
@@ -458,9 +502,8 @@ def instantiated_modules(artifacts: artifact.ComponentArtifacts) -> list[int]:
 
 
 def check_artifacts(artifacts: artifact.ComponentArtifacts, code: images.CodeMemory) -> None:
-    """What the records say must fit the image: counts, and every index in range, so that nothing later has to doubt them."""
+    """What the records say must fit the image; that they fit each other is `artifact.check`'s."""
     if len(artifacts.static_modules) != code.num_modules:
         raise ArtifactError("the artifact's module count is wrong", len(artifacts.static_modules), code.num_modules)
     if not all(0 <= index < code.num_modules for index in instantiated_modules(artifacts)):
         raise ArtifactError("the artifact instantiates a module that it does not have")
-    artifact.check(artifacts)

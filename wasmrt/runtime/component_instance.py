@@ -6,6 +6,7 @@ array (`_native/instantiate.pyx`). `InstancePre` adds what a linker resolved, ho
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -66,50 +67,59 @@ def _core_ref(definition: info.CoreDef, modules: list[Module | None]) -> tuple[i
         raise ArtifactError("the artifact's initializers are malformed: a core instance that is not made yet")
     index = definition.index
     module = modules[definition.instance]
-    if index < 0:
+    if index < 0:  # of an imported module alone, so that other programs depend on nothing but the records
         assert module is not None
         index = module._object.types[module._index].export_index(definition.name)
     return instantiate.OF_INSTANCE, definition.instance, int(definition.kind), index
+
+
+_Step = tuple[int, int, int, int, int, Any]
+_Ref = tuple[int, int, int, int]
+
+
+def _trampolines(records: info.Component) -> tuple[list[Any], dict[int, tuple[int, info.TrampolineLowerImport]]]:
+    """(kind, params, results, operands) of each, and by lowering its trampoline."""
+    rows: list[Any] = []
+    lowerings: dict[int, tuple[int, info.TrampolineLowerImport]] = {}
+    for index, trampoline in enumerate(records.trampolines):
+        signature = info.trampoline_signature(trampoline)
+        if isinstance(trampoline, info.TrampolineLowerImport):
+            lowerings[trampoline.index] = (index, trampoline)
+        rows.append((instantiate.KINDS[type(trampoline).__name__], signature.params, signature.results, _operands(trampoline, records.options)))
+    return rows, lowerings
 
 
 class Blueprint:
     """What all instances of a component share: plans by function type, rows for the trampolines, and the program of its initializers."""
 
     def __init__(self, component: Component) -> None:
-        records = component._artifacts.component
+        self._contents = contents = component._shared.contents
+        records = contents.artifacts.component
         self.component = component
         self.records = records
-        self._plans: dict[int, Plan] = {}
-        self.export_names = export_names(records)
-        self._rows: list[tuple[int, int, int, int, int, int]] = []
-        self.lowerings: dict[int, tuple[int, info.TrampolineLowerImport]] = {}
+        self._plans: dict[int, Plan] = contents.plans
+        if contents.export_names is None:
+            contents.export_names = export_names(records)
+        self.export_names = contents.export_names
+        if contents.trampolines is None:
+            contents.trampolines = _trampolines(records)
+        rows, self.lowerings = contents.trampolines
         self._program: tuple[instantiate.Program, list[Module | None]] | None = None
         self.binder: Binder | None = None
         self.task_instances: set[int] = set()
         self.intrinsics: dict[int, Intrinsic] = {}
-        registry = component.engine.types
-        for index, trampoline in enumerate(records.trampolines):
-            signature = info.trampoline_signature(trampoline)
-            wasm_call, _ = component.trampoline_ptrs(index)
-            if isinstance(trampoline, info.TrampolineLowerImport):
-                self.lowerings[trampoline.index] = (index, trampoline)
-            self._rows.append(
-                (
-                    instantiate.KINDS[type(trampoline).__name__],
-                    registry.register_func(signature.params, signature.results),
-                    wasm_call,
-                    *_operands(trampoline, records.options),
-                )
-            )
-
+        register, pointers = component.engine.types.register_func, component._object.code.trampoline
+        self._rows: list[tuple[int, int, int, int, int, int]] = [
+            (kind, register(params, results), pointers(index)[0], *operands) for index, (kind, params, results, operands) in enumerate(rows)
+        ]
         self._bind_tasks(component)
 
     def _bind_tasks(self, component: Component) -> None:
         """What the asynchronous ABI needs, in a component that uses it."""
         records, registry = self.records, component.engine.types
-        uses = any(isinstance(trampoline, _TASKS) for trampoline in records.trampolines)
-        uses = uses or any(row[0] == "func" and row[3] for row in component._artifacts.type_rows)
-        if not uses and not any(row[0] in ("stream", "future", "error-context") for row in component._artifacts.type_rows):
+        if self._contents.uses_tasks is None:
+            self._contents.uses_tasks = self._contents.has_odd_types or any(isinstance(trampoline, _TASKS) for trampoline in records.trampolines)
+        if not self._contents.uses_tasks:
             return
         self.binder = Binder(records, component._types, lambda ty: registry.register_func(ty.params, ty.results))
         self.task_instances = self.binder.task_instances()
@@ -135,9 +145,37 @@ class Blueprint:
 
     def _make_program(self, definitions: list[Definition]) -> tuple[instantiate.Program, list[Module | None]]:
         records = self.records
+        modules: list[Module | None]
+        if self._contents.program is None:
+            modules, steps, refs = self._steps(definitions)
+            if None not in modules and not any(isinstance(initializer, info.InstantiateModuleImport) for initializer in records.initializers):
+                self._contents.program = [module if module is None else module._index for module in modules], [(*step[:5], None) for step in steps], refs
+        else:
+            indices, steps, refs = self._contents.program
+            modules = [self.component._modules[index] for index in indices]
+            made = iter([module._object.types[module._index] for module in modules if module is not None])
+            steps = [(*step[:5], next(made)) if step[0] == instantiate.INSTANTIATE else step for step in steps]
+        program = instantiate.Program(
+            steps,
+            refs,
+            self._rows,
+            num_instances=records.num_runtime_component_instances,
+            num_memories=records.num_runtime_memories,
+            num_reallocs=records.num_runtime_reallocs,
+            num_post_returns=records.num_runtime_post_returns,
+            num_resources=records.num_resources,
+            num_core_instances=len(modules),
+            num_callbacks=records.num_runtime_callbacks,
+            num_tables=records.num_runtime_tables,
+        )
+        return program, modules
+
+    def _steps(self, definitions: list[Definition]) -> tuple[list[Module | None], list[_Step], list[_Ref]]:
+        """The module of each core instance, and steps and references as `instantiate.Program` takes them."""
+        records = self.records
         modules: list[Module | None] = []
-        refs: list[tuple[int, int, int, int]] = []
-        steps: list[tuple[int, int, int, int, int, Any]] = []
+        refs: list[_Ref] = []
+        steps: list[_Step] = []
 
         def add(op: int, index: int, items: list[info.CoreDef], instance: int = 0, types: Any = None) -> None:
             steps.append((op, index, len(refs), len(items), instance, types))
@@ -170,20 +208,7 @@ class Blueprint:
                     dtor = [] if initializer.dtor is None else [initializer.dtor]
                     add(instantiate.RESOURCE, records.resource_index(initializer.index), dtor, initializer.instance)
                 # lowered imports are bound by InstancePre
-        program = instantiate.Program(
-            steps,
-            refs,
-            self._rows,
-            num_instances=records.num_runtime_component_instances,
-            num_memories=records.num_runtime_memories,
-            num_reallocs=records.num_runtime_reallocs,
-            num_post_returns=records.num_runtime_post_returns,
-            num_resources=records.num_resources,
-            num_core_instances=len(modules),
-            num_callbacks=records.num_runtime_callbacks,
-            num_tables=records.num_runtime_tables,
-        )
-        return program, modules
+        return modules, steps, refs
 
     @staticmethod
     def of(component: Component) -> Blueprint:
@@ -235,15 +260,17 @@ class InstancePre:
         assert isinstance(definition, HostFunction)
         options = records.options[trampoline.options]
         name = import_name(records, import_)
-        ty = self.component._types.func(trampoline.ty)
-        if ty.async_ and (options.async_ or definition.is_async):
+        # what cannot be called is refused here
+        odd = self._blueprint._contents.has_odd_types
+        ty = self.component._types.func(trampoline.ty) if odd else None
+        if ty is not None and ty.async_ and (options.async_ or definition.is_async):
             binder = self._blueprint.binder
             assert binder is not None
             plan = Plan(compile_func(ty, async_lower=options.async_))
             made = binder.options(trampoline.options)
             return task_import(plan, trampoline.lower_func, definition.func, made, name, pass_store=definition.pass_store)
         return imports.lower_import(
-            self._blueprint.plan(trampoline.ty),
+            self._blueprint.plan(trampoline.ty) if odd else functools.partial(self._blueprint.plan, trampoline.ty),
             definition.func,
             pass_store=definition.pass_store,
             instance=options.instance,

@@ -20,7 +20,7 @@ from .component import Component
 from .component_instance import ComponentExports, ComponentInstance, InstancePre
 from .definitions import Definition, HostFunction, HostResource
 from .engine import Engine
-from .host_objects import Items, UnfitError, find_definition, near_names
+from .host_objects import Items, Supplied, UnfitError, find_definition, near_names
 from .module import Module
 from .names import find_name
 from .store import Store
@@ -268,7 +268,8 @@ class _Matching:
         self.linker = linker
         self.component = component
         self.problems: list[str] = []
-        self.resources: dict[Any, HostResource] = {}  # by ResourceIndex
+        self.supplied = Supplied()
+        self.resources = self.supplied.resources
 
     def definitions(self) -> list[Definition]:
         """The definition of each RuntimeImport, by RuntimeImportIndex. Raises LinkError."""
@@ -297,7 +298,7 @@ class _Matching:
         if isinstance(item, spec.FuncType):
             interface = path[0] if len(path) == 2 else ""
             place = types.Place(self.component._signatures, True, interface, path[-1]) if len(path) <= 2 else None
-            return str(types.public_item(self.component._of_this(item), place))
+            return str(types.public_item(self.component._of_this(self.supplied.substituted(item)), place))
         if isinstance(item, spec.ComponentInstanceType):
             names = [f"`{name}`" for name, inner in item.exports if not isinstance(inner, spec.TypeItem)]
             more = f" and {len(names) - 6} more" if len(names) > 6 else ""
@@ -307,17 +308,20 @@ class _Matching:
     def _match(self, items: Mapping[str, Definition], path: tuple[str, ...], item: spec.ComponentItem) -> Definition | None:
         name = path[-1]
         if isinstance(item, spec.FuncType):
-            item = self._substituted(item)
+            plain = items.get(name)
+            if isinstance(plain, HostFunction) and plain.type is None:
+                return plain
+        elif isinstance(item, spec.TypeItem):
+            return None  # nobody supplies it
         try:
-            definition = find_definition(items, name, item)
+            definition = find_definition(items, name, item, self.supplied)
         except UnfitError as unfit:
             self._problem(item, path, f"what defines it does not fit: {unfit}")
             return None
         if definition is None and isinstance(item, spec.ResourceItem):
             definition = self.resources.get(item.ty)  # another name of a type that has been supplied
         if definition is None:
-            if not isinstance(item, spec.TypeItem):
-                self._missing(items, path, item)
+            self._missing(items, path, item)
             return None
         if not isinstance(definition, _KINDS.get(type(item), ("type", object))[1]):
             self._problem(item, path, f"the linker has {_describe(definition)} there; expected {self._text(item, path)}")
@@ -338,16 +342,12 @@ class _Matching:
             return matched
         return definition
 
-    def _substituted(self, ty: spec.FuncType) -> spec.FuncType:
-        """With the resources that have been supplied so far; a type is imported before what mentions it."""
-        supplied = self.resources
-        return spec.substitute_resources(ty, lambda r: supplied[r].type if r in supplied else r)  # type: ignore[no-any-return]
-
     def _function(self, definition: Any, path: tuple[str, ...], item: spec.FuncType) -> Definition | None:
         if definition.is_async and not item.async_:
             self._problem(item, path, "what defines it is a coroutine function, which cannot be called synchronously by a guest")
             return None
         if definition.type is not None:
+            item = self.supplied.substituted(item)
             from wasmrt.translate.subtype import Mismatch, match_funcs  # what needs no such check does not pay for it
 
             try:

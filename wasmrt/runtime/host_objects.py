@@ -7,10 +7,12 @@ function of another component. Instances of other components are such objects.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import keyword
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MethodType
+from typing import Any, TypeVar
 
 from wasmrt._native import hosts
 from wasmrt.spec import types as spec
@@ -24,15 +26,19 @@ from .names import find_name
 from .results import wrapper
 from .values import ComponentFunc, ResourceType
 
+T = TypeVar("T")
 _NOT_FOUND = object()
+_MAX_CHECKED = 1024
 
 
 class Items(dict[str, Definition]):
     """The definitions of one instance by name; `objects` are asked, in order, for names that it does not have."""
 
-    def __init__(self, objects: list[tuple[Any, bool]] | None = None) -> None:
+    def __init__(self, objects: list[tuple[Any, bool]] | None = None, checked: dict[Any, tuple[Any, HostFunction]] | None = None) -> None:
         super().__init__()
         self.objects: list[tuple[Any, bool]] = [] if objects is None else objects
+        # what was found to fit by name and type, and the function that it is: a linker serves many components with the same imports
+        self.checked: dict[Any, tuple[Any, HostFunction]] = {} if checked is None else checked
 
     @classmethod
     def of_instance(cls, instance: ComponentInstance | ComponentExports) -> Items:
@@ -40,17 +46,42 @@ class Items(dict[str, Definition]):
         return cls([(instance.exports if isinstance(instance, ComponentInstance) else instance, False)])
 
 
+class Supplied:
+    """The resources that a linker has supplied for a component's so far, by ResourceIndex; a type is imported before what mentions it."""
+
+    def __init__(self) -> None:
+        self.resources: dict[Any, HostResource] = {}
+        self._memo: dict[int, Any] = {}
+        self._key: tuple[Any, ...] = ()
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for equal resources under equal numbers."""
+        if len(self._key) != len(self.resources):
+            self._key = tuple((resource, definition.type) for resource, definition in self.resources.items())
+            self._memo = {}
+        return self._key
+
+    def substituted(self, ty: spec.FuncType) -> spec.FuncType:
+        """A function's type with them."""
+        assert self.key is not None
+        known = self.resources
+        return spec.substitute_resources(ty, lambda r: known[r].type if r in known else r, self._memo)  # type: ignore[no-any-return]
+
+
 class UnfitError(Exception):
     """An object has something under the name, but of another kind, arity or type; the message says what."""
 
 
-def find_definition(items: Mapping[str, Definition], name: str, item: spec.ComponentItem) -> Definition | None:
-    """What serves an import of `item` under `name`. Raises UnfitError."""
+def find_definition(items: Mapping[str, Definition], name: str, item: spec.ComponentItem, supplied: Supplied | None = None) -> Definition | None:
+    """What serves an import of `item` under `name`, whose resources are numbers that `supplied` knows. Raises UnfitError."""
     found = find_name(name, items)
     if found is not None:
         return items[found]
-    for obj, pass_store in items.objects if isinstance(items, Items) else ():
-        definition = _on_object(obj, pass_store, name, item)
+    if not isinstance(items, Items):
+        return None
+    for obj, pass_store in items.objects:
+        definition = _on_object(obj, pass_store, name, item, items.checked, supplied)
         if definition is not None:
             return definition
     return None
@@ -75,14 +106,27 @@ def near_names(items: Mapping[str, Definition], name: str) -> list[str]:
     return list(dict.fromkeys(found))[:3]
 
 
-def python_names(name: str) -> Iterator[str]:
+def _remembered(function: Callable[[str], T]) -> Callable[[str], T]:
+    """For names of any length that a program could mean: what a component with longer ones has costs its time and no memory."""
+    cached = functools.lru_cache(maxsize=1024)(function)
+    return lambda name: cached(name) if len(name) <= 100 else function(name)
+
+
+_parsed = _remembered(parse_import_name)
+
+
+@_remembered
+def python_names(name: str) -> tuple[str, ...]:
     """The spellings of a WIT name: its own, snake case, and with an underscore behind it where that is a keyword."""
-    yield name
     snake = name.replace("-", "_")
     if keyword.iskeyword(snake):
-        yield snake + "_"
-    elif snake != name:
-        yield snake
+        return name, snake + "_"
+    return (name,) if snake == name else (name, snake)
+
+
+@_remembered
+def _camel(name: str) -> str:
+    return "".join(part[:1].upper() + part[1:] for part in name.split("-"))
 
 
 def _find(obj: Any, name: str) -> Any:
@@ -99,22 +143,34 @@ def _find(obj: Any, name: str) -> Any:
     return _NOT_FOUND
 
 
-def _on_object(obj: Any, pass_store: bool, name: str, item: spec.ComponentItem) -> Definition | None:
+def _on_object(
+    obj: Any, pass_store: bool, name: str, item: spec.ComponentItem, checked: dict[Any, tuple[Any, HostFunction]], supplied: Supplied | None
+) -> Definition | None:
     match item:
         case spec.FuncType():
-            function = _function(obj, name, item)
+            function, attribute = _function(obj, name)
             if function is None:
                 return None
             if isinstance(function, (ComponentFunc, ReexportedFunc)):
                 return HostFunction(function, False, function.type()._type, function.store)
-            is_constructor = name.startswith("[constructor]")
-            is_async = hosts.is_coroutine_function(function)
-            return HostFunction(_checked(function, item, pass_store, is_constructor), pass_store, is_async=is_async)
+            key = name, item, pass_store, None if supplied is None else supplied.key
+            known = checked.get(key)
+            if known is not None and _is_same(known[0], function):
+                return known[1]
+            if supplied is not None:
+                item = supplied.substituted(item)
+            called = function if attribute is None else _method(function, attribute)
+            is_async = hosts.is_coroutine_function(called)
+            fitting = HostFunction(_checked(called, item, pass_store, name.startswith("[constructor]")), pass_store, is_async=is_async)
+            if len(checked) >= _MAX_CHECKED:
+                checked.clear()
+            checked[key] = function, fitting
+            return fitting
         case spec.ComponentInstanceType():
             found = _find(obj, name)
             if isinstance(found, ComponentInstance):
                 found = found.exports
-            return None if found is _NOT_FOUND else Items([(found, pass_store)])
+            return None if found is _NOT_FOUND else Items([(found, pass_store)], checked)
         case spec.ResourceItem():
             found = _class(obj, name)
             if found is _NOT_FOUND:
@@ -134,33 +190,41 @@ def _on_object(obj: Any, pass_store: bool, name: str, item: spec.ComponentItem) 
 
 def _class(obj: Any, name: str) -> Any:
     """Of a resource: as any name is spelled, or in CamelCase."""
-    camel = _find(obj, "".join(part[:1].upper() + part[1:] for part in name.split("-")))
+    camel = _find(obj, _camel(name))
     if isinstance(camel, (type, ResourceType)):
         return camel
     found = _find(obj, name)
     return camel if found is _NOT_FOUND else found
 
 
-def _function(obj: Any, name: str, ty: spec.FuncType) -> Callable[..., Any] | None:
-    parsed = parse_import_name(name)
+def _is_same(one: Any, other: Any) -> bool:
+    """One function, or the same method of the same object, which is another object each time that it is looked up."""
+    if isinstance(one, MethodType) and isinstance(other, MethodType):
+        return one.__self__ is other.__self__ and one.__func__ is other.__func__
+    return one is other
+
+
+def _function(obj: Any, name: str) -> tuple[Callable[..., Any] | None, str | None]:
+    """What serves the name; of a method, the attribute besides under which an object has it."""
+    attribute = None
+    parsed = _parsed(name)
     if parsed.kind in ("label", "interface") or (isinstance(obj, Mapping) and name in obj):
         function = _find(obj, name)
     else:
         cls = _class(obj, parsed.resource)
         if not isinstance(cls, type):
-            return None
+            return None, None
         if parsed.kind == "constructor":
             function = cls
         else:
             function = _find(cls, parsed.label)
             if parsed.kind == "method" and function is not _NOT_FOUND:
                 attribute = next(n for n in python_names(parsed.label) if hasattr(cls, n))
-                function = _method(function, attribute)
     if function is _NOT_FOUND:
-        return None
+        return None, None
     if not callable(function):
         raise UnfitError(f"a callable is wanted, the object has {function!r:.80} there")
-    return function  # type: ignore[no-any-return]
+    return function, attribute
 
 
 def _method(function: Any, attribute: str) -> Callable[..., Any]:

@@ -447,47 +447,57 @@ def substitute_resources(ty: Any, replace: Callable[[Any], Any], memo: dict[int,
     `memo` for several types of one substitution.
     """
     memo = {} if memo is None else memo
+    parts = _SUBSTITUTED.get(type(ty))
+    if parts is None:
+        return ty
     key = id(ty)
     if (found := memo.get(key)) is not None:
         return found[1]
-
-    def sub(t: Any) -> Any:
-        return substitute_resources(t, replace, memo)
-
     new: Any = ty
-    match ty:
-        case OwnType() | BorrowType() | ResourceItem():
-            new = type(ty)(replace(ty.ty))
-        case TypeItem():
-            new = TypeItem(sub(ty.ty))
-        case ListType():
-            new = ListType(sub(ty.element), ty.length)
-        case MapType():
-            new = MapType(sub(ty.key), sub(ty.value))
-        case RecordType():
-            new = RecordType(tuple((n, sub(t)) for n, t in ty.fields))
-        case TupleType():
-            new = TupleType(tuple(sub(t) for t in ty.elements))
-        case VariantType():
-            new = VariantType(tuple((n, None if t is None else sub(t)) for n, t in ty.cases))
-        case OptionType():
-            new = OptionType(sub(ty.payload))
-        case ResultType():
-            new = ResultType(None if ty.ok is None else sub(ty.ok), None if ty.err is None else sub(ty.err))
-        case StreamType() | FutureType():
-            new = type(ty)(None if ty.payload is None else sub(ty.payload))
-        case FuncType():
-            result = None if ty.result is None else sub(ty.result)
-            new = FuncType(tuple((n, sub(t)) for n, t in ty.params), result, ty.async_)
-        case ComponentInstanceType():
-            new = ComponentInstanceType(tuple((n, sub(t)) for n, t in ty.exports))
-        case ComponentType():
-            new = ComponentType(tuple((n, sub(t)) for n, t in ty.imports), tuple((n, sub(t)) for n, t in ty.exports))
-        case _:
-            return ty
+    if parts == ("ty",) and type(ty) is not TypeItem:
+        new = type(ty)(replace(ty.ty))
+    else:
+        changed = {}
+        for name in parts:
+            old = getattr(ty, name)
+            if type(old) is not tuple:
+                part = substitute_resources(old, replace, memo)
+            elif old and type(old[0]) is tuple:
+                part = tuple([(label, substitute_resources(t, replace, memo)) for label, t in old])
+                if all(a[1] is b[1] for a, b in zip(part, old, strict=True)):
+                    part = old
+            else:
+                part = tuple([substitute_resources(t, replace, memo) for t in old])
+                if all(a is b for a, b in zip(part, old, strict=True)):
+                    part = old
+            if part is not old:
+                changed[name] = part
+        if changed:
+            new = msgspec.structs.replace(ty, **changed)
     # The memo keeps `ty` alive, so that its id stays its own.
     memo[key] = (ty, new)
     return new
+
+
+# what of each kind of type may hold a reference, or is one
+_SUBSTITUTED: dict[type, tuple[str, ...]] = {
+    OwnType: ("ty",),
+    BorrowType: ("ty",),
+    ResourceItem: ("ty",),
+    TypeItem: ("ty",),
+    ListType: ("element",),
+    MapType: ("key", "value"),
+    RecordType: ("fields",),
+    TupleType: ("elements",),
+    VariantType: ("cases",),
+    OptionType: ("payload",),
+    ResultType: ("ok", "err"),
+    StreamType: ("payload",),
+    FutureType: ("payload",),
+    FuncType: ("params", "result"),
+    ComponentInstanceType: ("exports",),
+    ComponentType: ("imports", "exports"),
+}
 
 
 def _freeze(struct: msgspec.Struct, name: str, value: Any) -> None:
