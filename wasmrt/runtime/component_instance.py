@@ -110,7 +110,7 @@ class Blueprint:
         self.intrinsics: dict[int, Intrinsic] = {}
         register, pointers = component.engine.types.register_func, component._object.code.trampoline
         self._rows: list[tuple[int, int, int, int, int, int]] = [
-            (kind, register(params, results), pointers(index)[0], *operands) for index, (kind, params, results, operands) in enumerate(rows)
+            (kind, register(params, results), pointers(index, params, results)[0], *operands) for index, (kind, params, results, operands) in enumerate(rows)
         ]
         self._bind_tasks(component)
 
