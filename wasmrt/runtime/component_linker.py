@@ -309,8 +309,8 @@ class _Matching:
         name = path[-1]
         if isinstance(item, spec.FuncType):
             plain = items.get(name)
-            if isinstance(plain, HostFunction) and plain.type is None:
-                return plain
+            if isinstance(plain, HostFunction):
+                return self._function(plain, path, item)
         elif isinstance(item, spec.TypeItem):
             return None  # nobody supplies it
         try:
