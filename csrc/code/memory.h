@@ -45,6 +45,7 @@ struct CodeMemory {
     const HandlerRow *handlers;
     const uint8_t *text;
     uint32_t text_bytes, num_modules;
+    struct GdbEntry *announced;    /* gdb.h */
     _Atomic(void *) attached;      /* wr_code_attach */
     void (*_Atomic free_attached)(void *data);
     _Atomic(WasmModule *) modules[]; /* num_modules views of META, NULL until somebody asks */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "code/gdb.h"
 #include "code/marks.h"
 #include "code/memory.h"
 #include "os/files.h"
@@ -205,6 +206,7 @@ static bool open_check_wanted(const ImageHeader *header, const WrImageWanted *wa
 void wr_code_close(CodeMemory *code)
 {
     CodePages *pages = &code->pages;
+    wr_gdb_retract(code->announced);
     if (code->registered) {
         wr_code_unregister(code);
         if (pages->kind == CODE_PAGES_FOREIGN) (void)wr_os_protect((void *)(uintptr_t)code->text, wr_os_round_to_pages(code->text_bytes), WR_OS_READ);
@@ -294,6 +296,7 @@ static bool open_pages(const CodePages *taken, const uint8_t *head, const ElfLay
         open_fill(code, &pages, layout);
         code->registered = wr_code_register(code);
         if (code->registered) {
+            code->announced = wr_gdb_announce_image(code);
             *out_code = code;
             return true;
         }

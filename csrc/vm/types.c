@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/array.h"
 #include "base/hash.h"
+#include "code/gdb.h"
 #include "os/pages.h"
 #include "tramp/tramp.h"
 #include "vm/objects.h"
@@ -39,6 +40,7 @@ typedef struct TypesEntry {
 typedef struct TypesPage {
     void *start;
     size_t bytes;
+    GdbEntry *announced;
 } TypesPage;
 
 typedef WR_ARRAY(uint32_t) TypesWords;
@@ -76,7 +78,10 @@ void wr_types_retain(WrTypeRegistry *registry)
 void wr_types_release(WrTypeRegistry *registry)
 {
     if (atomic_fetch_sub_explicit(&registry->references, 1, memory_order_acq_rel) != 1) return;
-    for (uint32_t i = 0; i < registry->pages.count; i++) wr_os_release(registry->pages.items[i].start, registry->pages.items[i].bytes);
+    for (uint32_t i = 0; i < registry->pages.count; i++) {
+        wr_gdb_retract(registry->pages.items[i].announced);
+        wr_os_release(registry->pages.items[i].start, registry->pages.items[i].bytes);
+    }
     wr_array_free(&registry->pages);
     wr_os_release(registry->supertypes, TYPES_SUPERTYPES_BYTES);
     wr_array_free(&registry->records);
@@ -470,7 +475,8 @@ static const void *types_emit(WrTypeRegistry *registry, const TypesRecord *recor
         if (start != NULL) {
             memcpy(start, as.code.start, x64_offset(&as));
             if (wr_os_protect(start, bytes, WR_OS_READ_EXECUTE)) {
-                registry->pages.items[registry->pages.count++] = (TypesPage){ start, bytes };
+                GdbEntry *announced = wr_gdb_announce_function(start, (uint32_t)x64_offset(&as), "wasm-to-host");
+                registry->pages.items[registry->pages.count++] = (TypesPage){ start, bytes, announced };
                 code = (const uint8_t *)start + as.function_offset;
             }
         }

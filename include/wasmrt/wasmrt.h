@@ -20,6 +20,8 @@ WR_API bool wr_cpu_features(uint64_t *out_host, uint64_t *out_baseline);
 WR_API void wr_code_retain(CodeMemory *code);
 WR_API void wr_code_release(CodeMemory *code);
 WR_API const uint8_t *wr_code_bytes(const CodeMemory *code, size_t *out_num_bytes);              /* the ELF image: what serialize() returns */
+/* Images and trampolines that the process makes from now on are announced to a gdb that is attached, or will be: their functions have names and frames there. */
+WR_API void wr_gdb_announce_all(void);
 WR_API void wr_code_text_range(const CodeMemory *code, uintptr_t *out_start, uintptr_t *out_end);
 /* Whether what one version made runs in another: before 1.0, minor versions break things too. */
 WR_API bool wr_code_version_fits(uint32_t found_major, uint32_t found_minor, uint32_t major, uint32_t minor);

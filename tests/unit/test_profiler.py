@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -49,6 +50,37 @@ def test_perfmap(tmp_path: Path) -> None:
             inside = [(int(at, 16), int(size, 16), name) for at, size, name in rows if start <= int(at, 16) < end]
             assert [name for _, _, name in inside] == ["wasm[0]::first", "wasm[0]::function[1]", *[name for *_, name in inside[2:]]]
             assert all(size > 0 and at + size <= end for at, size, _ in inside)
+
+
+GDB = """
+import ctypes, signal
+from wasmrt import Config, Engine, Func, FuncType, Instance, Module, Store
+engine = Engine(Config(profiler="gdb"))
+gone = Module(engine, '(module (func $gone))')
+module = Module(engine, '''(module (import "" "stop" (func $stop))
+  (func $inner_one (param i32) (if (local.get 0) (then (call $inner_one (i32.sub (local.get 0) (i32.const 1)))) (else (call $stop))))
+  (func $outer_one (export "f") (call $inner_one (i32.const 2))))''')
+del gone
+store = Store(engine)
+Instance(store, module, [Func(store, FuncType([], []), lambda: signal.raise_signal(signal.SIGTRAP))]).exports.f()
+"""
+
+
+@pytest.mark.skipif(shutil.which("gdb") is None, reason="needs gdb")
+def test_gdb(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(GDB)
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path), DEBUGINFOD_URLS="")
+    command = ["gdb", "-nx", "-batch", "-ex", "set debuginfod enabled off", "-ex", "run", "-ex", "bt", "-ex", "info address gone", "--args", sys.executable, str(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    if "SIGTRAP" not in done.stdout:
+        pytest.skip(f"gdb cannot run programs here: {done.stdout[-200:]} {done.stderr[-200:]}")
+    frames = [line.split(" in ")[1].split(" ")[0] for line in done.stdout.splitlines() if line.startswith("#") and " in " in line]
+    first = frames.index("inner_one")
+    assert frames[first : first + 4] == ["inner_one", "inner_one", "inner_one", "outer_one"]
+    assert frames[first - 1] == "wasm-to-host"
+    assert any("quick_vectorcall" in name or "Py" in name for name in frames[first + 5 :]), frames  # unwound through the guest
+    assert 'No symbol "gone"' in done.stderr + done.stdout
 
 
 def test_jitdump(tmp_path: Path) -> None:

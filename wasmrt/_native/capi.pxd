@@ -270,6 +270,7 @@ cdef extern from "wasmrt/wasmrt.h" nogil:
     void wr_code_retain(CodeMemory *code)
     void wr_code_release(CodeMemory *code)
     const uint8_t *wr_code_bytes(const CodeMemory *code, size_t *out_num_bytes)
+    void wr_gdb_announce_all()
     void wr_code_text_range(const CodeMemory *code, uintptr_t *out_start, uintptr_t *out_end)
     bint wr_code_version_fits(uint32_t found_major, uint32_t found_minor, uint32_t major, uint32_t minor)
     bint wr_code_is_broken(const CodeMemory *code)

@@ -501,3 +501,8 @@ def build_image(
         free(<void *>decoded)
         free(requests)
         free(types)
+
+
+def announce_all_to_gdb() -> None:
+    """What this process compiles or loads from now on has names and frames in gdb."""
+    c.wr_gdb_announce_all()

@@ -39,7 +39,7 @@ OPTIONS: dict[str, tuple[type, Any, str]] = {
     "wasm_component_model": (bool, True, "components at all"),
     **{name: (bool, default, meaning) for name, default, meaning in SWITCHES.values()},
     "cache": (object, None, "keep what is compiled in a folder: True, its path, or a CacheConfig"),
-    "profiler": (str, "none", 'tell `perf` of compiled functions: "perfmap" or "jitdump"'),
+    "profiler": (str, "none", 'tell `perf` of compiled functions: "perfmap" or "jitdump"; or a debugger: "gdb"'),
     "shared_memory": (bool, False, "shared memories can be made by the host"),
     "gil": (str, None, "of calls: None lets go of the GIL after about a millisecond in guest code, 'hold' never, 'release' at once"),
     "results": (str, None, "lists of numbers in results: None (bytes or lists), 'memoryview', 'array' or 'numpy'"),
@@ -62,7 +62,7 @@ INERT: dict[str, type] = {
     "wasm_stack_switching": bool,
 }
 
-PROFILERS = ("none", "perfmap", "jitdump", "vtune")  # the last is the peer's, and does nothing
+PROFILERS = ("none", "perfmap", "jitdump", "gdb", "vtune")  # the last is the peer's, and does nothing
 
 # Options that do not change what is compiled. All others are part of a cache entry's name.
 RUN_TIME = {

@@ -64,6 +64,8 @@ class Engine:
         self.allocator = allocator(self.tunables, self.config.allocation_strategy)
         self.cache = self._open_cache()
         self.profiler = self.config.profiler if self.config.profiler in ("perfmap", "jitdump") else None
+        if self.config.profiler == "gdb":
+            images.announce_all_to_gdb()
         self.types = core.TypeRegistry()
         self.epoch = core.EpochCounter()
         self._token = name_engine(self)
