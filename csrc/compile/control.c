@@ -218,7 +218,7 @@ static void control_pins_clear(FuncCompiler *fc)
 typedef struct LoopChoice {
     RegState state;
     uint32_t left;    /* registers that may still be given out */
-    uint32_t num_gpr; /* integer registers given out */
+    uint32_t num_gpr, max_gpr; /* integer registers given out; at most */
     uint32_t killed;  /* registers of locals that the loop sets before it reads them */
 } LoopChoice;
 
@@ -232,6 +232,16 @@ static void loop_give(FuncCompiler *fc, LoopChoice *choice, uint32_t local, Reg 
     fc->ever |= REG_BIT(reg);
 }
 
+enum { LOOP_LARGE_BYTES = 512, LOOP_LARGE_GPRS = 2 };
+
+/* Integer registers that stay one local's for the whole loop. In long straight code, such as rounds of a hash that were unrolled, nearly every value lives
+ * for some instructions only, and wants a register then more than a local does that is used once in a while. */
+static uint32_t loop_gprs(const FuncCompiler *fc, const WasmBlockInfo *block)
+{
+    bool large = !block->has_loop && !block->call_weight && block->end - (uint32_t)(fc->ip - fc->bytes) > LOOP_LARGE_BYTES;
+    return large ? LOOP_LARGE_GPRS : CG_LOOP_GPRS;
+}
+
 /* Which locals the loop holds in which registers. Two rounds over the locals by weight: who can stay where it is, then the others.
  * Across calls only callee-saved registers last; others are worth it where uses outweigh calls. */
 static void loop_choose(FuncCompiler *fc, const WasmBlockInfo *block, const WasmLocalWeight *weights, uint32_t count, LoopChoice *choice)
@@ -240,6 +250,7 @@ static void loop_choose(FuncCompiler *fc, const WasmBlockInfo *block, const Wasm
     choice->state.locals = choice->state.dirty = choice->killed = 0;
     choice->left = REGS_PINNABLE_GPR | REGS_PINNABLE_XMM;
     choice->num_gpr = 0;
+    choice->max_gpr = loop_gprs(fc, block);
     uint32_t saved_left = block->call_weight ? 3 : 0;
     uint32_t in_saved = 0; /* of the wanted: gets a callee-saved register */
     for (uint32_t i = 0; i < count; i++) {
@@ -254,7 +265,7 @@ static void loop_choose(FuncCompiler *fc, const WasmBlockInfo *block, const Wasm
                 continue;
             }
         }
-        if (is_float ? num_wanted_xmm == 11 : num_wanted_gpr == CG_LOOP_GPRS) continue;
+        if (is_float ? num_wanted_xmm == 11 : num_wanted_gpr == choice->max_gpr) continue;
         if (is_float) num_wanted_xmm++;
         else num_wanted_gpr++;
         wanted |= (uint32_t)1 << i;
@@ -293,7 +304,7 @@ static void loop_choose_rest(FuncCompiler *fc, const WasmBlockInfo *block, LoopC
     for (uint32_t set = fc->rs.locals & choice->left; set; set &= set - 1) {
         Reg reg = (Reg)__builtin_ctz(set);
         uint32_t local = fc->rs.local[reg];
-        if (loop_has(choice, local) || (reg < 16 && choice->num_gpr == CG_LOOP_GPRS)) continue;
+        if (loop_has(choice, local) || (reg < 16 && choice->num_gpr >= choice->max_gpr)) continue;
         if (block->call_weight && !(REGS_CALLEE_SAVED >> reg & 1)) continue;
         loop_give(fc, choice, local, reg, false);
     }
@@ -303,7 +314,7 @@ static void loop_choose_rest(FuncCompiler *fc, const WasmBlockInfo *block, LoopC
 static Reg loop_keep_store(FuncCompiler *fc, const WasmBlockInfo *block, LoopChoice *choice)
 {
     if (!fc->mc->tunables.interruptible || block->has_loop || block->call_weight || fc->mc->careful || fc->catches) return REG_NONE;
-    if (choice->num_gpr >= CG_LOOP_GPRS || fc->num_hoisted == WASM_SPARE_LOCALS) return REG_NONE;
+    if (choice->num_gpr >= choice->max_gpr || fc->num_hoisted == WASM_SPARE_LOCALS) return REG_NONE;
     uint32_t set = choice->left & REGS_GPR & ~fc->stk & (fc->ever | ~REGS_CALLEE_SAVED), narrower;
     for (uint32_t owned = set & fc->rs.locals; owned; owned &= owned - 1)
         if (loop_has(choice, fc->rs.local[__builtin_ctz(owned)])) set &= ~(owned & -owned); /* on its way to another register */

@@ -474,14 +474,14 @@ static bool hoist_promising(const HoistScan *h, const uint8_t *end)
             bool keeps = !(h->block->assigned >> (local & 63u) & 1) || (i < WASM_LOOP_WEIGHTS && h->weights[i].sets == 0);
             leaves = keeps ? leaves + 1 : 0;
         } else if (op == WASM_OP_I32_CONST || op == WASM_OP_I64_CONST) {
-            wr_skip_imm(&p, op);
+            (void)wr_leb_s64(&p);
             leaves++;
         } else if (op != WASM_OP_NOP) {
             if (leaves != 0) {
                 if (op == WASM_OP_LOCAL_SET || op == WASM_OP_LOCAL_TEE) return true;
                 if (leaves >= wr_wasm_ops[op].num_params && hoist_pure(op)) return true;
             }
-            wr_skip_imm(&p, op);
+            if (wr_wasm_ops[op].imm != WASM_IMM_NONE) wr_skip_imm(&p, op);
             leaves = 0;
         }
     }

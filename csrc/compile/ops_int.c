@@ -530,6 +530,10 @@ void cg_op_shift(FuncCompiler *fc, uint8_t type, unsigned shift)
         Reg ra = cg_reg(fc, &a), dst = cg_dest(fc, type, cg_reuse(&a));
         if (shift == SHIFT_SHL && count == 1 && dst != ra) {
             int_lea(fc, wide, dst, x64_mem_bi(REG_GPR(ra), REG_GPR(ra), 1, 0));
+        } else if (shift <= SHIFT_ROR && dst != ra && fc->mc->bmi2) {
+            uint8_t right = shift == SHIFT_ROR ? count : (uint8_t)((wide ? 64 : 32) - count);
+            if (wide) x64_rorxq_rri(fc->as, REG_GPR(dst), REG_GPR(ra), right);
+            else x64_rorxl_rri(fc->as, REG_GPR(dst), REG_GPR(ra), right);
         } else {
             cg_move(fc, type, dst, ra);
             shift_imm(fc, shift, wide, dst, count);

@@ -79,7 +79,7 @@ uint32_t cg_poll_find(const FuncCompiler *fc, const WasmBlockInfo *block, uint32
         case WASM_OP_END: seen = NOTHING; break; /* of a block that nobody leaves by a branch */
         default:
             if (wr_wasm_ops[op].special) return UINT32_MAX; /* control may leave */
-            wr_skip_imm(&p, op);
+            if (wr_wasm_ops[op].imm != WASM_IMM_NONE) wr_skip_imm(&p, op);
             seen = NOTHING;
             break;
         }

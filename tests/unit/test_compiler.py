@@ -9,7 +9,7 @@ import pytest
 
 from tests.fuzz.programs import F64, I32, Program, sleb, uleb, vector
 from tests.machine import compile_module, engine
-from wasmrt import Engine, Instance, Module, Store
+from wasmrt import Config, Engine, Instance, Module, Store
 from wasmrt.errors import LimitError, ValidationError
 
 END = b"\x0b"
@@ -183,3 +183,46 @@ def test_an_entry_below_a_block_stays_where_it_is_in_blocks_inside() -> None:
       {"i32.add " * (under - 1)}))"""
     exports = Instance(store, Module(store.engine, text), []).exports(store)
     assert [exports["f"](store, 3, leaves) for leaves in (0, 1)] == [180, 180]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_rotations_by_constants(bits: int) -> None:
+    """Into another register than the operand's, which lives on."""
+    t, mask = f"i{bits}", (1 << bits) - 1
+    value = 0x8123_4567_89AB_CDEF & mask
+    cases = [(name, count) for name in ("rotl", "rotr") for count in (0, 1, 7, bits // 2, bits - 1, bits, bits + 3)]
+    funcs = "".join(
+        f'(func (export "f{n}") (param {t}) (result {t}) ({t}.xor ({t}.{name} (local.get 0) ({t}.const {count})) (local.get 0)))'
+        for n, (name, count) in enumerate(cases)
+    )
+    for config in (Config(), Config(portable=True)):
+        store = Store(Engine(config))
+        exports = Instance(store, Module(store.engine, f"(module {funcs})"), []).exports(store)
+        for n, (name, count) in enumerate(cases):
+            left = count % bits if name == "rotl" else -count % bits
+            rotated = (value << left | value >> (bits - left)) & mask
+            assert exports[f"f{n}"](store, value - (mask + 1)) & mask == rotated ^ value, (name, count)
+
+
+def test_a_large_loop_of_many_locals() -> None:
+    """Long enough that its locals get few registers of their own: rounds of a mixing function over twelve words."""
+    words, rounds, times = 12, 40, 5
+    body = "".join(
+        f"(local.set {i % words} (i32.add (i32.rotl (local.get {(i + 5) % words}) (i32.const {i % 31 + 1}))"
+        f" (i32.xor (local.get {(i + 1) % words}) (i32.and (local.get {(i + 3) % words}) (local.get {i % words})))))"
+        for i in range(rounds)
+    )
+    text = f"""(module (func (export "f") (param {"i32 " * words}) (result {"i32 " * words}) (local $n i32)
+        (local.set $n (i32.const {times}))
+        (loop {body} (br_if 0 (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        {" ".join(f"(local.get {i})" for i in range(words))}))"""
+    state = [(i * 0x9E37_79B9 + 1) & 0xFFFF_FFFF for i in range(words)]
+    start = [word - (word >> 31 << 32) for word in state]
+    for i in list(range(rounds)) * times:
+        word, count = state[(i + 5) % words], i % 31 + 1
+        mixed = state[(i + 1) % words] ^ (state[(i + 3) % words] & state[i % words])
+        state[i % words] = ((word << count | word >> (32 - count)) + mixed) & 0xFFFF_FFFF
+    for config in (Config(), Config(debug_checks=True)):
+        store = Store(Engine(config))
+        found = Instance(store, Module(store.engine, text), []).exports(store)["f"](store, *start)
+        assert [word & 0xFFFF_FFFF for word in found] == state
