@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -413,6 +414,32 @@ def test_stores_close_with_tasks_in_the_middle(engine: wasmrt.Engine) -> None:
             instance.store.close()
         del instance, readers
         gc.collect()
+
+
+def test_what_is_left_of_a_store_is_collected(engine: wasmrt.Engine) -> None:
+    """Suspended guests, calls that were given up, readers: in cycles that only the collector finds."""
+    gone: list[int] = []
+
+    async def never() -> AsyncIterator[int]:
+        await asyncio.sleep(100)
+        yield 1
+
+    async def give_up(func: Any) -> None:
+        await asyncio.wait_for(func.call_async(never()), 0.001)
+
+    def use(number: int) -> None:
+        instance = make(engine, STREAMS)
+        reader = instance.exports.produce(100)
+        assert reader.read(1) == b"d"
+        if number % 2:
+            with pytest.raises((asyncio.TimeoutError, wasmrt.Trap)):
+                asyncio.run(give_up(make(engine, STREAMS, store=instance.store).exports.total))
+        weakref.finalize(instance.store, gone.append, number)
+
+    for number in range(30):
+        use(number)
+    gc.collect()
+    assert len(gone) >= 29
 
 
 def test_many_tasks(engine: wasmrt.Engine) -> None:

@@ -13,6 +13,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memmove, memset
 
+cimport cython
+
 cimport wasmrt._native.capi as c
 from wasmrt._native.abi cimport *
 from wasmrt._native.core cimport Store, enter_store, error_from, gil_acquire, host_returns, leave_store, trap_text
@@ -124,6 +126,8 @@ cdef list call_here(ComponentInstance state, c.VMFuncRef *func, list arguments, 
     return [<uint64_t>values[i].i64 for i in range(num_results)]
 
 
+# The collector leaves the fields to the deallocator, which needs them; a cycle through one of these is broken at the objects of wasmrt/concurrent.
+@cython.no_gc_clear
 cdef class Fiber:
     """A stack to call guests on. `start` and `resume` return the call's results, or None when it blocked; what it raised otherwise."""
 
@@ -331,6 +335,7 @@ def copy_bytes(ComponentInstance src, src_slot: int, source: int, ComponentInsta
 
 # ---- borrows ----------------------------------------------------------------------------------------------------------------------------------------
 
+@cython.no_gc_clear
 cdef class LoanScope:
     """The borrows of one asynchronous call: what it lent out of its caller's table, and the handles that it put into the callee's. `caller`: the runtime
     component instance; that of the callee for a call from the host."""
@@ -389,6 +394,7 @@ cdef void set_options(AbiCall *call, ComponentInstance state, LoanScope loans, o
     set_hooks(call, state, &loans.scope)
 
 
+@cython.no_gc_clear
 cdef class HostArguments:
     """Arguments of a call from the host: checked when made, handed over by `commit`, given back by `finish`."""
 
@@ -420,6 +426,8 @@ cdef class HostArguments:
         if self.call.num_steps:
             commit(&self.call)
         self.is_committed = True
+        if not self.plan.params_flags & ABI_BORROWS:
+            self.finish()  # what the steps hold is out of the collector's sight
         return [<uint64_t>self.values[i].i64 for i in range(1 if self.plan.params_spill else self.plan.params_flat)]
 
     def finish(self) -> None:
