@@ -18,6 +18,8 @@ class Wire:
         self.sock = sock
         self.timeout = timeout
         self.deadline = deadline
+        with contextlib.suppress(OSError):  # heads, chunks and their ends go out as they are written, not when the one before is acknowledged
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def _arm(self) -> None:
         left = self.timeout
