@@ -1,11 +1,16 @@
 """What an instance costs: a new store, an instance of a small component with a memory and imports in it, and dropping both.
 
 The peer's pooling allocator cannot be asked for from Python, so both of ours are compared with its default.
+
+    python -m bench.bench_instantiate --live      resident memory of 10,000 instances that are all alive, each way in a process of its own
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,6 +164,48 @@ def functions_table(rounds: int, seconds: float) -> Table:
     )
 
 
+LIVE = 10_000
+
+
+def live(name: str) -> str:
+    """In this process: resident KB that LIVE instances of SMALL add, each in a store of its own, and those of the whole process."""
+
+    def resident() -> int:
+        return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0])
+
+    contender = contenders()["cranelift" if name == "cranelift" else "wasmrt"]
+    package, api, engine = contender.package, contender.component, contender.engine()
+    if name == "pooling":
+        pool = package.PoolingAllocationConfig(
+            total_component_instances=LIVE + 1,
+            total_core_instances=2 * LIVE + 2,
+            total_memories=LIVE + 1,
+            total_tables=LIVE + 1,
+            max_core_instance_size=1 << 14,
+        )
+        engine = package.Engine(package.Config(allocation_strategy=pool))
+    component = api.Component(engine, SMALL)
+    linker = api.Linker(engine)
+    with linker.root() as root:
+        root.add_func("log", lambda _store, text: None)
+        root.add_func("now", lambda _store: 1)
+        root.add_func("add", lambda _store, a, b: a + b)
+    before, kept = resident(), []
+    try:
+        for _ in range(LIVE):
+            store = package.Store(engine)
+            kept.append((store, linker.instantiate(store, component)))
+    except Exception as error:
+        return f"{len(kept):,} instances, then {str(error).splitlines()[0][:90]}: {(resident() - before) / 1e3:.0f} MB, the process {resident() / 1e3:.0f}"
+    return f"{LIVE:,} instances: {(resident() - before) / 1e3:.0f} MB, the whole process {resident() / 1e3:.0f} MB"
+
+
+def live_all() -> None:
+    for name in ("wasmrt", "pooling", "cranelift"):
+        done = subprocess.run([sys.executable, "-m", "bench.bench_instantiate", "--live", name], capture_output=True, text=True)
+        print(f"{name:10} {done.stdout.strip() or done.stderr.strip()[-200:]}")
+
+
 @pytest.mark.smoke
 @pytest.mark.parametrize("name", sorted(contenders()))
 def test_instantiate(benchmark: Any, name: str) -> None:
@@ -166,6 +213,12 @@ def test_instantiate(benchmark: Any, name: str) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--live"]:
+        live_all()
+        sys.exit()
+    if sys.argv[1:2] == ["--live"]:
+        print(live(sys.argv[2]))
+        sys.exit()
     print("\n".join(functions_table(15, 20).markdown()))
     comparison = compare(31, 30)
     for name, samples in comparison.samples.items():
