@@ -93,9 +93,15 @@ def test_flags_are_inherited() -> None:
     assert rows.nodes[rows.fields[rows.first_param].node].flags == RESOURCES
 
 
-def test_types_of_the_asynchronous_abi_are_refused() -> None:
-    for ty in (t.StreamType(t.U8()), t.FutureType(), t.ErrorContext()):
-        with pytest.raises(UnsupportedError):
-            compile_func(t.FuncType((("a", ty),)))
-    with pytest.raises(UnsupportedError):
-        compile_func(t.FuncType((), None, True))
+@pytest.mark.parametrize("ty", [t.StreamType(t.U8()), t.FutureType(), t.ErrorContext()], ids=str)
+def test_ends_of_channels_are_handles(ty: t.AnyValType) -> None:
+    rows = compile_func(t.FuncType((("a", ty),), None, True))
+    node = rows.nodes[rows.fields[rows.first_param].node]
+    assert (node.op, node.flags, rows.params_flat, rows.params_size) == (ops.ABI_OP_CHANNEL, RESOURCES, 1, 4)
+
+
+def test_a_guest_that_calls_with_the_option_async_passes_four_parameters_and_a_place_for_the_result() -> None:
+    ty = t.FuncType(tuple((name, t.U32()) for name in "abcde"), t.U32())
+    assert not compile_func(ty).params_spill and not compile_func(ty).result_spills
+    lowered = compile_func(ty, async_lower=True)
+    assert lowered.params_spill and lowered.result_spills
