@@ -1,16 +1,17 @@
 /* The interrupt check of an innermost loop, for less than a load an iteration.
  *
  * Where a loop adds a constant to a local on every way around, some bits of that local go through all their values again and again: of `i + 12`, say, bits 2
- * to 11 take each of their 1024 values once in 1024 iterations, whatever the local starts as and however often it wraps. So the header tests those bits,
+ * to 9 take each of their 256 values once in 256 iterations, whatever the local starts as and however often it wraps. So the header tests those bits,
  * which is one instruction on a register, and only where they are all zero asks whether it is to stop. Who enters the loop jumps over the test: it stands for
  * iterations, and a counter often starts at zero.
  *
  * A local is good for this if the loop has one set of it, and that is in its straight-line start: code up to the first place that control leaves or joins,
  * which every iteration runs through once. The set is of the local's own value plus a constant, directly or by way of another local that is set once,
- * in that start too. Such loops have no calls and at most a kilobyte of code, so that a thousand iterations take well under a millisecond. */
+ * in that start too. Such loops have no calls and at most a kilobyte of code, so that 256 iterations take well under a
+ * millisecond, but where each of them waits for memory. */
 #include "compile/state.h"
 
-enum { POLL_MAX_BYTES = 1024, POLL_BITS = 10, POLL_SUMS = 4 };
+enum { POLL_MAX_BYTES = 1024, POLL_BITS = 8, POLL_SUMS = 4 };
 
 /* local + step is in `sum`, from here to the end of the straight line */
 typedef struct PollSum { uint32_t sum, local, step; } PollSum;
