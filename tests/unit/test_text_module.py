@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 
 from wasmrt.errors import TextError
-from wasmrt.text import encode, lexer
+from wasmrt.text import encode, lexer, possessive
 
 HEAD = b"\0asm\x01\0\0\0"
 
@@ -299,3 +300,16 @@ def test_text_is_cut_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(TextError) as found:
             encode("(module\n(func)\n(; (func)\n")
         assert str(found.value) == str(unclosed.value)
+
+
+@pytest.mark.parametrize("is_sound", [True, False], ids=["possessive", "atomic"])
+def test_repeated_groups_give_nothing_back(is_sound: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if is_sound and not possessive._IS_SOUND:
+        pytest.skip("this CPython has gh-106052")
+    monkeypatch.setattr(possessive, "_IS_SOUND", is_sound)
+    comment = re.compile(r"\(;" + possessive.many(r"[^;(]++|;(?!\))|\((?!;)") + r";\)")
+    ends = [(match.end() if (match := comment.match(text)) else None) for text in ("(;;)", "(;a;b(c;)d", "(;(;;);)", "(;;;)", "(;")]
+    assert ends == [4, 9, None, 5, None]
+    digits = re.compile(r"[0-9]++" + possessive.many(r"_[0-9]++"))
+    assert [bool(digits.fullmatch(text)) for text in ("1", "1_2_34", "1_", "1__2")] == [True, True, False, False]
+    assert not re.match(possessive.some("ab|a") + "b", "aab")

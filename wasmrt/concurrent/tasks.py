@@ -9,12 +9,14 @@ The thread of a synchronous call has no fiber of its own: it is a part of its ca
 of its instance right there, until it can go on (`Thread.block_here`); nobody else may run meanwhile.
 
 Instances call each other along edges that instantiation drew, so whether one may be entered needs no look (translate/adapt.py).
+
+asyncio is imported by what has a coroutine at hand: importing it takes longer than all of wasmrt.
 """
 
 from __future__ import annotations
 
-import asyncio
 import enum
+import sys
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -32,6 +34,8 @@ from wasmrt.spec._gen import traps
 from .lifts import Elements, Lift
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .waitables import WaitableSet
 
 _T = TypeVar("_T")
@@ -94,6 +98,8 @@ class Loop:
                 raise state.deadlock()
             if _running_events() is not None:
                 raise WasmError("the call waits for a coroutine: inside of asyncio, functions are called by call_async")
+            import asyncio
+
             assert self._events is not None
             limit = self.store.wait_limit_ns()
             seconds = None if limit is None else limit / 1e9
@@ -103,6 +109,8 @@ class Loop:
 
     async def drive_async(self, is_done: Ready, state: State) -> None:
         """The same as a coroutine; other coroutines may do things that it waits for."""
+        import asyncio
+
         while not is_done():
             state.check_failure()
             if self.tick():
@@ -126,6 +134,8 @@ class Loop:
 
     def spawn(self, awaitable: Any, done: Callable[[asyncio.Future[Any]], None]) -> asyncio.Future[Any]:
         """Runs a coroutine of the host's: in asyncio's event loop, or in one of our own while a synchronous call waits."""
+        import asyncio
+
         events = _running_events()
         if events is None:
             if self._events is None:
@@ -146,6 +156,8 @@ class Loop:
 
 def _settle(events: asyncio.AbstractEventLoop, tasks: Iterable[asyncio.Future[Any]]) -> None:
     """Ends coroutines that nobody waits for any more, if their loop is one of ours."""
+    import asyncio
+
     for task in list(tasks):
         task.cancel()
     if not events.is_closed() and not events.is_running() and _running_events() is None:
@@ -154,6 +166,8 @@ def _settle(events: asyncio.AbstractEventLoop, tasks: Iterable[asyncio.Future[An
 
 
 def _close_events(events: asyncio.AbstractEventLoop) -> None:
+    import asyncio
+
     _settle(events, asyncio.all_tasks(events))
     events.close()
 
@@ -164,6 +178,10 @@ def _wake(sleeper: asyncio.Future[None]) -> None:
 
 
 def _running_events() -> asyncio.AbstractEventLoop | None:
+    if "asyncio" not in sys.modules:
+        return None
+    import asyncio
+
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

@@ -19,27 +19,28 @@ from wasmrt.errors import LimitError, TextError
 from wasmrt.spec import limits
 
 from . import numbers
+from .possessive import many, some
 
 # a string without its closing quote; a token that lacks it is refused later, so that no text is looked at twice
-_OPEN_STRING = (
-    r'"[^"\\\x00-\x1f\x7f]*+'
-    r"(?:\\(?:[tnr\"'\\]|[0-9a-fA-F]{2}|u\{[0-9a-fA-F]++(?:_[0-9a-fA-F]++)*+\})"
-    r'[^"\\\x00-\x1f\x7f]*+)*+'
+_OPEN_STRING = r'"[^"\\\x00-\x1f\x7f]*+' + many(
+    r"\\(?:[tnr\"'\\]|[0-9a-fA-F]{2}|u\{[0-9a-fA-F]++" + many(r"_[0-9a-fA-F]++") + r'\})[^"\\\x00-\x1f\x7f]*+'
 )
 _STRING = _OPEN_STRING + '"'
-_RUN = r"(?:[!#-'*+\--:<-Z\\^-z|~]++|" + _OPEN_STRING + r'"?+)++'
-_SPACE = r"(?:[ \t\n\r]++|;;[^\n\r]*+|\(;(?:[^;(]++|;(?!\))|\((?!;))*+;\))*+"
+_CHARS = r"[!#-'*+\--:<-Z\\^-z|~]++"
+_RUN = some(_CHARS + "|" + _OPEN_STRING + '"?+')
+_COMMENT = r"\(;" + many(r"[^;(]++|;(?!\))|\((?!;)") + r";\)"
+_SPACE = many(r"[ \t\n\r]++|;;[^\n\r]*+|" + _COMMENT)
 
 _TOKEN = re.compile(_SPACE + r"(\((?:;|@(?:" + _RUN + r")?)?|" + _RUN + r"|[^ \t\n\r]|\Z)")
 _COMMENT_MARK = re.compile(_OPEN_STRING + r'"?+|;;[^\n\r]*+|\(;|;\)')
 _INSIDE_COMMENT = re.compile(r"\(;|;\)")
 _BLANK = re.compile(r"[^\n\r]")
-_CLOSED_RUN = _RUN.replace("?+)++", ")++")
+_CLOSED_RUN = some(_CHARS + "|" + _STRING)
 _LEXICAL = re.compile(r"[(){}\[\],;]|\(@(?:" + _CLOSED_RUN + r")?|" + _CLOSED_RUN)
 _STRING_TOKEN = re.compile(_STRING)
 _BAD_ESCAPE = re.compile(_OPEN_STRING + r"\\")
 _ESCAPE = re.compile(rb"\\(?:([tnr\"'\\])|([0-9a-fA-F]{2})|u\{([0-9a-fA-F_]+)\})")
-_ALL_HEX = re.compile(r"(?:\\[0-9a-fA-F]{2})++")
+_ALL_HEX = re.compile(some(r"\\[0-9a-fA-F]{2}"))
 _SIMPLE_ESCAPES = {b"t": b"\t", b"n": b"\n", b"r": b"\r", b'"': b'"', b"'": b"'", b"\\": b"\\"}
 
 NAME = "(@name"

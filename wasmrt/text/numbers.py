@@ -10,13 +10,14 @@ import re
 import struct
 from decimal import Decimal
 
-_INT = re.compile(r"([+-]?)(?:0x([0-9a-fA-F]++(?:_[0-9a-fA-F]++)*+)|([0-9]++(?:_[0-9]++)*+))")
-_DECIMAL = re.compile(r"[+-]?[0-9]++(?:_[0-9]++)*+(?:\.(?:[0-9]++(?:_[0-9]++)*+)?)?(?:[eE][+-]?[0-9]++(?:_[0-9]++)*+)?")
-_HEX = re.compile(
-    r"[+-]?0x([0-9a-fA-F]++(?:_[0-9a-fA-F]++)*+)(?:\.([0-9a-fA-F]++(?:_[0-9a-fA-F]++)*+)?)?"
-    r"(?:[pP]([+-]?)([0-9]++(?:_[0-9]++)*+))?"
-)
-_NAN = re.compile(r"[+-]?nan(?::0x([0-9a-fA-F]++(?:_[0-9a-fA-F]++)*+))?")
+from .possessive import many
+
+_DIGITS = r"[0-9]++" + many(r"_[0-9]++")
+_HEX_DIGITS = r"[0-9a-fA-F]++" + many(r"_[0-9a-fA-F]++")
+_INT = re.compile(f"([+-]?)(?:0x({_HEX_DIGITS})|({_DIGITS}))")
+_DECIMAL = re.compile(rf"[+-]?{_DIGITS}(?:\.(?:{_DIGITS})?)?(?:[eE][+-]?{_DIGITS})?")
+_HEX = re.compile(rf"[+-]?0x({_HEX_DIGITS})(?:\.({_HEX_DIGITS})?)?(?:[pP]([+-]?)({_DIGITS}))?")
+_NAN = re.compile(f"[+-]?nan(?::0x({_HEX_DIGITS}))?")
 # more digits than any number in range can have
 _MAX_DIGITS = 40
 
