@@ -15,7 +15,7 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "docs"
-MODULES = ("wasmrt", "wasmrt.component")
+MODULES = ("wasmrt", "wasmrt.component", "wasmrt.wasi")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 

@@ -520,3 +520,47 @@ def test_timeouts(engine: wasmrt.Engine) -> None:
     instance = make(wasmrt.Engine(wasmrt.Config(timeout=0.1)), HOSTILE, lambda root: root.add_func_async("self", slow))
     with pytest.raises(wasmrt.Trap, match="timeout of 0.1 s"):
         instance.exports.loop(1)
+
+
+FETCHING = """(component
+  (import "fetch" (func $fetch async (param "key" u32) (result u32)))
+  (core func $fetch (canon lower (func $fetch)))
+  (core module $m (import "" "fetch" (func $fetch (param i32) (result i32)))
+    (func (export "run") (param i32) (result i32) (call $fetch (local.get 0))))
+  (core instance $i (instantiate $m (with "" (instance (export "fetch" (func $fetch))))))
+  (func (export "run") async (param "key" u32) (result u32) (canon lift (core func $i "run"))))"""
+
+
+def test_coroutines_that_somebody_else_cancels() -> None:
+    """An error of the call that waits for it, not of the machinery."""
+
+    async def cancelled(key: int) -> int:
+        raise asyncio.CancelledError
+
+    async def slow(key: int) -> int:
+        await asyncio.sleep(0.02)
+        return key
+
+    with pytest.raises(wasmrt.WasmError, match=r"the coroutine that serves the import `fetch` was cancelled"):
+        wasmrt.load(FETCHING.encode(), {"fetch": cancelled}).run(1)
+    loaded = wasmrt.load(FETCHING.encode(), {"fetch": slow})
+
+    async def given_up() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(loaded.run.call_async(1), 0.001)
+
+    asyncio.run(given_up())
+    with pytest.raises(wasmrt.WasmError, match="was cancelled"):
+        loaded.run(2)
+
+
+def test_loaded_components() -> None:
+    async def fetch(key: int) -> int:
+        await asyncio.sleep(0)
+        return key + 1
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*(loaded.run.call_async(key) for key in range(3)))
+
+    loaded = wasmrt.load(FETCHING.encode(), {"fetch": fetch})
+    assert asyncio.run(main()) == [1, 2, 3] and loaded.run(4) == 5

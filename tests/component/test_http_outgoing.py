@@ -575,3 +575,12 @@ def test_error_codes() -> None:
         assert found is not None and found.tag == code and found.tag in http_messages.ERROR_CODES
         assert http_body.http_error(error).http_code == found
     assert http_messages.error_code(ValueError()) is None
+
+
+def test_a_handler_is_a_callable() -> None:
+    config = wasmrt.WasiConfig()
+    with pytest.raises(TypeError, match=r"http_handler: expected a callable or None, got str"):
+        config.http_handler = "https://example.com"  # type: ignore[assignment]
+    config.http_handler = print
+    config.http_handler = None
+    assert config.http_handler is None

@@ -12,13 +12,14 @@ import pytest
 
 import wasmrt
 import wasmrt.component
+import wasmrt.wasi
 
 DESCRIPTORS = (property, classmethod, staticmethod)
 RUN = ("ValType", "FuncType", "MemoryType", "Val", "Func", "Caller", "Memory", "Table", "Global")
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    for module in (wasmrt, wasmrt.component):
+    for module in (wasmrt, wasmrt.component, wasmrt.wasi):
         for name in module.__all__:
             item = getattr(module, name)
             if inspect.isclass(item) or inspect.isroutine(item):

@@ -286,6 +286,8 @@ class _Package:
                 assert isinstance(definition, r.FuncTypeDef)
                 params = ", ".join(self._types.ref(place, func.type.scope, ty) for _, ty in definition.params)
                 result = "object" if definition.result is None else self._result(place, func, definition.result, True)
+                if definition.async_:
+                    result = f"{result} | abc.Awaitable[{result}]"
                 rows.append((name, f"abc.Callable[[{params}], {result}]"))
         resources = [name for name, entry in self._world.own.types.items() if entry.definition is None and entry.used is None]
         rows += [(name, "t.Any") for name in resources]

@@ -96,7 +96,7 @@ def _component_text(item: Any) -> str:
 
 def show(found: dict[str, Any], console: Console, every: bool) -> None:
     """The tables of it."""
-    made = "compiled here from" if found["compiled"] else "artifact"
+    made = "compiled here" if found["compiled"] else "artifact"
     console.print(f"{found['file']}: {found['kind']}, {made}, {found['bytes']:,} bytes", highlight=False, markup=False)
     console.print(f"made by wasmrt {found['version']}, format {found['format']}, for {found['target']}", highlight=False, markup=False)
     console.print(f"CPU features: {' '.join(found['cpu_features'])}", highlight=False, markup=False)

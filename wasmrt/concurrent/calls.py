@@ -168,7 +168,10 @@ def task_import(
 
         def cancelled(is_cancelled: bool) -> None:
             if is_cancelled and not subtask.is_resolved:
-                caller.loop.completed.append((caller.state, subtask.cancelled))
+                caller.loop.completed.append((caller.state, subtask.cancelled if subtask.cancellation_requested else lost))
+
+        def lost() -> None:  # the guest did not ask for it: asyncio did, at its end, or the coroutine itself
+            raise WasmError(f"the coroutine that serves the import `{name}` was cancelled")
 
         subtask.task = _HostTask(future)
         if not options.async_:

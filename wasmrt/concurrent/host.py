@@ -104,7 +104,10 @@ class StreamReader(Reader):
     """
 
     def read(self, count: int = CHUNK) -> Any:
-        """Up to `count` elements: bytes of a `stream<u8>`, a list of others (of a stream without elements, their number). Nothing means its end."""
+        """Up to `count` elements: bytes of a `stream<u8>`, a list of others (of a stream without elements, their number). Nothing means its end.
+
+        Raises WasmError when it is being read already, and inside of asyncio where it would wait for a coroutine; a Trap when nothing more can come.
+        """
         if self._channel is None:
             return self._joined(HostBuffer(0))
         buffer = self._begin(min(count, MAX_LENGTH))

@@ -58,7 +58,7 @@ def load(
 
     `imports` maps names to what serves them: an interface, by full name, without its version or by its short name, to an object, module or mapping with
     its functions and classes (`LinkerInstance.define`); a plain import to a function or class. WASI 0.2 is there, and gives a guest nothing but clocks
-    and random numbers unless `wasi` (a WasiConfig) does; sockets are refused. Raises LinkError naming all that is missing, and what `Component` raises.
+    and random numbers unless `wasi` (a WasiConfig) does; sockets are refused, and HTTP requests without its `http_handler`. Raises LinkError naming all that is missing, and what `Component` raises.
 
     >>> codec = wasmrt.load("codec.wasm", {"logging": logger}).codec
     >>> with codec.Codec.from_config("{}") as c: ...
@@ -179,6 +179,25 @@ class Function(functools.partial[Any]):
         return f"<wasmrt function {'#'.join(filter(None, self._place))}: {self._func.type()}>"
 
 
+class AsyncFunction(Function):
+    """An exported function whose type is `async`: called like any other, or by `call_async` in a program that uses asyncio."""
+
+    async def call_async(self, *args: Any, **kwargs: Any) -> Any:
+        """The same call as a coroutine of asyncio: other coroutines run while the guest's task waits.
+
+        >>> first, second = await asyncio.gather(loaded.fetch.call_async("a"), loaded.fetch.call_async("b"))
+        """
+        lower, lift = _conversions(self._func, self._owner._classes)
+        if lower is not None:
+            args, kwargs = lower(args, kwargs)
+        value = await self._func.call_async(*args, **kwargs)
+        return value if lift is None else lift(value)
+
+
+def _function(owner: Loaded, interface: str, name: str, func: Any) -> Function:
+    return (AsyncFunction if hasattr(func, "call_async") else Function)(owner, interface, name, func)
+
+
 class Interface:
     """An exported interface (or the functions of a world): functions, resource classes, core modules and types as attributes."""
 
@@ -211,7 +230,7 @@ class Interface:
             parsed = parse_name(export)
             if parsed.resource != name:
                 continue
-            function = Function(self._owner, self._name, export, self._exports[export])
+            function = _function(self._owner, self._name, export, self._exports[export])
             if parsed.kind == "constructor":
                 cls.__init__ = _constructor(function)  # type: ignore[method-assign]
             else:
@@ -229,7 +248,7 @@ class Interface:
         elif isinstance(item, Mapping):
             item = Interface(self._owner, export, item)
         elif callable(item):
-            item = Function(self._owner, self._name, export, item)
+            item = _function(self._owner, self._name, export, item)
         self.__dict__[name] = item
         return item
 
@@ -248,31 +267,51 @@ class Interface:
         return f"<interface {self._name}: {', '.join(sorted(self._names))}>"
 
 
+_Lowering = Callable[[tuple[Any, ...], dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
+
+
 def _converting(func: Any, classes: Classes) -> Callable[..., Any]:
     """`func` with objects for handles, exceptions for errors, and Python's spelling of keywords; itself when it needs none of these."""
+    lower, lift = _conversions(func, classes)
+    if lower is None and lift is None:
+        return func  # type: ignore[no-any-return]
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if lower is not None:
+            args, kwargs = lower(args, kwargs)
+        value = func(*args, **kwargs)
+        return value if lift is None else lift(value)
+
+    return call
+
+
+def _conversions(func: Any, classes: Classes) -> tuple[_Lowering | None, Callable[[Any], Any] | None]:
+    """What becomes of a function's arguments before a call, and of its result behind it; None: nothing."""
     ty: spec.FuncType = func.type()
     lowers = [lowerer(param) for _, param in ty.params]
-    payload = ty.result.ok if isinstance(ty.result, spec.ResultType) else ty.result
-    lift = None if payload is None else lifter(payload, classes)
-    unwrap = unwrapper(ty.result) if isinstance(ty.result, spec.ResultType) else None
     renames = {_attribute(name): name for name, _ in ty.params if keyword.iskeyword(name)}
-    if not any(lowers) and lift is None and unwrap is None and not renames:
-        return func  # type: ignore[no-any-return]
     by_name = {name: f for (name, _), f in zip(ty.params, lowers, strict=True) if f is not None}
     by_name |= {name.replace("-", "_"): f for name, f in by_name.items()}
 
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def lower(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if by_name:
             args = tuple(value if f is None else f(value) for f, value in itertools.zip_longest(lowers[: len(args)], args))
         if kwargs:
             kwargs = {renames.get(name, name): value for name, value in kwargs.items()}
             kwargs = {name: by_name[name](value) if name in by_name else value for name, value in kwargs.items()}
-        value = func(*args, **kwargs)
-        if unwrap is not None:
-            value = unwrap(value)
-        return value if lift is None else lift(value)
+        return args, kwargs
 
-    return call
+    return lower if by_name or renames else None, _lifting(ty.result, classes)
+
+
+def _lifting(result: spec.ValType | None, classes: Classes) -> Callable[[Any], Any] | None:
+    payload = result.ok if isinstance(result, spec.ResultType) else result
+    lift = None if payload is None else lifter(payload, classes)
+    unwrap = unwrapper(result) if isinstance(result, spec.ResultType) else None
+    if unwrap is None or lift is None:
+        return unwrap or lift
+    unwrapped, lifted = unwrap, lift
+    return lambda value: lifted(unwrapped(value))
 
 
 def _constructor(function: Function) -> Callable[..., None]:

@@ -4,6 +4,8 @@
 * `jitdump` writes `jit-PID.dump` there, with the code itself, for `perf record -k mono` and `perf inject --jit`, so that `perf annotate` can show it. `perf` finds the
   file by a page of it that is mapped executable.
 
+The third choice, `"gdb"`, is csrc/code/gdb.c's.
+
 Names are those of the name section, else the function's index. Reading them takes milliseconds a module, only with this option. A forked child writes
 a file of its own. Files of another owner, and links, are not written to; what cannot be written is only logged.
 """

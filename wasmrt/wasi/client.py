@@ -102,6 +102,7 @@ class HttpClient:
         raise failure or HttpError("connection-timeout")
 
     def secured(self, sock: socket.socket, host: str) -> socket.socket:
+        """`sock` with TLS, when the certificate is right for `host`. Raises ssl.SSLError."""
         if self._ssl_context is None:
             self._ssl_context = ssl.create_default_context()
         return self._ssl_context.wrap_socket(sock, server_hostname=host)

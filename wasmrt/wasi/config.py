@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, overload
 
 from wasmrt.errors import ArgumentTypeError
 
@@ -51,9 +51,19 @@ class WasiConfig:
         self.stderr: Sink | None = None
         self.terminals = {"stdin": False, "stdout": False, "stderr": False}
         self.preopens: list[Preopen] = []
-        self.http_handler: Callable[[HttpRequest], Any] | None = None
-        """Answers the HTTP requests of guests (wasi:http/outgoing-handler): gets an HttpRequest and returns an HttpResponse, or raises HttpError. None:
-        they are denied. Each request runs it in a thread of its own. `wasmrt.wasi.http_client` makes one that asks real servers."""
+        self._http_handler: Callable[[HttpRequest], Any] | None = None
+
+    @property
+    def http_handler(self) -> Callable[[HttpRequest], Any] | None:
+        """Answers the HTTP requests of guests (wasi:http/outgoing-handler): gets an HttpRequest and returns an HttpResponse, or raises HttpError. None,
+        at first: they are denied. Each request runs it in a thread of its own. `wasmrt.wasi.http_client` makes one that asks real servers."""
+        return self._http_handler
+
+    @http_handler.setter
+    def http_handler(self, handler: Callable[[HttpRequest], Any] | None) -> None:
+        if handler is not None and not callable(handler):
+            raise ArgumentTypeError(f"http_handler: expected a callable or None, got {type(handler).__name__}")
+        self._http_handler = handler
 
     @property
     def argv(self) -> list[str]:
@@ -82,10 +92,16 @@ class WasiConfig:
         """This process's own environment."""
         self._env = list(os.environ.items())
 
+    @overload
+    def preopen_dir(self, path: str | os.PathLike[str], guest_path: str, fs_mutable: bool | None = None) -> None: ...
+    @overload
+    def preopen_dir(
+        self, path: Mapping[str, Any] | MemoryDirectory, guest_path: str, fs_mutable: bool | None = None, *, quota: int | None = None
+    ) -> MemoryDirectory: ...
     def preopen_dir(
         self, path: str | os.PathLike[str] | Mapping[str, Any] | MemoryDirectory, guest_path: str, fs_mutable: bool | None = None, *, quota: int | None = None
     ) -> MemoryDirectory | None:
-        """Gives guests the directory `path`, with all below it and nothing else, under the name `guest_path`; read-only unless `fs_mutable`.
+        """Gives guests the directory `path`, with all below it and nothing else, under the name `guest_path`.
 
         A path is a directory of this system, which guests may change unless `fs_mutable` is false. Symbolic links in it are followed as long as they lead to
         something in it. A mapping of names to bytes and to other such mappings, or a MemoryDirectory, is a directory in memory: read-only unless `fs_mutable` is

@@ -101,6 +101,7 @@ class HttpRequest:
 
     @property
     def url(self) -> str:
+        """Scheme, authority and path in one."""
         return f"{self.scheme}://{self.authority}{self.path}"
 
     @property
@@ -157,6 +158,7 @@ class HttpResponse:
             yield bytes(chunk)
 
     def close(self) -> None:
+        """Closes a body that can be closed: nobody reads it any more."""
         close = getattr(self.body, "close", None)
         if close is not None:
             close()

@@ -316,6 +316,7 @@ class HttpServer(ThreadingHTTPServer):
 
     @property
     def authority(self) -> str:
+        """`HOST:PORT` that it listens on, with the port that was free where 0 was asked for."""
         host, port = self.server_address[:2]
         return f"[{host!s}]:{port}" if ":" in str(host) else f"{host!s}:{port}"
 
