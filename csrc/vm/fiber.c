@@ -22,7 +22,7 @@
 #endif
 
 /* Below what guests may use: host functions, and what they call, run there. Pages that nobody touches take no memory. */
-#define FIBER_HOST_BYTES ((size_t)2 << 20)
+#define FIBER_HOST_BYTES ((size_t)8 << 20)
 
 struct WrFiber {
     WrStore *store;
@@ -104,6 +104,13 @@ static void fiber_exchange(WrFiber *fiber)
 
 static WrFiberState fiber_enter(WrFiber *fiber)
 {
+    /* who enters another store meanwhile does so on this stack */
+    WrThread *thread = vm_thread;
+    const uintptr_t low = thread->stack_low, high = thread->stack_high, entry_low = thread->entry_low, entry_span = thread->entry_span;
+    thread->stack_low = (uintptr_t)fiber->mapping + wr_os_page_size();
+    thread->stack_high = fiber_top(fiber);
+    thread->entry_low = thread->stack_low + VM_STACK_RESERVE_BYTES + VM_STACK_MIN_BYTES;
+    thread->entry_span = thread->stack_high - thread->entry_low;
     fiber_exchange(fiber);
     fiber->is_running = true;
 #if FIBER_ASAN
@@ -115,6 +122,10 @@ static WrFiberState fiber_enter(WrFiber *fiber)
 #endif
     fiber->is_running = false;
     fiber_exchange(fiber);
+    thread->stack_low = low;
+    thread->stack_high = high;
+    thread->entry_low = entry_low;
+    thread->entry_span = entry_span;
     return fiber->state;
 }
 

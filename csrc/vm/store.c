@@ -239,6 +239,11 @@ static inline WrEnterResult store_enter(WrStore *store, WrEntry *entry, uintptr_
     WrThread *owner = atomic_load_explicit(&store->owner, memory_order_relaxed);
     entry->previous = previous;
     if (owner == thread) {
+        /* its limit is for another stack: of this one nothing would find the end (fiber.c) */
+        if (__builtin_expect(store->context.real_stack_limit - thread->stack_low >= thread->stack_high - thread->stack_low, 0)) {
+            store->num_trap_frames = 0;
+            return WR_ENTER_NO_STACK;
+        }
         /* a stale interrupt is served by the next check in the guest; entry trampolines compare with real_stack_limit */
         atomic_store_explicit(&thread->running, &store->context, memory_order_release);
         entry->depth = ++store->depth;

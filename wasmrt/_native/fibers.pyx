@@ -227,6 +227,23 @@ cdef class Entry:
         leave_store(self.state.store, &self.entry)
 
 
+cdef class Nested:
+    """A store entered by who may be inside of it. Raises WasmError when another thread runs it or it is closed."""
+
+    cdef c.WrEntry entry
+    cdef Store store
+
+    def __init__(self, ComponentInstance state not None) -> None:
+        self.store = state.store
+
+    def __enter__(self) -> Nested:
+        enter_store(self.store, &self.entry)
+        return self
+
+    def __exit__(self, *rest: object) -> None:
+        leave_store(self.store, &self.entry)
+
+
 cdef class CallScope:
     """A call's options, while it lasts: GIL mode and timeout. None: the defaults."""
 

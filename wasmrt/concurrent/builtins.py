@@ -367,6 +367,7 @@ def _yield_then_promote(spec: Spec, instance: Instance, index: int) -> Any:
 
 # --- error contexts ------------------------------------------------------------------------------------------------
 
+_MESSAGE_CHARS = 1024  # the specification lets hosts shorten messages; guests keep as many as they like
 _MESSAGE = Plan(compile_func(t.FuncType((("message", t.String()),), None)))
 
 
@@ -376,7 +377,7 @@ def _error_new(spec: Spec, instance: Instance, address: int, units: int) -> int:
     loans = LoanScope(instance.native, instance.index, instance.index)
     values = [address, units]
     (message,) = fibers.lift_values(instance.native, _MESSAGE, loans, values, spec.memory, spec.options.encoding)
-    return instance.add(ErrorContext(message))
+    return instance.add(ErrorContext(message[:_MESSAGE_CHARS]))
 
 
 @_body("error-context.debug-message")

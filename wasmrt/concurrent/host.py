@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
+import operator
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
@@ -26,10 +27,13 @@ CHUNK = 1 << 16
 class Reader(Resource):
     """The readable end of a stream or future that a guest gave to the host."""
 
+    _channel: Channel | None = None
+
     def __init__(self, state: State, channel: Channel) -> None:
         self._state = state
-        self._channel: Channel | None = channel
+        self._channel = channel
         self._buffer: HostBuffer | None = None
+        self._pending: Pending | None = None  # what a read waits for; none: its elements have come, and nobody took them
         self._result: int | None = None
 
     @property
@@ -59,7 +63,9 @@ class Reader(Resource):
     def _begin(self, count: int) -> HostBuffer:
         channel = self._open
         if self._buffer is not None:
-            raise WasmError("the stream is being read already")
+            if self._pending is not None or self._result is None:
+                raise WasmError("the stream is being read already")
+            return self._buffer  # of a read that was given up when its elements had come
         buffer = self._buffer = HostBuffer(count)
         self._result = None
 
@@ -70,17 +76,43 @@ class Reader(Resource):
         def on_done(result: int) -> None:
             self._result = result
 
-        pending = Pending(buffer, True, on_copy, on_done)
-        with self._state.unlocked():
-            channel.copy(pending)
+        pending = self._pending = Pending(buffer, True, on_copy, on_done)
+        try:
+            with self._state.unlocked():
+                channel.copy(pending)
+        except BaseException:
+            self._give_up()
+            raise
         self._state.loop.notify()
         return buffer
+
+    def _give_up(self) -> None:
+        """Nobody waits for the read any more. Elements that have come are the next one's."""
+        pending, self._pending = self._pending, None
+        if self._result is None and pending is not None:
+            self._buffer = None
+            if self._channel is not None:
+                self._channel.forget(pending)
+
+    def _wait(self) -> None:
+        try:
+            self._state.loop.drive(self._is_done, self._state)
+        except BaseException:
+            self._give_up()
+            raise
+
+    async def _wait_async(self) -> None:
+        try:
+            await self._state.loop.drive_async(self._is_done, self._state)
+        except BaseException:
+            self._give_up()
+            raise
 
     def _is_done(self) -> bool:
         return self._result is not None
 
     def _end(self, buffer: HostBuffer) -> HostBuffer:
-        self._buffer = None
+        self._buffer = self._pending = None
         if self._result == DROPPED and not buffer.progress:
             self._channel = None
         return buffer
@@ -110,16 +142,16 @@ class StreamReader(Reader):
         """
         if self._channel is None:
             return self._joined(HostBuffer(0))
-        buffer = self._begin(min(count, MAX_LENGTH))
-        self._state.loop.drive(self._is_done, self._state)
+        buffer = self._begin(_count(count))
+        self._wait()
         return self._joined(self._end(buffer))
 
     async def read_async(self, count: int = CHUNK) -> Any:
         """The same in a coroutine of asyncio."""
         if self._channel is None:
             return self._joined(HostBuffer(0))
-        buffer = self._begin(min(count, MAX_LENGTH))
-        await self._state.loop.drive_async(self._is_done, self._state)
+        buffer = self._begin(_count(count))
+        await self._wait_async()
         return self._joined(self._end(buffer))
 
     def _joined(self, buffer: HostBuffer) -> Any:
@@ -152,18 +184,25 @@ class StreamReader(Reader):
         return f"<wasmrt.component.StreamReader of {self._elements.type or 'nothing'}>"
 
 
+def _count(count: int) -> int:
+    found = operator.index(count)
+    if found < 0:
+        raise ValueError(f"a number of elements to read is not negative: {found}")
+    return min(found, MAX_LENGTH)
+
+
 class FutureReader(Reader):
     """A guest's future: `result()` waits for its value, and so does `await`."""
 
     def result(self) -> Any:
         """The value. Raises WasmError when it was asked for before, a Trap when it cannot come any more."""
         buffer = self._begin(1)
-        self._state.loop.drive(self._is_done, self._state)
+        self._wait()
         return self._value(buffer)
 
     def __await__(self) -> Generator[Any, None, Any]:
         buffer = self._begin(1)
-        yield from self._state.loop.drive_async(self._is_done, self._state).__await__()
+        yield from self._wait_async().__await__()
         return self._value(buffer)
 
     def _value(self, buffer: HostBuffer) -> Any:
@@ -247,7 +286,7 @@ class Source:
             else:
                 self.chunk = self._one(value)
         elif isinstance(value, (bytes, bytearray, memoryview, list, tuple)):
-            self.chunk = value
+            self.chunk = self._sequence(value)
         elif isinstance(value, collections.abc.AsyncIterable):
             self.items, self.is_async = aiter(value), True
         elif isinstance(value, collections.abc.Iterable) and not isinstance(value, (str, dict)):
@@ -263,8 +302,19 @@ class Source:
     def _chunk(self, item: Any) -> Any:
         """What an iterator gives: an element, or of a `stream<u8>` a chunk of bytes too."""
         if isinstance(self.elements.type, t.U8) and isinstance(item, (bytes, bytearray, memoryview)):
-            return item
+            return self._sequence(item)
         return self._one(item)
+
+    @staticmethod
+    def _sequence(value: Any) -> Any:
+        """What can be cut: of one dimension, and with the slices of its own type."""
+        if isinstance(value, memoryview):
+            if value.ndim != 1:
+                raise ArgumentTypeError(f"expected a buffer of one dimension, got one of {value.ndim}")
+            return value
+        if type(value) in (bytes, bytearray, list, tuple):
+            return value
+        return memoryview(value) if isinstance(value, (bytes, bytearray)) else list(value)
 
     def next(self, writer: _Writer) -> Any:
         chunk, self.chunk = self.chunk, None

@@ -13,6 +13,7 @@ from typing import Any
 
 from wasmrt._native import fibers
 from wasmrt._native.fibers import LoanScope
+from wasmrt.errors import ArgumentTypeError
 from wasmrt.spec._gen import traps
 
 from .lifts import Elements, Options
@@ -103,7 +104,10 @@ def _transfer(source: Buffer | HostBuffer, target: Buffer | HostBuffer, elements
                 count * size,
             )
         else:
-            target.put(source.take(count))
+            values = source.take(count)
+            if len(values) != count:
+                raise ArgumentTypeError(f"a {type(values).__name__} of {count} elements had {len(values)} when they were read")
+            target.put(values)
     source.progress += count
     target.progress += count
 

@@ -19,7 +19,7 @@ import enum
 import sys
 import weakref
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wasmrt._native import fibers
@@ -94,17 +94,21 @@ class Loop:
             state.check_time()
             if self.tick():
                 continue
+            with fibers.Nested(state.native):
+                pass  # raises while another thread runs the store: nothing is known of a deadlock then
             if not self.host_tasks:
                 raise state.deadlock()
             if _running_events() is not None:
                 raise WasmError("the call waits for a coroutine: inside of asyncio, functions are called by call_async")
             import asyncio
 
-            assert self._events is not None
+            ours = {task for task in self.host_tasks if task.get_loop() is self._events}
+            if self._events is None or not ours:
+                raise WasmError("the call waits for a coroutine of another event loop, which does not run")
             limit = self.store.wait_limit_ns()
             seconds = None if limit is None else limit / 1e9
             self._events.run_until_complete(
-                asyncio.wait(self.host_tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                asyncio.wait(ours, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             )
 
     async def drive_async(self, is_done: Ready, state: State) -> None:
@@ -128,8 +132,10 @@ class Loop:
 
     def notify(self) -> None:
         """Something happened that a coroutine may wait for."""
-        for sleeper in self._sleepers:
-            if not sleeper.done():
+        for sleeper in list(self._sleepers):
+            if sleeper.get_loop().is_closed():
+                self._sleepers.discard(sleeper)
+            elif not sleeper.done():
                 sleeper.get_loop().call_soon_threadsafe(_wake, sleeper)
 
     def spawn(self, awaitable: Any, done: Callable[[asyncio.Future[Any]], None]) -> asyncio.Future[Any]:
@@ -240,7 +246,10 @@ class State:
 
     def unlocked(self) -> AbstractContextManager[object]:
         """For what the host does to a channel, which may lower values into a guest: the store entered, unless guest code of this root runs already."""
-        return fibers.Entry(self.native) if fibers.can_run(self.native) else nullcontext()
+        if fibers.can_run(self.native):
+            return fibers.Entry(self.native)
+        self.check_failure()
+        return fibers.Nested(self.native)
 
     def check_failure(self) -> None:
         if self.failure is not None:

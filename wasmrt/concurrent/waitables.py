@@ -18,9 +18,19 @@ class Waitable:
     name = "a waitable"
 
     def __init__(self) -> None:
-        self.event: Callable[[], Event] | None = None
+        self._event: Callable[[], Event] | None = None
         self.set: WaitableSet | None = None
         self.has_sync_waiter = False
+
+    @property
+    def event(self) -> Callable[[], Event] | None:
+        return self._event
+
+    @event.setter
+    def event(self, event: Callable[[], Event] | None) -> None:
+        if self.set is not None:
+            self.set.num_events += (event is not None) - (self._event is not None)
+        self._event = event
 
     def take_event(self) -> Event:
         event = self.event
@@ -33,9 +43,11 @@ class Waitable:
             raise self.used_synchronously()
         if self.set is not None:
             self.set.items.remove(self)
+            self.set.num_events -= self._event is not None
         self.set = waitables
         if waitables is not None:
             waitables.items.append(self)
+            waitables.num_events += self._event is not None
 
     def check_synchronous_use(self) -> None:
         """Blocking on it alone, while it is in a set, would take the set's event."""
@@ -55,9 +67,10 @@ class WaitableSet:
     def __init__(self) -> None:
         self.items: list[Waitable] = []
         self.num_waiting = 0
+        self.num_events = 0  # of items: whoever looks for a thread that is ready asks every set
 
     def has_event(self) -> bool:
-        return any(item.event is not None for item in self.items)
+        return self.num_events > 0
 
     def take_event(self) -> Event:
         """Of the first that has one; it goes to the end, so that all have their turn."""
