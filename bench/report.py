@@ -1,6 +1,6 @@
 """`make bench`: runs the groups of benchmarks, writes JSON, Markdown and plots to bench/results, and prints the tables.
 
-python -m bench.report                                            everything; some 20 minutes on a quiet machine
+python -m bench.report                                            everything; 11 minutes on a quiet machine
 python -m bench.report --group calls --group data --rounds 15
 python -m bench.report --group execute --suite polybench --program gemm
 """
